@@ -1,0 +1,130 @@
+"""Sites, the people and programs that may use them, and who read what."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models import Q
+
+from xraydesk.access.roles import Role
+
+
+class Site(models.Model):
+    """One organisation with one patient index; its buildings are locations.
+
+    `plan` holds the site file as it was last loaded (see `xraydesk.siteplan`).
+    """
+
+    code = models.CharField(max_length=32, unique=True)
+    name = models.CharField(max_length=120)
+    timezone = models.CharField(max_length=64)
+    assigning_authority = models.CharField(max_length=64)
+    ae_title = models.CharField(max_length=16)
+    plan = models.JSONField(default=dict)
+    accession_next = models.BigIntegerField(default=1)
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(code=""), name="site_has_a_code"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Location(models.Model):
+    """A building or floor with x-ray rooms; roles may be limited to some of them."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="locations")
+    code = models.CharField(max_length=32)
+    name = models.CharField(max_length=120)
+    sort = models.IntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "code"], name="location_code_in_site"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Users(BaseUserManager["User"]):
+    """People by their sign-in name."""
+
+
+class User(AbstractBaseUser):
+    """A person who signs in. What they may do is in their memberships."""
+
+    name = models.CharField(max_length=64, unique=True)
+    full_name = models.CharField(max_length=120, blank=True)
+    is_active = models.BooleanField(default=True)
+    failed_attempts = models.PositiveIntegerField(default=0)
+    locked_until = models.DateTimeField(null=True, blank=True)
+
+    USERNAME_FIELD = "name"
+    objects = Users()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A role that a person has at a site; no locations means all of them."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=16, choices=[(r.value, r.value) for r in Role])
+    locations: models.ManyToManyField[Location, Any] = models.ManyToManyField(Location, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "user"], name="one_role_a_person_and_site"),
+            models.CheckConstraint(
+                condition=Q(role__in=[r.value for r in Role]), name="membership_role_is_known"
+            ),
+        ]
+
+
+class Token(models.Model):
+    """A bearer token of a program; only its SHA-256 is kept."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    name = models.CharField(max_length=64)
+    role = models.CharField(max_length=16, choices=[(r.value, r.value) for r in Role])
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "name"], condition=Q(revoked_at=None), name="token_name_in_site"
+            ),
+            models.CheckConstraint(condition=Q(role__in=[r.value for r in Role]), name="token_role_is_known"),
+        ]
+
+
+class RecordRead(models.Model):
+    """One look at one patient's record: who, when, through which page, and why where a reason was asked.
+
+    Append-only. `patient` is the key of the patient row, kept as a number so that the log
+    outlives merges; `who` is `user:NAME` or `token:NAME`.
+    """
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    at = models.DateTimeField()
+    who = models.CharField(max_length=80)
+    patient = models.BigIntegerField()
+    accession = models.CharField(max_length=16, blank=True)
+    what = models.CharField(max_length=80)
+    reason = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["site", "-at"], name="record_read_by_time"),
+            models.Index(fields=["site", "patient", "-at"], name="record_read_by_patient"),
+        ]

@@ -1,0 +1,61 @@
+"""Every kind of thing that waits for a person, and how long until it does harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class ItemKind(StrEnum):
+    """What can wait for a person."""
+
+    EXAM_HELD = "exam held"
+    NO_PLACE = "no place found"
+    IMAGE_MISMATCH = "image of another patient"
+    IMAGE_WITHOUT_EXAM = "image without an exam"
+    IMAGE_CONFLICT = "two images with one number"
+    IMAGE_NOT_SENT = "image could not be sent"
+    IMAGES_HELD = "images held"
+    MESSAGE_NOT_APPLIED = "message could not be applied"
+    MESSAGE_CONFLICT = "two messages with one number"
+    MERGE_REQUESTED = "merge of two patients"
+    UNSCHEDULED_EXAM = "exam without an order"
+    CHECK_MISSING = "begun without a safety check"
+    CANCEL_AFTER_START = "cancelled after it began"
+    STEP_NEVER_ENDED = "begun long ago, not ended"
+    REACTION_FAILED = "a step of the desk failed"
+    COMMITMENT_NOT_TOLD = "storage answer not delivered"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How long an item of a kind may wait, and the sentence that says what is wrong."""
+
+    minutes: int
+    sentence: str
+
+    def until(self) -> timedelta:
+        """Time from raising to harm."""
+        return timedelta(minutes=self.minutes)
+
+
+CLOCKS: dict[ItemKind, Clock] = {
+    ItemKind.EXAM_HELD: Clock(120, "This exam is held until somebody decides"),
+    ItemKind.NO_PLACE: Clock(30, "No free place was found for this exam"),
+    ItemKind.IMAGE_MISMATCH: Clock(20, "An image carries another patient's name or number"),
+    ItemKind.IMAGE_WITHOUT_EXAM: Clock(60, "An image belongs to no exam known here"),
+    ItemKind.IMAGE_CONFLICT: Clock(60, "Two different images carry the same number"),
+    ItemKind.IMAGE_NOT_SENT: Clock(30, "An image could not be sent to its destination"),
+    ItemKind.IMAGES_HELD: Clock(30, "Images are held back until somebody decides"),
+    ItemKind.MESSAGE_NOT_APPLIED: Clock(60, "A message from outside could not be applied"),
+    ItemKind.MESSAGE_CONFLICT: Clock(120, "Two different messages came with the same number"),
+    ItemKind.MERGE_REQUESTED: Clock(240, "Two patient records are to be made one"),
+    ItemKind.UNSCHEDULED_EXAM: Clock(60, "An exam was begun without an order"),
+    ItemKind.CHECK_MISSING: Clock(15, "An exam began although a safety check is missing"),
+    ItemKind.CANCEL_AFTER_START: Clock(30, "An exam was cancelled after it had begun"),
+    ItemKind.STEP_NEVER_ENDED: Clock(60, "An exam began long ago and has not ended"),
+    ItemKind.REACTION_FAILED: Clock(60, "The desk could not take a step by itself"),
+    ItemKind.COMMITMENT_NOT_TOLD: Clock(240, "A room was not told that its images are stored"),
+}
+"""Minutes until harm, by kind: local defaults; a site's policies may set others."""

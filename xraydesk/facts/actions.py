@@ -1,0 +1,59 @@
+"""Writing down what happened; anyone above may call this inside its own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from procrastinate.contrib.django import app as jobs
+
+from xraydesk.facts.kinds import FactKind
+from xraydesk.facts.models import Fact
+from xraydesk.lib import clock
+
+REACT_TASK = "react"
+"""Name of the job that looks up what follows from a fact; `reactions` owns it."""
+
+
+class NotInTransaction(RuntimeError):
+    """A fact was recorded outside the transaction of the thing it tells of."""
+
+
+def record(
+    *,
+    site_id: int,
+    kind: FactKind,
+    at: datetime,
+    by: str,
+    accession: str = "",
+    patient: int | None = None,
+    room: str = "",
+    data: Mapping[str, Any] | None = None,
+    simulated: bool = False,
+) -> Fact:
+    """Write down one thing that happened and ask for what follows from it.
+
+    Writes one immutable row and defers the job `react(fact_id)` in the same transaction,
+    so that both are there or neither is. `at` is aware, in UTC.
+
+    Raises NotInTransaction where no transaction is open.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise NotInTransaction(kind)
+    fact = Fact.objects.create(
+        site_id=site_id,
+        kind=kind,
+        at=at,
+        recorded_at=clock.now(),
+        by=by,
+        accession=accession,
+        patient=patient,
+        room=room,
+        data=dict(data or {}),
+        simulated=simulated,
+    )
+    if kind.has_reactions:
+        jobs.configure_task(REACT_TASK, queue="reactions").defer(fact_id=fact.id)
+    return fact

@@ -1,0 +1,174 @@
+"""Performed steps, images in transit, and their deliveries."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from xraydesk.access.models import Site
+from xraydesk.imaging.states import DeliveryState, ImageState, StepState
+from xraydesk.orders.models import Exam
+from xraydesk.rooms.models import Room
+
+
+class PerformedStep(models.Model):
+    """What was really done, and where: told by the modality (MPPS) or pressed by a technologist.
+
+    `sop_instance_uid` is the modality's for MPPS and one of ours for steps begun by hand.
+    It may overlap with others and is never refused.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    sop_instance_uid = models.CharField(max_length=64)
+    exams = models.ManyToManyField(Exam, related_name="steps", through="StepExam")
+    room = models.ForeignKey(Room, null=True, on_delete=models.PROTECT)
+    ae_title = models.CharField(max_length=16, blank=True)
+    step_id = models.CharField(max_length=16, blank=True)
+    modality = models.CharField(max_length=16, blank=True)
+    state = models.CharField(max_length=12, default=StepState.IN_PROGRESS)
+    by_hand = models.BooleanField(default=False)
+    by = models.CharField(max_length=80)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    reason_code = models.CharField(max_length=16, blank=True)
+    reason_text = models.CharField(max_length=200, blank=True)
+    referenced_images = ArrayField(models.CharField(max_length=64), default=list)
+    attributes = models.JSONField(default=dict)
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "sop_instance_uid"], name="one_step_a_uid"),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in StepState]), name="step_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state=StepState.IN_PROGRESS.value) | Q(ended_at__isnull=False),
+                name="a_final_step_has_an_end",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "started_at"], name="step_by_start")]
+
+
+class StepExam(models.Model):
+    """One exam that a performed step carries out (IN PROGRESS starts every step it references)."""
+
+    step = models.ForeignKey(PerformedStep, on_delete=models.CASCADE)
+    exam = models.ForeignKey(Exam, on_delete=models.PROTECT)
+    voided = models.BooleanField(default=False)
+    """True once the step turned out to belong to another exam (wrong worklist entry)."""
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["step", "exam"], name="a_step_names_an_exam_once"),
+        ]
+
+
+class Image(models.Model):
+    """One received object, as it says of itself, and where it stands.
+
+    `copy` is 0 for the first object of a SOP Instance UID; a second one with other bytes
+    is kept beside it as 1, 2… and quarantined. `path` is relative to the spool and made
+    from our own numbers, never from what the object says. `exam` is the exam it claims or was decided to belong to.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    exam = models.ForeignKey(Exam, null=True, on_delete=models.PROTECT, related_name="images")
+    sop_instance_uid = models.CharField(max_length=64)
+    copy = models.PositiveSmallIntegerField(default=0)
+    sop_class_uid = models.CharField(max_length=64)
+    series_instance_uid = models.CharField(max_length=64, blank=True)
+    study_instance_uid = models.CharField(max_length=64, blank=True)
+    transfer_syntax_uid = models.CharField(max_length=64)
+    accession = models.CharField(max_length=64, blank=True)
+    patient_id = models.CharField(max_length=64, blank=True)
+    patient_id_issuer = models.CharField(max_length=64, blank=True)
+    patient_name = models.CharField(max_length=330, blank=True)
+    patient_birth_date = models.DateField(null=True)
+    patient_sex = models.CharField(max_length=16, blank=True)
+    modality = models.CharField(max_length=16, blank=True)
+    body_part = models.CharField(max_length=64, blank=True)
+    view_position = models.CharField(max_length=64, blank=True)
+    laterality = models.CharField(max_length=16, blank=True)
+    acquired_at = models.DateTimeField(null=True)
+    calling_ae_title = models.CharField(max_length=16, blank=True)
+    header = models.JSONField(default=dict)
+    path = models.CharField(max_length=200)
+    size_bytes = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    state = models.CharField(max_length=12)
+    why = models.CharField(max_length=400, blank=True)
+    corrections = models.JSONField(default=dict)
+    received_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=80, blank=True)
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "sop_instance_uid", "copy"], name="one_image_a_uid_and_copy"
+            ),
+            models.UniqueConstraint(fields=["site", "path"], name="one_image_a_file"),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in ImageState]), name="image_state_is_known"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "received_at"], name="image_by_time"),
+            models.Index(fields=["site", "study_instance_uid"], name="image_by_study"),
+            models.Index(fields=["exam", "state"], name="image_of_exam"),
+        ]
+
+
+class Delivery(models.Model):
+    """One image on its way to one destination of the site file."""
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="deliveries")
+    destination = models.CharField(max_length=32)
+    state = models.CharField(max_length=12, default=DeliveryState.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField()
+    last_error = models.CharField(max_length=300, blank=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["image", "destination"], name="an_image_goes_once_to_a_destination"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in DeliveryState]), name="delivery_state_is_known"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["next_at"], condition=Q(state="waiting"), name="delivery_waiting"),
+        ]
+
+
+class Commitment(models.Model):
+    """One promise asked for (storage commitment): which objects, what was answered, whether it was told."""
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    transaction_uid = models.CharField(max_length=64)
+    ae_title = models.CharField(max_length=16)
+    asked_at = models.DateTimeField()
+    kept = models.JSONField(default=list)
+    failed = models.JSONField(default=list)
+    told_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "ae_title", "transaction_uid"], name="one_commitment_a_transaction"
+            ),
+        ]

@@ -1,0 +1,51 @@
+"""What a journey step may refuse, each as a named class; views and links map them to their answers."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """The step was refused and nothing was changed. The message says what happened, to which exam, and what to do."""
+
+
+class UnknownExam(Refused):
+    """There is no such exam here."""
+
+
+class UnknownOrder(Refused):
+    """A change or cancel names an order that never came."""
+
+
+class WrongState(Refused):
+    """The exam, booking, step or image is not in a state in which this can be done."""
+
+
+class PlaceTaken(Refused):
+    """Somebody else took that room, technologist or patient's time first."""
+
+
+class NoPlace(Refused):
+    """No free place was found within the days that the site looks ahead."""
+
+
+class AlreadyStarted(Refused):
+    """The exam has begun, so the order can no longer be changed or cancelled."""
+
+
+class ChecksMissing(Refused):
+    """The safety check is not complete, so the desk does not begin the exam."""
+
+
+class DuplicateStep(Refused):
+    """A performed step with that UID is here already (MPPS 0111H)."""
+
+
+class UnknownStep(Refused):
+    """There is no performed step with that UID (MPPS 0112H)."""
+
+
+class StepIsFinal(Refused):
+    """The performed step is completed or discontinued and can no longer change (MPPS 0110H, A710H)."""
+
+
+class PatientConflict(Refused):
+    """The identifiers given belong to two different patients; a person decides."""

@@ -1,0 +1,17 @@
+"""Small rules for text that people read and machines compare."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def folded(text: str) -> str:
+    """`text` without case, accents and doubled spaces, for searching and comparing names."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    plain = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return " ".join(plain.casefold().split())
+
+
+def shortened(text: str, length_max: int) -> str:
+    """`text`, cut to `length_max` characters with an ellipsis where it is longer."""
+    return text if len(text) <= length_max else text[: length_max - 1].rstrip() + "…"

@@ -1,0 +1,59 @@
+"""Every raw message, in and out."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from xraydesk.access.models import Site
+from xraydesk.links.states import Direction, MessageState
+
+
+class Message(models.Model):
+    """One message as it was on the wire, what was read in it, and what became of it.
+
+    `body_sha256` is of everything after the MSH segment: a resend with the same control
+    number and body is recognised by it and stored once.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    direction = models.CharField(max_length=3)
+    link = models.CharField(max_length=64)
+    control_id = models.CharField(max_length=199, blank=True)
+    type = models.CharField(max_length=32, blank=True)
+    at = models.DateTimeField()
+    state = models.CharField(max_length=24)
+    ack = models.CharField(max_length=2, blank=True)
+    answer = models.BinaryField(default=b"")
+    why = models.CharField(max_length=500, blank=True)
+    raw = models.BinaryField()
+    charset = models.CharField(max_length=32, blank=True)
+    body_sha256 = models.CharField(max_length=64)
+    accession = models.CharField(max_length=16, blank=True)
+    patient = models.BigIntegerField(null=True)
+    seen = models.PositiveIntegerField(default=1)
+    replayed_at = models.DateTimeField(null=True)
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "direction", "link", "control_id", "body_sha256"],
+                condition=~Q(control_id=""),
+                name="a_message_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(direction__in=[d.value for d in Direction]), name="message_direction_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in MessageState]), name="message_state_is_known"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "-at", "-id"], name="message_by_time"),
+            models.Index(fields=["site", "control_id"], name="message_by_control_id"),
+            models.Index(fields=["site", "accession"], name="message_of_exam"),
+        ]

@@ -1,0 +1,24 @@
+"""Where a message stands."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Which way it went."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class MessageState(StrEnum):
+    """What became of a message."""
+
+    APPLIED = "applied"
+    WAITING = "waiting for a person"
+    REFUSED = "refused"
+    IGNORED = "kept, nothing to do"
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILED = "failed"

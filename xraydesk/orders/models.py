@@ -1,0 +1,157 @@
+"""What was asked: orders, the exams in them, and the procedures a department offers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from xraydesk.access.models import Site
+from xraydesk.orders.states import OrderState, Priority, TriageState
+from xraydesk.patients.models import Patient
+
+
+class Procedure(models.Model):
+    """An exam the department offers, in plain words, with what it needs."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    code = models.CharField(max_length=32)
+    system = models.CharField(max_length=32, default="L")
+    text = models.CharField(max_length=120)
+    body_part = models.CharField(max_length=16, blank=True)
+    laterality = ArrayField(models.CharField(max_length=1), default=list)
+    views = ArrayField(models.CharField(max_length=32), default=list)
+    minutes = models.PositiveSmallIntegerField()
+    modality = models.CharField(max_length=16, default="DX")
+    room_kinds = ArrayField(models.CharField(max_length=32), default=list)
+    skills = ArrayField(models.CharField(max_length=32), default=list)
+    preparation = models.CharField(max_length=250, blank=True)
+    pregnancy_check = models.BooleanField(default=False)
+    sex = models.CharField(max_length=1, blank=True)
+    age_min_years = models.PositiveSmallIntegerField(null=True)
+    age_max_years = models.PositiveSmallIntegerField(null=True)
+    charge_code = models.CharField(max_length=32, blank=True)
+    retired = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "system", "code"], name="procedure_code_in_site"),
+            models.CheckConstraint(condition=Q(minutes__gte=1), name="procedure_takes_time"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Order(models.Model):
+    """One request by a provider, known by its placer number.
+
+    `placer_authority` is the namespace of the placer number (ORC-2.2), or the link's where it gave none.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="orders")
+    placer = models.CharField(max_length=64)
+    placer_authority = models.CharField(max_length=227, blank=True)
+    state = models.CharField(max_length=12, default=OrderState.ACTIVE)
+    source = models.CharField(max_length=80)
+    visit_number = models.CharField(max_length=64, blank=True)
+    patient_class = models.CharField(max_length=1, blank=True)
+    ward = models.CharField(max_length=64, blank=True)
+    bed = models.CharField(max_length=64, blank=True)
+    provider_id = models.CharField(max_length=64, blank=True)
+    provider_name = models.CharField(max_length=200, blank=True)
+    provider_phone = models.CharField(max_length=64, blank=True)
+    transport = models.CharField(max_length=16, blank=True)
+    received_at = models.DateTimeField()
+    details = models.JSONField(default=dict)
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "placer_authority", "placer"], name="one_order_a_placer_number"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in OrderState]), name="order_state_is_known"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "placer"], name="order_by_placer")]
+
+
+class Exam(models.Model):
+    """One exam to be done, one an OBR, with the numbers that never change once it is made.
+
+    `accession`, `study_instance_uid`, `requested_procedure_id` and `scheduled_step_id` are
+    fixed at creation and given to worklists as they stand here. The stage a person sees is
+    worked out from several small machines (`xraydesk.journey.stage`), never stored.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="exams")
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="exams")
+    sequence = models.PositiveSmallIntegerField(default=1)
+    accession = models.CharField(max_length=16)
+    filler = models.CharField(max_length=64, blank=True)
+    study_instance_uid = models.CharField(max_length=64)
+    requested_procedure_id = models.CharField(max_length=16)
+    scheduled_step_id = models.CharField(max_length=16)
+    procedure = models.ForeignKey(Procedure, null=True, on_delete=models.PROTECT)
+    procedure_code = models.CharField(max_length=64, blank=True)
+    procedure_text = models.CharField(max_length=250, blank=True)
+    procedure_system = models.CharField(max_length=64, blank=True)
+    laterality = models.CharField(max_length=1, blank=True)
+    priority = models.CharField(max_length=8, default=Priority.ROUTINE)
+    reason = models.TextField(blank=True)
+    clinical_information = models.TextField(blank=True)
+    requested_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)
+    triage = models.CharField(max_length=12, default=TriageState.WAITING)
+    findings = models.JSONField(default=list)
+    triaged_by = models.CharField(max_length=80, blank=True)
+    triaged_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+    cancelled_why = models.CharField(max_length=200, blank=True)
+    booking_blocked = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "accession"], name="accession_in_site"),
+            models.UniqueConstraint(fields=["site", "study_instance_uid"], name="study_uid_in_site"),
+            models.UniqueConstraint(fields=["order", "sequence"], name="exam_sequence_in_order"),
+            models.CheckConstraint(
+                condition=Q(priority__in=[p.value for p in Priority]), name="exam_priority_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(triage__in=[t.value for t in TriageState]), name="exam_triage_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(laterality__in=["", "L", "R", "B"]), name="exam_side_is_known"
+            ),
+            models.CheckConstraint(condition=~Q(accession=""), name="exam_has_an_accession"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "triage", "created_at"], name="exam_by_triage"),
+            models.Index(fields=["site", "patient"], name="exam_of_patient"),
+            models.Index(fields=["site", "requested_at"], name="exam_by_wish"),
+            models.Index(fields=["site", "created_at"], name="exam_by_creation"),
+        ]
+
+    def __str__(self) -> str:
+        return self.accession
+
+
+class ExamNote(models.Model):
+    """A word left about an exam."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    exam = models.ForeignKey(Exam, on_delete=models.PROTECT, related_name="notes")
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+    text = models.CharField(max_length=500)

@@ -1,0 +1,59 @@
+"""What a message or a form asks for; frozen, without a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from xraydesk.orders.states import Priority
+from xraydesk.patients.demographics import Demographics
+
+
+class OrderControl(StrEnum):
+    """What the sender wants done with an order (HL7 ORC-1, read together with ORC-5)."""
+
+    NEW = "new"
+    CHANGE = "change"
+    CANCEL = "cancel"
+    DISCONTINUE = "discontinue"
+    COMPLETED_ELSEWHERE = "completed elsewhere"
+    HOLD = "hold"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class RequestedExam:
+    """One exam asked for (one OBR). Numbers that the sender assigned are kept, empty where it gave none."""
+
+    code: str
+    text: str = ""
+    system: str = ""
+    laterality: str = ""
+    accession: str = ""
+    filler: str = ""
+    study_instance_uid: str = ""
+    requested_procedure_id: str = ""
+    scheduled_step_id: str = ""
+    priority: Priority = Priority.ROUTINE
+    requested_at: datetime | None = None
+    requested_at_as_sent: str = ""
+    reason: str = ""
+    clinical_information: str = ""
+
+
+@dataclass(frozen=True)
+class Requisition:
+    """One order as it was asked for (one ORC with its OBRs), with its patient."""
+
+    control: OrderControl
+    patient: Demographics
+    placer: str
+    placer_authority: str
+    exams: tuple[RequestedExam, ...]
+    filler: str = ""
+    provider_id: str = ""
+    provider_name: str = ""
+    provider_phone: str = ""
+    transport: str = ""
+    details: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,115 @@
+"""Patients, the numbers they are known by, and where they lie."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from xraydesk.access.models import Site
+
+
+class Patient(models.Model):
+    """One person, once, in one site's index.
+
+    Names are kept in parts as the sender gave them. `name_folded` is the whole name
+    without case and accents, for search and for look-alikes.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    family = models.CharField(max_length=194, blank=True)
+    given = models.CharField(max_length=194, blank=True)
+    middle = models.CharField(max_length=194, blank=True)
+    prefix = models.CharField(max_length=64, blank=True)
+    suffix = models.CharField(max_length=64, blank=True)
+    name_folded = models.CharField(max_length=400, blank=True)
+    birth_date = models.DateField(null=True)
+    sex = models.CharField(max_length=1, blank=True)
+    phone = models.CharField(max_length=64, blank=True)
+    address = models.CharField(max_length=250, blank=True)
+    language = models.CharField(max_length=64, blank=True)
+    pregnancy = models.CharField(max_length=16, blank=True)
+    isolation = models.CharField(max_length=64, blank=True)
+    deceased = models.BooleanField(default=False)
+    temporary = models.BooleanField(default=False)
+    merged_into = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="merged")
+    created_at = models.DateTimeField()
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(sex__in=["", "F", "M", "O", "U"]), name="patient_sex_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(pregnancy__in=["", "yes", "no", "unknown", "not applicable"]),
+                name="patient_pregnancy_is_known",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "name_folded"], name="patient_by_name")]
+
+    def __str__(self) -> str:
+        return f"patient {self.pk}"
+
+
+class PatientIdentifier(models.Model):
+    """A number that somebody knows the patient by: the value, who issued it, and its type (MR, PI, SS…)."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="identifiers")
+    value = models.CharField(max_length=64)
+    authority = models.CharField(max_length=227, blank=True)
+    type = models.CharField(max_length=16, blank=True)
+    sort = models.SmallIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "authority", "value"], name="one_patient_an_identifier_and_issuer"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "value"], name="patient_identifier_by_value")]
+
+
+class Alert(models.Model):
+    """Something to mind with this patient: an allergy, a fall risk, a precaution."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="alerts")
+    kind = models.CharField(max_length=24)
+    text = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["patient", "kind", "text"], name="an_alert_once"),
+        ]
+
+
+class Visit(models.Model):
+    """One stay or attendance, and where the patient lies now."""
+
+    class State(models.TextChoices):
+        """Whether the patient is here."""
+
+        ACTIVE = "active"
+        ENDED = "ended"
+        CANCELLED = "cancelled"
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="visits")
+    number = models.CharField(max_length=64)
+    patient_class = models.CharField(max_length=1)
+    ward = models.CharField(max_length=64, blank=True)
+    bed = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.ACTIVE)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "patient", "number"], name="visit_number_of_patient"),
+        ]

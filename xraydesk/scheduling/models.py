@@ -1,0 +1,91 @@
+"""Bookings: an exam in a room, with a technologist, at a time, guarded by the database."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
+from django.db import models
+from django.db.models import Q
+
+from xraydesk.access.models import Site
+from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
+from xraydesk.rooms.models import Room
+from xraydesk.scheduling.states import LIVE, OCCUPYING, BookingState
+from xraydesk.staff.models import Technologist
+
+_OCCUPYING = Q(state__in=[s.value for s in OCCUPYING])
+_LIVE = Q(state__in=[s.value for s in LIVE])
+
+
+class Booking(models.Model):
+    """One place in the plan. `during` is half-open; `row` is the board's row, stored so nothing jumps.
+
+    The database refuses two live bookings of one room and seat, one technologist, or one
+    patient, at overlapping times. What was performed is recorded elsewhere and may overlap.
+    `why` says how the place was chosen, in words a coordinator would use.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    exam = models.ForeignKey(Exam, on_delete=models.PROTECT, related_name="bookings")
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="bookings")
+    room = models.ForeignKey(Room, on_delete=models.PROTECT, related_name="bookings")
+    technologist = models.ForeignKey(
+        Technologist, null=True, on_delete=models.PROTECT, related_name="bookings"
+    )
+    seat = models.PositiveSmallIntegerField(default=0)
+    during = DateTimeRangeField()
+    state = models.CharField(max_length=12, default=BookingState.BOOKED)
+    row = models.PositiveSmallIntegerField(default=0)
+    why = models.JSONField(default=list)
+    time_was_given = models.BooleanField(default=False)
+    arrived_at = models.DateTimeField(null=True)
+    booked_at = models.DateTimeField()
+    booked_by = models.CharField(max_length=80)
+    ended_at = models.DateTimeField(null=True)
+    ended_why = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            ExclusionConstraint(
+                name="one_exam_a_room_and_seat",
+                expressions=[
+                    ("site", RangeOperators.EQUAL),
+                    ("room", RangeOperators.EQUAL),
+                    ("seat", RangeOperators.EQUAL),
+                    ("during", RangeOperators.OVERLAPS),
+                ],
+                condition=_OCCUPYING,
+            ),
+            ExclusionConstraint(
+                name="one_exam_a_technologist",
+                expressions=[
+                    ("site", RangeOperators.EQUAL),
+                    ("technologist", RangeOperators.EQUAL),
+                    ("during", RangeOperators.OVERLAPS),
+                ],
+                condition=_OCCUPYING & Q(technologist__isnull=False),
+            ),
+            ExclusionConstraint(
+                name="one_exam_a_patient",
+                expressions=[
+                    ("site", RangeOperators.EQUAL),
+                    ("patient", RangeOperators.EQUAL),
+                    ("during", RangeOperators.OVERLAPS),
+                ],
+                condition=_OCCUPYING,
+            ),
+            models.UniqueConstraint(fields=["exam"], condition=_LIVE, name="one_live_booking_an_exam"),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in BookingState]), name="booking_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(during__isempty=False)
+                & Q(during__startswith__isnull=False)
+                & Q(during__endswith__isnull=False),
+                name="booking_has_start_and_end",
+            ),
+        ]

@@ -1,0 +1,48 @@
+"""The small machine of a booking."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class BookingState(StrEnum):
+    """Where one booking stands. `held` and `booked` keep their room, technologist and patient."""
+
+    HELD = "held"
+    BOOKED = "booked"
+    DONE = "done"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+    NO_SHOW = "no-show"
+
+
+class BookingAction(StrEnum):
+    """What can be done to a booking."""
+
+    CONFIRM = "confirm"
+    RELEASE = "release"
+    FINISH = "finish"
+    CANCEL = "cancel"
+    MISS = "miss"
+    UNDO_MISS = "undo miss"
+
+
+TRANSITIONS: dict[tuple[BookingState, BookingAction], BookingState] = {
+    (BookingState.HELD, BookingAction.CONFIRM): BookingState.BOOKED,
+    (BookingState.HELD, BookingAction.RELEASE): BookingState.RELEASED,
+    (BookingState.HELD, BookingAction.CANCEL): BookingState.CANCELLED,
+    (BookingState.BOOKED, BookingAction.RELEASE): BookingState.RELEASED,
+    (BookingState.BOOKED, BookingAction.FINISH): BookingState.DONE,
+    (BookingState.BOOKED, BookingAction.CANCEL): BookingState.CANCELLED,
+    (BookingState.BOOKED, BookingAction.MISS): BookingState.NO_SHOW,
+    (BookingState.NO_SHOW, BookingAction.UNDO_MISS): BookingState.BOOKED,
+    (BookingState.NO_SHOW, BookingAction.CANCEL): BookingState.CANCELLED,
+    (BookingState.NO_SHOW, BookingAction.RELEASE): BookingState.RELEASED,
+}
+"""What each action leads to; a pair that is not here is refused."""
+
+LIVE = (BookingState.HELD, BookingState.BOOKED, BookingState.DONE, BookingState.NO_SHOW)
+"""States in which a booking is the exam's present one; there is at most one such booking an exam."""
+
+OCCUPYING = (BookingState.HELD, BookingState.BOOKED)
+"""States in which room, technologist and patient are taken."""

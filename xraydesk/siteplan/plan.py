@@ -1,0 +1,204 @@
+"""A department as its site file describes it: frozen dataclasses, no database.
+
+`xraydesk.siteplan.reading` makes one from a TOML file or from the JSON kept with the site.
+Times of day are wall times of the site's zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from enum import StrEnum
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+Hours = Mapping[str, tuple[tuple[time, time], ...]]
+"""Weekday to open intervals; an end of 00:00 means midnight at the end of that day."""
+
+
+class BookingWay(StrEnum):
+    """How patients of a class are booked when their order is accepted."""
+
+    NEXT_FREE = "next-free"
+    """At the requested time, or else the next free place."""
+    ON_ARRIVAL = "on-arrival"
+    """When the patient is here; a requested time is kept all the same."""
+    REQUESTED = "requested"
+    """Only at a time that the order asks for; without one, a person is asked."""
+    ASK = "ask"
+    """Always by a person."""
+
+
+@dataclass(frozen=True)
+class LocationPlan:
+    """A building or floor."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ClosurePlan:
+    """A stretch during which a room cannot be used, in naive wall time."""
+
+    start: datetime
+    end: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class RoomPlan:
+    """A room, or a portable unit (kind `portable`)."""
+
+    code: str
+    name: str
+    location: str
+    kind: str
+    hours: Hours
+    closures: tuple[ClosurePlan, ...] = ()
+    abilities: tuple[str, ...] = ()
+    seats: int = 1
+
+
+@dataclass(frozen=True)
+class ModalityPlan:
+    """A machine in a room."""
+
+    ae_title: str
+    room: str
+    modality: str
+    station_name: str = ""
+    host: str = ""
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class ProcedurePlan:
+    """An exam that the department offers."""
+
+    code: str
+    text: str
+    minutes: int
+    room_kinds: tuple[str, ...]
+    system: str = "L"
+    body_part: str = ""
+    laterality: tuple[str, ...] = ()
+    """Sides that may be asked for: `L`, `R`, `B`; empty where the part has no side."""
+    views: tuple[str, ...] = ()
+    modality: str = "DX"
+    skills: tuple[str, ...] = ()
+    preparation: str = ""
+    pregnancy_check: bool = False
+    sex: str = ""
+    age_min_years: int | None = None
+    age_max_years: int | None = None
+    charge_code: str = ""
+
+
+@dataclass(frozen=True)
+class TechnologistPlan:
+    """A technologist."""
+
+    code: str
+    name: str
+    skills: tuple[str, ...]
+    shifts: Hours
+
+
+@dataclass(frozen=True)
+class PorterPlan:
+    """A porter."""
+
+    code: str
+    name: str
+    shifts: Hours
+
+
+@dataclass(frozen=True)
+class WardPlan:
+    """Where patients lie: whom to call, how far it is in minutes one way."""
+
+    code: str
+    name: str
+    phone: str = ""
+    travel_minutes: int = 5
+    emergency: bool = False
+
+
+@dataclass(frozen=True)
+class DestinationPlan:
+    """Where images go."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    sends: tuple[str, ...] = ()
+    """Modalities that go there; empty for all."""
+
+
+@dataclass(frozen=True)
+class LinkPlan:
+    """A partner that sends messages here. `kind` is `orders` (orders and patients)."""
+
+    name: str
+    kind: str
+    sending_application: str
+    sending_facility: str
+    receiving_application: str = ""
+    receiving_facility: str = ""
+    charset: str = "utf-8"
+    """Used where a message names none and is not valid UTF-8."""
+    timezone: str = ""
+    """Used for times without an offset; empty for the site's."""
+    identifier_authority: str = ""
+    """Issuer of patient numbers that name none; empty for the site's."""
+    application_replies: bool = False
+    """True where the sender wants ORR, ORG or ORI in place of a plain ACK."""
+    insecure: bool = False
+    """True where this link may use an address beyond loopback without TLS."""
+    peers: tuple[str, ...] = ()
+    """Addresses that may use it in clear."""
+
+
+@dataclass(frozen=True)
+class Policies:
+    """How the department decides. Minutes unless said otherwise."""
+
+    booking: Mapping[str, BookingWay] = field(default_factory=dict)
+    """HL7 patient class (I, O, E…) to the way it is booked; `*` for all others."""
+    duplicate_window_hours: int = 24
+    accept_unknown_procedure: bool = False
+    stat_due_minutes: int = 60
+    urgent_due_minutes: int = 240
+    pregnancy_age_min_years: int = 12
+    pregnancy_age_max_years: int = 55
+    item_minutes: Mapping[str, int] = field(default_factory=dict)
+    """Kind of item to minutes until harm, where the site's clock is not the usual one."""
+    step_open_hours: int = 4
+    """After so many hours without an end, a begun step is put before a person."""
+    booking_days_ahead: int = 14
+    """How many days ahead a free place is looked for."""
+    cleaning_minutes: int = 0
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """A whole department."""
+
+    code: str
+    name: str
+    timezone: str
+    assigning_authority: str
+    ae_title: str
+    locations: tuple[LocationPlan, ...]
+    rooms: tuple[RoomPlan, ...]
+    modalities: tuple[ModalityPlan, ...]
+    procedures: tuple[ProcedurePlan, ...]
+    technologists: tuple[TechnologistPlan, ...] = ()
+    porters: tuple[PorterPlan, ...] = ()
+    wards: tuple[WardPlan, ...] = ()
+    destinations: tuple[DestinationPlan, ...] = ()
+    links: tuple[LinkPlan, ...] = ()
+    policies: Policies = Policies()
