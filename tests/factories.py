@@ -1,0 +1,133 @@
+"""A small department and its exams, for tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from xraydesk.access.models import Location, Site
+from xraydesk.lib.ids import new_uid
+from xraydesk.orders.models import Exam, Order, Procedure
+from xraydesk.orders.states import TriageState
+from xraydesk.patients.models import Patient, PatientIdentifier
+from xraydesk.rooms.models import Modality, Room
+from xraydesk.scheduling.models import Booking
+from xraydesk.staff.models import Technologist
+
+_numbers = count(1)
+AT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+"""A Monday, ten in the morning in New York."""
+
+ALL_DAY = {day: [["00:00", "00:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+
+
+def make_site(code: str = "T", rooms: int = 2) -> Site:
+    """A site with one location, rooms XR1…, a modality in each, one technologist a room and two procedures."""
+    site = Site.objects.create(
+        code=code,
+        name=f"Department {code}",
+        timezone="America/New_York",
+        assigning_authority="HOSP",
+        ae_title="XRAYDESK",
+    )
+    location = Location.objects.create(site=site, code="MAIN", name="Main building")
+    for number in range(1, rooms + 1):
+        room = Room.objects.create(
+            site=site,
+            location=location,
+            code=f"XR{number}",
+            name=f"Room {number}",
+            kind="general",
+            hours=ALL_DAY,
+            sort=number,
+        )
+        Modality.objects.create(site=site, room=room, ae_title=f"XR{number}", modality="DX")
+        Technologist.objects.create(
+            site=site, code=f"T{number}", name=f"Technologist {number}", skills=["general"], shifts=ALL_DAY
+        )
+    Procedure.objects.create(
+        site=site,
+        code="XRCHEST2",
+        text="Chest 2 views",
+        body_part="CHEST",
+        views=["PA", "LL"],
+        minutes=10,
+        room_kinds=["general"],
+        skills=["general"],
+    )
+    Procedure.objects.create(
+        site=site,
+        code="XRKNEE2",
+        text="Knee 2 views",
+        body_part="KNEE",
+        laterality=["L", "R", "B"],
+        views=["AP", "LL"],
+        minutes=10,
+        room_kinds=["general"],
+        skills=["general"],
+    )
+    return site
+
+
+def make_patient(site: Site, *, number: str = "", **fields: Any) -> Patient:
+    """A patient with one medical record number."""
+    defaults: dict[str, Any] = {
+        "family": "Prüfer",
+        "given": "Ada",
+        "name_folded": "prufer ada",
+        "birth_date": date(1969, 5, 12),
+        "sex": "F",
+        "created_at": AT,
+    }
+    patient = Patient.objects.create(site=site, **(defaults | fields))
+    PatientIdentifier.objects.create(
+        site=site, patient=patient, value=number or f"N{next(_numbers)}", authority="HOSP", type="MR"
+    )
+    return patient
+
+
+def make_exam(site: Site, *, patient: Patient | None = None, code: str = "XRCHEST2", **fields: Any) -> Exam:
+    """An accepted exam of a new order."""
+    number = next(_numbers)
+    patient = patient or make_patient(site)
+    procedure = Procedure.objects.get(site=site, code=code)
+    order = Order.objects.create(
+        site=site,
+        patient=patient,
+        placer=f"P{number}",
+        placer_authority="EHR",
+        source="link:EHR",
+        patient_class="O",
+        received_at=AT,
+    )
+    defaults: dict[str, Any] = {
+        "accession": f"A{number:07d}",
+        "study_instance_uid": new_uid(),
+        "requested_procedure_id": f"R{number}",
+        "scheduled_step_id": f"S{number}",
+        "procedure": procedure,
+        "procedure_code": procedure.code,
+        "procedure_text": procedure.text,
+        "procedure_system": procedure.system,
+        "triage": TriageState.ACCEPTED,
+        "created_at": AT,
+    }
+    return Exam.objects.create(site=site, order=order, patient=patient, **(defaults | fields))
+
+
+def make_booking(
+    exam: Exam, *, room: str = "XR1", start: datetime = AT, minutes: int = 10, **fields: Any
+) -> Booking:
+    """A live booking of an exam; its technologist has the room's number."""
+    where = Room.objects.get(site=exam.site, code=room)
+    who = Technologist.objects.filter(site=exam.site, code=room.replace("XR", "T")).first()
+    defaults: dict[str, Any] = {
+        "technologist": who,
+        "during": (start, start + timedelta(minutes=minutes)),
+        "booked_at": AT,
+        "booked_by": "rule",
+    }
+    return Booking.objects.create(
+        site=exam.site, exam=exam, patient=exam.patient, room=where, **(defaults | fields)
+    )
