@@ -29,3 +29,8 @@ def at_wall_time(day: date, wall: time, zone: str) -> datetime:
 def day_bounds(day: date, zone: str) -> tuple[datetime, datetime]:
     """First moment of `day` and of the day after it, as people in `zone` count, in UTC."""
     return at_wall_time(day, time(0), zone), at_wall_time(day + timedelta(days=1), time(0), zone)
+
+
+def in_zone(at: datetime, zone: str) -> datetime:
+    """The same moment with the offset in force in `zone`."""
+    return at.astimezone(ZoneInfo(zone))
