@@ -1,0 +1,66 @@
+"""Finding patients: by number, by what somebody types, and those easily taken for each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from django.db.models import Q, QuerySet
+
+from xraydesk.access.models import Site
+from xraydesk.lib.text import folded
+from xraydesk.patients.models import Patient, PatientIdentifier, Visit
+from xraydesk.patients.rules import Person, look_alikes
+
+FOUND_MAX = 50
+"""No search shows more patients than these; the page asks for more letters instead."""
+
+PHONE_DIGITS_MIN = 4
+"""Fewer digits than these are no phone number."""
+
+
+def by_identifier(*, site: Site, value: str, authority: str = "") -> Patient | None:
+    """The patient with a number, of one issuer where it is given; None where nobody or more than one has it."""
+    found = PatientIdentifier.objects.filter(site=site, value=value.strip()).select_related(
+        "patient__merged_into"
+    )
+    if authority:
+        found = found.filter(authority=authority)
+    patients = {(row.patient.merged_into or row.patient) for row in found[:3]}
+    return patients.pop() if len(patients) == 1 else None
+
+
+def search(*, site: Site, text: str, limit: int = FOUND_MAX) -> QuerySet[Patient]:
+    """Patients whose name, number or phone fits what was typed; case, accents and word order do not matter.
+
+    Every word must begin a part of the name ("pru ada" finds Ada Prüfer). A number fits whole or by its
+    beginning, a phone by its last digits. At most `limit` of them, by name.
+    """
+    words = folded(text).replace(",", " ").split()[:6]
+    if not words:
+        return Patient.objects.none()
+    by_name = Q()
+    for word in words:
+        by_name &= Q(name_folded__startswith=word) | Q(name_folded__contains=f" {word}")
+    typed = text.strip()[:64]
+    by_number = Q(
+        pk__in=PatientIdentifier.objects.filter(site=site, value__istartswith=typed).values("patient")
+    )
+    fits = by_name | by_number
+    digits = re.sub(r"\D", "", text)
+    if len(digits) >= PHONE_DIGITS_MIN and not re.search(r"[A-Za-z]", text):
+        # Phones are kept as they were sent; any marks may stand between the digits.
+        fits |= Q(phone__regex=r"\D*".join(digits[-15:]) + r"\D*$")
+    found = Patient.objects.filter(fits, site=site, merged_into=None)
+    return found.order_by("name_folded", "id")[: min(limit, FOUND_MAX)]
+
+
+def look_alikes_among(patients: Iterable[Patient]) -> dict[int, frozenset[int]]:
+    """For each of `patients` with a look-alike among them, the keys of those. Give it the patients of one day."""
+    people = {p.pk: Person(p.pk, p.family, p.given, p.birth_date) for p in patients}
+    return look_alikes(list(people.values()))
+
+
+def current_visit(patient: Patient) -> Visit | None:
+    """The stay that goes on, the one heard of last; None where there is none."""
+    return patient.visits.filter(state=Visit.State.ACTIVE).order_by("-changed_at", "-id").first()
