@@ -1,0 +1,283 @@
+"""The only writers of performed steps, images, deliveries and commitments. Call inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from xraydesk.access.models import Site
+from xraydesk.imaging.header import Header, StepReport, StoredFile
+from xraydesk.imaging.models import Commitment, Delivery, Image, PerformedStep, StepExam
+from xraydesk.imaging.rules import wait_seconds
+from xraydesk.imaging.states import (
+    IMAGE_TRANSITIONS,
+    STEP_TRANSITIONS,
+    DeliveryState,
+    ImageAction,
+    ImageState,
+    StepAction,
+    StepState,
+)
+from xraydesk.orders.models import Exam
+from xraydesk.rooms.models import Room
+
+
+class IllegalImageAction(Exception):
+    """The image is not in a state in which this can be done to it."""
+
+
+class IllegalStepAction(Exception):
+    """The performed step is final and can no longer change."""
+
+
+ENDED_BY_HAND = "ended by hand"
+"""Attribute of a modality's step that a person ended; the modality may still say how it ended."""
+
+
+def insert_step(
+    *,
+    site: Site,
+    report: StepReport,
+    exams: Iterable[Exam],
+    room: Room | None,
+    started_at: datetime,
+    by: str,
+    by_hand: bool,
+) -> PerformedStep:
+    """A new step under way, with the exams that it carries out."""
+    carried = list(exams)
+    step = PerformedStep.objects.create(
+        site=site,
+        sop_instance_uid=report.sop_instance_uid,
+        room=room,
+        ae_title=report.ae_title[:16],
+        step_id=report.step_id[:16],
+        modality=report.modality[:16],
+        by_hand=by_hand,
+        by=by,
+        started_at=started_at,
+        referenced_images=list(report.referenced_images),
+        attributes=report.attributes,
+        simulated=any(exam.simulated for exam in carried),
+    )
+    StepExam.objects.bulk_create(StepExam(step=step, exam=exam) for exam in carried)
+    return step
+
+
+def tell_step(
+    step: PerformedStep,
+    *,
+    action: StepAction,
+    report: StepReport,
+    ended_at: datetime | None,
+) -> None:
+    """Bring a step up to date with what was told of it. Raises IllegalStepAction after its end."""
+    state = STEP_TRANSITIONS.get((StepState(step.state), action))
+    if state is None:
+        raise IllegalStepAction
+    step.state = state
+    step.ended_at = ended_at
+    step.reason_code = report.reason_code[:16]
+    step.reason_text = report.reason_text[:200]
+    step.referenced_images = list(dict.fromkeys([*step.referenced_images, *report.referenced_images]))
+    step.attributes = step.attributes | report.attributes
+    step.save()
+
+
+def take_back_hand_ending(step: PerformedStep) -> bool:
+    """Let a modality's step that a person ended go on, so that the modality can end it; False where none did."""
+    if not step.attributes.pop(ENDED_BY_HAND, ""):
+        return False
+    step.state, step.ended_at = StepState.IN_PROGRESS, None
+    step.save()
+    return True
+
+
+def void(step: PerformedStep, *, exam_ids: Iterable[int] | None = None) -> None:
+    """Say that a step does not count for its exams (or for some of them)."""
+    links = StepExam.objects.filter(step=step)
+    if exam_ids is not None:
+        links = links.filter(exam__in=list(exam_ids))
+    links.update(voided=True)
+
+
+def insert_image(
+    *,
+    site: Site,
+    exam_id: int | None,
+    header: Header,
+    stored: StoredFile,
+    acquired_at: datetime | None,
+    calling_ae: str,
+    copy: int,
+    state: ImageState,
+    why: str,
+    corrections: Mapping[str, str],
+    at: datetime,
+    simulated: bool,
+) -> Image:
+    """A received object, as it says of itself."""
+    return Image.objects.create(
+        site=site,
+        exam_id=exam_id,
+        sop_instance_uid=header.sop_instance_uid,
+        copy=copy,
+        sop_class_uid=header.sop_class_uid,
+        series_instance_uid=header.series_instance_uid,
+        study_instance_uid=header.study_instance_uid,
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        accession=header.accession[:64],
+        patient_id=header.patient_id[:64],
+        patient_id_issuer=header.patient_id_issuer[:64],
+        patient_name=header.patient_name[:330],
+        patient_birth_date=header.patient_birth_date,
+        patient_sex=header.patient_sex[:16],
+        modality=header.modality[:16],
+        body_part=header.body_part[:64],
+        view_position=header.view_position[:64],
+        laterality=header.laterality[:16],
+        acquired_at=acquired_at,
+        calling_ae_title=calling_ae[:16],
+        header=header_as_json(header),
+        path=stored.path,
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
+        state=state,
+        why=why[:400],
+        corrections=dict(corrections),
+        received_at=at,
+        simulated=simulated,
+    )
+
+
+def header_as_json(header: Header) -> dict[str, Any]:
+    """A header as it is kept with its image: what it does not say is left out."""
+    return {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in asdict(header).items()
+        if value not in (None, "")
+    }
+
+
+def header_of(image: Image) -> Header:
+    """The header of a kept image, as it was read."""
+    kept: dict[str, Any] = dict(image.header)
+    if kept.get("patient_birth_date"):
+        kept["patient_birth_date"] = date.fromisoformat(kept["patient_birth_date"])
+    if kept.get("acquired_at"):
+        kept["acquired_at"] = datetime.fromisoformat(kept["acquired_at"])
+    return Header(**kept)
+
+
+def move_image(
+    image: Image,
+    *,
+    action: ImageAction,
+    at: datetime,
+    by: str,
+    why: str = "",
+    exam_id: int | None = None,
+    corrections: Mapping[str, str] | None = None,
+) -> None:
+    """Take an image from one state to the next. Raises IllegalImageAction where that is not possible."""
+    state = IMAGE_TRANSITIONS.get((ImageState(image.state), action))
+    if state is None:
+        raise IllegalImageAction(f"an image that is {image.state} cannot be given: {action}")
+    image.state, image.why = state, why[:400]
+    image.decided_at, image.decided_by = at, by
+    if exam_id is not None:
+        image.exam_id = exam_id
+    if corrections is not None:
+        image.corrections = dict(corrections)
+    image.save()
+
+
+def insert_deliveries(*, image: Image, destinations: Iterable[str], at: datetime) -> list[Delivery]:
+    """The ways of an image to its destinations; only the new ones, or the ones withdrawn before, are returned."""
+    new = []
+    for destination in destinations:
+        delivery, made = Delivery.objects.get_or_create(
+            image=image, destination=destination, defaults={"site_id": image.site_id, "next_at": at}
+        )
+        if not made and delivery.state == DeliveryState.WITHDRAWN:
+            restart_delivery(delivery, at=at)
+            made = True
+        if made:
+            new.append(delivery)
+    return new
+
+
+def withdraw_deliveries(*, image_ids: Sequence[int]) -> int:
+    """Stop images that have not left yet; the number of ways stopped."""
+    return Delivery.objects.filter(
+        image__in=image_ids, state__in=(DeliveryState.WAITING, DeliveryState.FAILED)
+    ).update(state=DeliveryState.WITHDRAWN)
+
+
+def delivered(delivery: Delivery, *, at: datetime) -> None:
+    """The destination has the image."""
+    delivery.state, delivery.sent_at, delivery.last_error = DeliveryState.SENT, at, ""
+    delivery.attempts += 1
+    delivery.save()
+
+
+def not_delivered(delivery: Delivery, *, at: datetime, why: str) -> None:
+    """The destination did not take the image; wait longer each time, and give up at the cap."""
+    delivery.attempts += 1
+    delivery.last_error = why[:300]
+    wait = wait_seconds(delivery.attempts)
+    if wait is None:
+        delivery.state = DeliveryState.FAILED
+    else:
+        delivery.next_at = at + timedelta(seconds=wait)
+    delivery.save()
+
+
+def restart_delivery(delivery: Delivery, *, at: datetime) -> None:
+    """Begin again with an image that was given up or withdrawn."""
+    delivery.state, delivery.attempts, delivery.next_at = DeliveryState.WAITING, 0, at
+    delivery.save()
+
+
+def insert_commitment(
+    *,
+    site: Site,
+    transaction_uid: str,
+    ae_title: str,
+    kept: Sequence[tuple[str, str]],
+    failed: Sequence[tuple[str, str, int]],
+    at: datetime,
+) -> Commitment:
+    """Keep what a modality asked about and what it is answered; asking again under one number gets a fresh answer.
+
+    `kept` holds (SOP class, SOP instance) pairs, `failed` the same with the reason's code (PS3.3 C.14.1.1).
+    """
+    commitment, _ = Commitment.objects.update_or_create(
+        site=site,
+        ae_title=ae_title,
+        transaction_uid=transaction_uid,
+        defaults={
+            "asked_at": at,
+            "kept": [list(pair) for pair in kept],
+            "failed": [list(triple) for triple in failed],
+            "told_at": None,
+            "attempts": 0,
+        },
+    )
+    return commitment
+
+
+def commitment_told(commitment: Commitment, *, at: datetime) -> None:
+    """The modality has the answer."""
+    commitment.told_at = at
+    commitment.attempts += 1
+    commitment.save()
+
+
+def commitment_not_told(commitment: Commitment) -> int | None:
+    """The modality did not take the answer: seconds until the next attempt, None where a person must look."""
+    commitment.attempts += 1
+    commitment.save()
+    return wait_seconds(commitment.attempts)

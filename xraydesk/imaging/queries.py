@@ -1,0 +1,171 @@
+"""Reading performed steps and images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from django.db.models import Count, Q, QuerySet
+
+from xraydesk.access.models import Site
+from xraydesk.imaging.header import Header, ScheduledReference
+from xraydesk.imaging.models import Image, StepExam
+from xraydesk.imaging.rules import Candidate, Person, StepSpan
+from xraydesk.imaging.states import ImageState, StepState
+from xraydesk.orders.models import Exam
+from xraydesk.orders.states import TriageState
+from xraydesk.patients.demographics import Identifier, Name
+from xraydesk.patients.models import Patient
+
+IMAGES_AT_ONCE_MAX = 5000
+"""No list is longer than this."""
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """How many SOP instances of an exam; cumulative: `received` are all, `matched` includes those since sent."""
+
+    received: int = 0
+    matched: int = 0
+    quarantined: int = 0
+    held: int = 0
+    sent: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        """As the command line prints them."""
+        return asdict(self)
+
+
+def counts_of_exams(exam_ids: Iterable[int]) -> dict[int, ImageCounts]:
+    """The counts of many exams in one query; exams without images are left out."""
+
+    def in_states(*states: ImageState) -> Count:
+        return Count("sop_instance_uid", filter=Q(state__in=[s.value for s in states]), distinct=True)
+
+    rows = (
+        Image.objects.filter(exam__in=list(exam_ids))
+        .values("exam_id")
+        .annotate(
+            received=Count("sop_instance_uid", distinct=True),
+            matched=in_states(ImageState.MATCHED, ImageState.SENT),
+            quarantined=in_states(ImageState.QUARANTINED),
+            held=in_states(ImageState.HELD),
+            sent=in_states(ImageState.SENT),
+        )
+        .order_by()
+    )
+    return {
+        row["exam_id"]: ImageCounts(
+            row["received"], row["matched"], row["quarantined"], row["held"], row["sent"]
+        )
+        for row in rows
+    }
+
+
+def counts_of_exam(exam_id: int) -> ImageCounts:
+    """The counts of one exam."""
+    return counts_of_exams([exam_id]).get(exam_id, ImageCounts())
+
+
+def images(*, site: Site, accession: str = "") -> QuerySet[Image]:
+    """The images of a site, newest first; with an accession number, those of that exam and those that carry it."""
+    found = Image.objects.filter(site=site).select_related("exam").order_by("-received_at", "-id")
+    if accession:
+        found = found.filter(Q(exam__accession=accession) | Q(accession=accession))
+    return found[:IMAGES_AT_ONCE_MAX]
+
+
+def candidates_for(*, site: Site, header: Header) -> list[Candidate]:
+    """The exams that an image may belong to by any of its numbers."""
+    return _candidates(
+        site,
+        _numbered(
+            header.accession,
+            header.study_instance_uid,
+            header.requested_procedure_id,
+            header.scheduled_step_id,
+        ),
+    )
+
+
+def candidates_of_references(*, site: Site, references: Iterable[ScheduledReference]) -> list[Candidate]:
+    """The exams that a performed step may mean."""
+    wanted = Q(pk__in=[])
+    for r in references:
+        wanted |= _numbered(r.accession, r.study_instance_uid, r.requested_procedure_id, r.scheduled_step_id)
+    return _candidates(site, wanted)
+
+
+def candidate_of(exam: Exam) -> Candidate:
+    """One exam as the rules see it."""
+    return _candidates(exam.site, Q(pk=exam.pk))[0]
+
+
+def _numbered(accession: str, study: str, procedure: str, step: str) -> Q:
+    wanted = Q(pk__in=[])
+    if accession:
+        wanted |= Q(accession=accession)
+    if study:
+        wanted |= Q(study_instance_uid=study)
+    if procedure and step:
+        wanted |= Q(requested_procedure_id=procedure, scheduled_step_id=step)
+    return wanted
+
+
+def _candidates(site: Site, wanted: Q) -> list[Candidate]:
+    exams = (
+        Exam.objects.filter(wanted, site=site)
+        .select_related("patient", "procedure")
+        .prefetch_related("patient__identifiers", "stepexam_set")
+        .order_by("id")
+    )
+    return [
+        Candidate(
+            exam_id=exam.pk,
+            accession=exam.accession,
+            study_instance_uid=exam.study_instance_uid,
+            requested_procedure_id=exam.requested_procedure_id,
+            scheduled_step_id=exam.scheduled_step_id,
+            patient=person_of(exam.patient),
+            laterality=exam.laterality,
+            body_part=exam.procedure.body_part if exam.procedure else "",
+            is_cancelled=exam.triage == TriageState.CANCELLED
+            and all(link.voided for link in exam.stepexam_set.all()),
+        )
+        for exam in exams
+    ]
+
+
+def person_of(patient: Patient) -> Person:
+    """A patient as the rules see one: the first number first."""
+    name = Name(patient.family, patient.given, patient.middle, patient.prefix, patient.suffix)
+    numbers = sorted(patient.identifiers.all(), key=lambda i: (i.sort, i.pk))
+    return Person(
+        identifiers=tuple(Identifier(i.value, i.authority, i.type) for i in numbers),
+        name=name.dicom(),
+        birth_date=patient.birth_date,
+        sex=patient.sex,
+    )
+
+
+def step_spans(exam_id: int) -> list[StepSpan]:
+    """Every performed step of an exam, voided ones too."""
+    links = StepExam.objects.filter(exam=exam_id).select_related("step").order_by("step__started_at")
+    return [
+        StepSpan(
+            state=StepState(link.step.state),
+            voided=link.voided,
+            started_at=link.step.started_at,
+            ended_at=link.step.ended_at,
+            referenced_images=tuple(link.step.referenced_images),
+        )
+        for link in links
+    ]
+
+
+def standing_states(exam_id: int) -> list[StepState]:
+    """The states of an exam's steps, voided ones left out."""
+    return [
+        StepState(state)
+        for state in StepExam.objects.filter(exam=exam_id, voided=False).values_list("step__state", flat=True)
+    ]

@@ -1,0 +1,298 @@
+"""Which exam an image belongs to, what is corrected on its way out, and where it goes; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from xraydesk.imaging.header import Header, ScheduledReference
+from xraydesk.imaging.names import same_name
+from xraydesk.imaging.states import StepState
+from xraydesk.patients.demographics import Identifier
+from xraydesk.siteplan.plan import DestinationPlan, SitePlan
+
+SIDES = {"L": "left", "R": "right"}
+"""Sides that exclude each other; `B` (both), `U` (unpaired) and empty contradict nothing."""
+
+SEXES = ("F", "M")
+"""Values of Patient's Sex that exclude each other; everything else says "not known"."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """What the desk knows of a patient: every number, the name as DICOM writes it, birth date and sex."""
+
+    identifiers: tuple[Identifier, ...]
+    name: str = ""
+    birth_date: date | None = None
+    sex: str = ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An exam that an image may belong to. `is_cancelled` is True where it was cancelled and never begun."""
+
+    exam_id: int
+    accession: str
+    study_instance_uid: str
+    requested_procedure_id: str
+    scheduled_step_id: str
+    patient: Person
+    laterality: str = ""
+    body_part: str = ""
+    is_cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The image belongs to this exam. `notes` are differences that do no harm, in words."""
+
+    exam_id: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A person must decide. `exam_id` is the exam that the image claims, None where it claims none known here."""
+
+    exam_id: int | None
+    reasons: tuple[str, ...]
+
+
+def match(header: Header, candidates: Iterable[Candidate]) -> Matched | Mismatch:
+    """Say which exam an image belongs to, or why a person must decide.
+
+    The exam is found by Study Instance UID, accession number, or both requested procedure
+    and scheduled step id; then the patient must be the exam's by number and issuer, and by
+    name or birth date too (two identifiers, Joint Commission NPSG.01.01.01). Reasons name
+    what differs and never whom, so that they may stand in lists and logs.
+    """
+    exam, reasons = claimed(header, candidates)
+    if exam is None:
+        return Mismatch(None, tuple(reasons))
+    reasons += patient_differences(header, exam.patient)
+    reasons += _side_differs(header, exam)
+    if exam.is_cancelled:
+        reasons.append(f"exam {exam.accession} was cancelled and never begun")
+    if reasons:
+        return Mismatch(exam.exam_id, tuple(reasons))
+    return Matched(exam.exam_id, tuple(_notes(header, exam)))
+
+
+def claimed(header: Header, candidates: Iterable[Candidate]) -> tuple[Candidate | None, list[str]]:
+    """The exam that an image says it belongs to, with what speaks against it."""
+    exams = list(candidates)
+    by_study = _only(exams, "study_instance_uid", header.study_instance_uid)
+    by_accession = _only(exams, "accession", header.accession)
+    by_step = next((e for e in exams if _names_step(header, e)), None)
+    exam = by_study or by_accession or by_step
+    if exam is None:
+        return None, ["no exam here has its study or its accession number"]
+    reasons: list[str] = []
+    if by_study and by_accession and by_study != by_accession:
+        reasons.append(
+            f"its study is that of exam {by_study.accession}, "
+            f"its accession number that of exam {by_accession.accession}"
+        )
+    elif header.accession and not by_accession:
+        reasons.append(f"its accession number is not that of exam {exam.accession}")
+    return exam, reasons
+
+
+def _only(exams: Sequence[Candidate], field: str, value: str) -> Candidate | None:
+    return next((e for e in exams if value and getattr(e, field) == value), None)
+
+
+def _names_step(header: Header, exam: Candidate) -> bool:
+    """Step ids alone may repeat between systems; together with the requested procedure they name one."""
+    return bool(header.requested_procedure_id and header.scheduled_step_id) and (
+        header.requested_procedure_id == exam.requested_procedure_id
+        and header.scheduled_step_id == exam.scheduled_step_id
+    )
+
+
+def patient_differences(header: Header, patient: Person) -> list[str]:
+    """What an image says of its patient that contradicts the exam's, in words; empty where it is the same person."""
+    reasons = _number_differs(header, patient)
+    has_second = False
+    if header.patient_name and patient.name:
+        has_second = True
+        if not same_name(header.patient_name, patient.name):
+            reasons.append("it carries another name")
+    if header.patient_birth_date and patient.birth_date:
+        has_second = True
+        if header.patient_birth_date != patient.birth_date:
+            reasons.append("it carries another birth date")
+    if not has_second and (patient.name or patient.birth_date):
+        reasons.append("it carries neither a name nor a birth date to compare")
+    sex = header.patient_sex.upper()
+    if sex in SEXES and patient.sex in SEXES and sex != patient.sex:
+        reasons.append("it carries another sex")
+    return reasons
+
+
+def _number_differs(header: Header, patient: Person) -> list[str]:
+    if not header.patient_id:
+        return ["it carries no patient number"]
+    known = [i for i in patient.identifiers if i.value == header.patient_id]
+    if not known:
+        return ["it carries another patient number"]
+    issuer = header.patient_id_issuer.casefold()
+    if issuer and all(i.authority and i.authority.casefold() != issuer for i in known):
+        return ["its patient number was issued by somebody else"]
+    return []
+
+
+def _side_differs(header: Header, exam: Candidate) -> list[str]:
+    says, ordered = SIDES.get(header.laterality.upper()), SIDES.get(exam.laterality)
+    return [f"says {says}, ordered {ordered}"] if says and ordered and says != ordered else []
+
+
+def _notes(header: Header, exam: Candidate) -> list[str]:
+    notes = []
+    if header.study_instance_uid != exam.study_instance_uid:
+        notes.append("carries a study number of its own")
+    if header.body_part and exam.body_part and header.body_part.upper() != exam.body_part.upper():
+        notes.append(f"says {header.body_part.upper()}, ordered {exam.body_part.upper()}")
+    return notes
+
+
+def corrections(header: Header, exam: Candidate) -> dict[str, str]:
+    """What must be put right in an image of this exam before it goes on: DICOM keyword to value.
+
+    Only what differs and what the exam knows; empty where the image may go as it came. A
+    name that is merely spelt otherwise stays as the machine wrote it.
+    """
+    wanted: dict[str, str] = {}
+    patient = exam.patient
+    if patient.identifiers and _number_differs(header, patient):
+        wanted["PatientID"] = patient.identifiers[0].value
+        wanted["IssuerOfPatientID"] = patient.identifiers[0].authority
+    if patient.name and not same_name(header.patient_name, patient.name):
+        wanted["PatientName"] = patient.name
+    if patient.birth_date and header.patient_birth_date != patient.birth_date:
+        wanted["PatientBirthDate"] = patient.birth_date.strftime("%Y%m%d")
+    if patient.sex and header.patient_sex.upper() != dicom_sex(patient.sex):
+        wanted["PatientSex"] = dicom_sex(patient.sex)
+    if header.accession != exam.accession:
+        wanted["AccessionNumber"] = exam.accession
+    if header.study_instance_uid != exam.study_instance_uid:
+        wanted["StudyInstanceUID"] = exam.study_instance_uid
+    return wanted
+
+
+def dicom_sex(sex: str) -> str:
+    """The sex as DICOM writes it (PS3.3 C.7.1.1): M, F, O; empty where it is not known."""
+    return sex if sex in ("M", "F", "O") else ""
+
+
+def named_exam(reference: ScheduledReference, candidates: Iterable[Candidate]) -> Candidate | None:
+    """The exam that a performed step means: the one that most of its numbers name, the accession number first."""
+    best = max(candidates, key=lambda exam: _agreement(reference, exam), default=None)
+    return best if best is not None and any(_agreement(reference, best)) else None
+
+
+def _agreement(reference: ScheduledReference, exam: Candidate) -> tuple[int, bool]:
+    by_accession = bool(reference.accession) and reference.accession == exam.accession
+    by_study = bool(reference.study_instance_uid) and reference.study_instance_uid == exam.study_instance_uid
+    by_step = bool(reference.requested_procedure_id and reference.scheduled_step_id) and (
+        reference.requested_procedure_id == exam.requested_procedure_id
+        and reference.scheduled_step_id == exam.scheduled_step_id
+    )
+    return by_accession + by_study + by_step, by_accession
+
+
+class AfterDiscontinuation(StrEnum):
+    """What becomes of an exam whose step was discontinued."""
+
+    REOPEN = "reopen"
+    """It was never this exam's step: as before it began, its images held until somebody decides."""
+    END = "end"
+    """It will not be done: off the worklist."""
+    RETRY = "retry"
+    """It may yet be done: its booking, and so its place on the worklist, stay."""
+
+
+WRONG_WORKLIST_ENTRY = "110514"
+
+ENDS_FOR_GOOD = frozenset(
+    {
+        "110500",  # doctor cancelled procedure
+        "110502",  # incorrect procedure ordered
+        "110504",  # patient died
+        "110505",  # patient refused to continue procedure
+        "110508",  # patient pregnant
+        "110509",  # change of procedure for correct charging
+        "110510",  # duplicate order
+        "110511",  # nursing unit cancel
+        "110512",  # incorrect side ordered
+    }
+)
+"""Reasons of PS3.16 CID 9300 after which the exam, as it was ordered, is not done."""
+
+
+def after_discontinuation(reason_code: str) -> AfterDiscontinuation:
+    """What becomes of the exam, by the reason's code (PS3.16 CID 9300, 9301); another or none keeps its place."""
+    if reason_code == WRONG_WORKLIST_ENTRY:
+        return AfterDiscontinuation.REOPEN
+    return AfterDiscontinuation.END if reason_code in ENDS_FOR_GOOD else AfterDiscontinuation.RETRY
+
+
+@dataclass(frozen=True)
+class StepSpan:
+    """One performed step of an exam. Times are aware; `ended_at` is None while it goes on."""
+
+    state: StepState
+    voided: bool
+    started_at: datetime
+    ended_at: datetime | None
+    referenced_images: tuple[str, ...] = ()
+
+
+def is_of_voided_step(sop_instance_uid: str, acquired_at: datetime | None, steps: Sequence[StepSpan]) -> bool:
+    """True where an image comes from a step that was begun on the wrong worklist entry, so that it is held.
+
+    The step that names it decides; else the one during which it was taken; else the exam's
+    only kind of step. `steps` are all of the exam's.
+    """
+    naming = [s for s in steps if sop_instance_uid in s.referenced_images]
+    during = [s for s in steps if acquired_at and _covers(s, acquired_at)]
+    for found in (naming, during, steps):
+        if found:
+            return all(s.voided for s in found)
+    return False
+
+
+def _covers(step: StepSpan, at: datetime) -> bool:
+    return step.started_at <= at and (step.ended_at is None or at <= step.ended_at)
+
+
+def may_go_on(standing: Iterable[StepState]) -> bool:
+    """True where an exam's images may leave: something was performed, and nothing is under way.
+
+    `standing` are the states of the exam's steps, voided ones left out. What was exposed goes
+    on after a discontinuation too; only a wrong worklist entry holds images back.
+    """
+    states = set(standing)
+    return bool(states) and StepState.IN_PROGRESS not in states
+
+
+def destinations(modality: str, plan: SitePlan) -> tuple[DestinationPlan, ...]:
+    """Where images of a modality go: every destination that takes all, or names this modality."""
+    return tuple(d for d in plan.destinations if not d.sends or modality in d.sends)
+
+
+ATTEMPTS_MAX = 10
+"""So often an image is offered to a destination before a person is asked; some forty minutes in all."""
+
+WAIT_SECONDS_MIN = 5
+WAIT_SECONDS_MAX = 900
+
+
+def wait_seconds(attempts: int) -> int | None:
+    """Seconds until the next attempt after so many failed ones; None where a person must look."""
+    if attempts >= ATTEMPTS_MAX:
+        return None
+    return min(WAIT_SECONDS_MIN << max(0, attempts - 1), WAIT_SECONDS_MAX)
