@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from xraydesk.access.models import Location, Site
+from xraydesk.journey.load_site import load_site
 from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam, Order, Procedure
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.rooms.models import Modality, Room
 from xraydesk.scheduling.models import Booking
+from xraydesk.siteplan.reading import read_toml
 from xraydesk.staff.models import Technologist
 
 _numbers = count(1)
@@ -131,3 +134,13 @@ def make_booking(
     return Booking.objects.create(
         site=exam.site, exam=exam, patient=exam.patient, room=where, **(defaults | fields)
     )
+
+
+SITE_FILES = Path(__file__).parents[1] / "site"
+
+
+def load_demo_site() -> Site:
+    """The hospital of the demonstration (`site/hospital.toml`), loaded; its code is HOSP."""
+    plan = read_toml(SITE_FILES / "hospital.toml")
+    load_site(plan=plan, at=AT, by="desk")
+    return Site.objects.get(code=plan.code)

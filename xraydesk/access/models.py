@@ -42,6 +42,7 @@ class Location(models.Model):
     code = models.CharField(max_length=32)
     name = models.CharField(max_length=120)
     sort = models.IntegerField(default=0)
+    retired = models.BooleanField(default=False)
 
     class Meta:
         constraints: ClassVar = [

@@ -1,0 +1,239 @@
+"""Reading a department from its TOML file, and from and to the JSON kept with the site. Pure.
+
+The file's tables are `[site]`, `[[location]]`, `[[room]]`, `[[modality]]`, `[[procedure]]`,
+`[[technologist]]`, `[[porter]]`, `[[ward]]`, `[[destination]]`, `[[link]]` and `[policies]`.
+`docs/howto/site.md` tells of every field.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from pathlib import Path as FilePath
+
+from xraydesk.siteplan.jsonform import from_json, to_json
+from xraydesk.siteplan.lines import line_of, lines_of
+from xraydesk.siteplan.plan import (
+    BookingWay,
+    ClosurePlan,
+    DestinationPlan,
+    LinkPlan,
+    LocationPlan,
+    ModalityPlan,
+    Policies,
+    PorterPlan,
+    ProcedurePlan,
+    RoomPlan,
+    SitePlan,
+    TechnologistPlan,
+    WardPlan,
+)
+from xraydesk.siteplan.problems import SiteFileError, SiteFileErrors, field_name
+from xraydesk.siteplan.rules import check
+from xraydesk.siteplan.table import Table
+
+__all__ = ["SiteFileErrors", "from_json", "read_toml", "read_toml_text", "to_json"]
+
+FILE_BYTES_MAX = 1_048_576
+ROWS_MAX = 2000
+"""Entries of one kind in a file."""
+
+_SYNTAX_LINE = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
+
+
+def read_toml(path: FilePath, *, item_kinds: Collection[str] = ()) -> SitePlan:
+    """The department that a site file describes.
+
+    Raises SiteFileErrors with everything that is wrong, each with its line and field, and
+    OSError where the file cannot be read. A file may have 1 MiB.
+    """
+    with path.open("rb") as file:
+        raw = file.read(FILE_BYTES_MAX + 1)
+    if len(raw) > FILE_BYTES_MAX:
+        raise SiteFileErrors((SiteFileError(1, "", f"the file is longer than {FILE_BYTES_MAX} bytes"),))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as trouble:
+        line = raw.count(b"\n", 0, trouble.start) + 1
+        raise SiteFileErrors((SiteFileError(line, "", "the file is not UTF-8 text"),)) from None
+    return read_toml_text(text, item_kinds=item_kinds)
+
+
+def read_toml_text(text: str, *, item_kinds: Collection[str] = ()) -> SitePlan:
+    """The department that the text of a site file describes; raises SiteFileErrors as `read_toml` does."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as trouble:
+        raise SiteFileErrors((_syntax_error(str(trouble), text),)) from None
+    top = Table((), data, [])
+    plan = _plan(top)
+    top.nothing_else()
+    problems = list(top.problems)
+    known = {problem.path for problem in problems}
+    problems += [p for p in check(plan, item_kinds=item_kinds) if p.path not in known]
+    if problems:
+        lines = lines_of(text)
+        errors = {SiteFileError(line_of(lines, p.path), field_name(p.path), p.what) for p in problems}
+        raise SiteFileErrors(tuple(sorted(errors, key=lambda e: (e.line, e.field, e.what))))
+    return plan
+
+
+def _syntax_error(words: str, text: str) -> SiteFileError:
+    found = _SYNTAX_LINE.search(words)
+    line = int(found[1]) if found and found[1] else text.count("\n") + 1
+    return SiteFileError(line, "", f"this is not TOML: {_SYNTAX_LINE.sub('', words)}")
+
+
+def _plan(top: Table) -> SitePlan:
+    site = top.table("site")
+    plan = SitePlan(
+        code=site.code("code"),
+        name=site.text("name"),
+        timezone=site.text("timezone", length_max=64),
+        assigning_authority=site.text("assigning_authority", length_max=64),
+        ae_title=site.text("ae_title", length_max=64),
+        locations=tuple(_location(t) for t in top.tables("location", ROWS_MAX, needed=True)),
+        rooms=tuple(_room(t) for t in top.tables("room", ROWS_MAX, needed=True)),
+        modalities=tuple(_modality(t) for t in top.tables("modality", ROWS_MAX)),
+        procedures=tuple(_procedure(t) for t in top.tables("procedure", ROWS_MAX, needed=True)),
+        technologists=tuple(_technologist(t) for t in top.tables("technologist", ROWS_MAX)),
+        porters=tuple(_porter(t) for t in top.tables("porter", ROWS_MAX)),
+        wards=tuple(_ward(t) for t in top.tables("ward", ROWS_MAX)),
+        destinations=tuple(_destination(t) for t in top.tables("destination", ROWS_MAX)),
+        links=tuple(_link(t) for t in top.tables("link", ROWS_MAX)),
+        policies=_policies(top.table("policies", needed=False)),
+    )
+    site.nothing_else()
+    return plan
+
+
+def _location(t: Table) -> LocationPlan:
+    return t.done(LocationPlan(code=t.code("code"), name=t.text("name")))
+
+
+def _room(t: Table) -> RoomPlan:
+    return t.done(
+        RoomPlan(
+            code=t.code("code"),
+            name=t.text("name"),
+            location=t.code("location"),
+            kind=t.text("kind", length_max=32),
+            hours=t.hours("hours"),
+            closures=tuple(
+                c.done(ClosurePlan(c.moment("start"), c.moment("end"), c.text("reason", length_max=200)))
+                for c in t.tables("closures", ROWS_MAX)
+            ),
+            abilities=t.texts("abilities"),
+            seats=t.whole("seats", 1, 20, default=1),
+        )
+    )
+
+
+def _modality(t: Table) -> ModalityPlan:
+    return t.done(
+        ModalityPlan(
+            ae_title=t.text("ae_title", length_max=64),
+            room=t.code("room"),
+            modality=t.modality("modality"),
+            station_name=t.text("station_name", default="", length_max=16),
+            host=t.text("host", default="", length_max=255),
+            port=t.whole_or_none("port", 1, 65535),
+        )
+    )
+
+
+def _procedure(t: Table) -> ProcedurePlan:
+    return t.done(
+        ProcedurePlan(
+            code=t.text("code", length_max=32),
+            text=t.text("text"),
+            minutes=t.whole("minutes"),
+            room_kinds=t.texts("room_kinds", needed=True),
+            system=t.text("system", default="L", length_max=32),
+            body_part=t.text("body_part", default="", length_max=16),
+            laterality=t.texts("laterality"),
+            views=t.texts("views"),
+            modality=t.modality("modality", default="DX"),
+            skills=t.texts("skills"),
+            preparation=t.text("preparation", default="", length_max=250),
+            pregnancy_check=t.yes_no("pregnancy_check"),
+            sex=t.text("sex", default="", length_max=1),
+            age_min_years=t.whole_or_none("age_min_years", 0, 150),
+            age_max_years=t.whole_or_none("age_max_years", 0, 150),
+            charge_code=t.text("charge_code", default="", length_max=32),
+        )
+    )
+
+
+def _technologist(t: Table) -> TechnologistPlan:
+    return t.done(
+        TechnologistPlan(t.code("code"), t.text("name"), skills=t.texts("skills"), shifts=t.hours("shifts"))
+    )
+
+
+def _porter(t: Table) -> PorterPlan:
+    return t.done(PorterPlan(t.code("code"), t.text("name"), shifts=t.hours("shifts")))
+
+
+def _ward(t: Table) -> WardPlan:
+    return t.done(
+        WardPlan(
+            code=t.text("code", length_max=64),
+            name=t.text("name"),
+            phone=t.text("phone", default="", length_max=64),
+            travel_minutes=t.whole("travel_minutes", default=5),
+            emergency=t.yes_no("emergency"),
+        )
+    )
+
+
+def _destination(t: Table) -> DestinationPlan:
+    return t.done(
+        DestinationPlan(
+            name=t.code("name"),
+            ae_title=t.text("ae_title", length_max=64),
+            host=t.text("host", length_max=255),
+            port=t.whole("port", 1, 65535),
+            sends=t.texts("sends"),
+        )
+    )
+
+
+def _link(t: Table) -> LinkPlan:
+    return t.done(
+        LinkPlan(
+            name=t.code("name"),
+            kind=t.text("kind", length_max=16),
+            sending_application=t.text("sending_application", length_max=180),
+            sending_facility=t.text("sending_facility", length_max=180),
+            receiving_application=t.text("receiving_application", default="", length_max=180),
+            receiving_facility=t.text("receiving_facility", default="", length_max=180),
+            charset=t.text("charset", default="utf-8", length_max=32),
+            timezone=t.text("timezone", default="", length_max=64),
+            identifier_authority=t.text("identifier_authority", default="", length_max=64),
+            application_replies=t.yes_no("application_replies"),
+            insecure=t.yes_no("insecure"),
+            peers=t.texts("peers", length_max=64),
+        )
+    )
+
+
+def _policies(t: Table) -> Policies:
+    usual = Policies()
+    ways: Mapping[str, BookingWay] = t.choices("booking", BookingWay)
+    return t.done(
+        Policies(
+            booking=ways,
+            duplicate_window_hours=t.whole("duplicate_window_hours", 0, 8760, usual.duplicate_window_hours),
+            accept_unknown_procedure=t.yes_no("accept_unknown_procedure"),
+            stat_due_minutes=t.whole("stat_due_minutes", 1, 10_080, usual.stat_due_minutes),
+            urgent_due_minutes=t.whole("urgent_due_minutes", 1, 10_080, usual.urgent_due_minutes),
+            pregnancy_age_min_years=t.whole("pregnancy_age_min_years", 0, 150, usual.pregnancy_age_min_years),
+            pregnancy_age_max_years=t.whole("pregnancy_age_max_years", 0, 150, usual.pregnancy_age_max_years),
+            item_minutes=t.wholes("item_minutes", 1, 43_200),
+            step_open_hours=t.whole("step_open_hours", 1, 168, usual.step_open_hours),
+            booking_days_ahead=t.whole("booking_days_ahead", 1, 366, usual.booking_days_ahead),
+            cleaning_minutes=t.whole("cleaning_minutes", 0, 240, usual.cleaning_minutes),
+        )
+    )

@@ -1,0 +1,254 @@
+"""Whether a plan makes sense: what its parts say of each other. Pure.
+
+What a field may hold by itself (its type, its length) is `reading`'s matter.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ipaddress
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import time
+from zoneinfo import ZoneInfo
+
+from xraydesk.lib.ids import is_ae_title
+from xraydesk.siteplan.lines import Path
+from xraydesk.siteplan.plan import WEEKDAYS, Hours, SitePlan
+from xraydesk.siteplan.problems import Problem
+
+PROCEDURE_MINUTES_MAX = 480
+TRAVEL_MINUTES_MAX = 120
+SIDES = ("L", "R", "B")
+SEXES = ("", "F", "M")
+LINK_KINDS = ("orders",)
+AE_TITLE_RULE = "an AE title has 1 to 16 characters, no backslash and no space at either end"
+_PATIENT_CLASS = re.compile(r"[A-Z]|\*")
+
+Problems = Iterator[Problem]
+
+
+def check(plan: SitePlan, *, item_kinds: Collection[str] = ()) -> tuple[Problem, ...]:
+    """Everything that does not fit together in a plan; nothing where it can be loaded.
+
+    `item_kinds` names the kinds of items there are, for `policies.item_minutes`; empty
+    leaves them unchecked. An empty text counts as missing and is not complained of again.
+    """
+    parts: tuple[Callable[[SitePlan], Problems], ...] = (
+        _site,
+        _codes,
+        _rooms,
+        _modalities,
+        _procedures,
+        _people,
+        _wards,
+        _destinations,
+        _links,
+        _policies,
+    )
+    found = [problem for part in parts for problem in part(plan)]
+    if item_kinds:
+        found += [
+            Problem(("policies", "item_minutes", kind), f"there is no kind of item “{kind}”")
+            for kind in plan.policies.item_minutes
+            if kind not in item_kinds
+        ]
+    return tuple(found)
+
+
+def hours_problems(hours: Hours, path: Path) -> Problems:
+    """Intervals that end before they start, or lie over each other."""
+    for day in WEEKDAYS:
+        before: tuple[time, time] | None = None
+        for start, end in sorted(hours.get(day, ())):
+            shown = f"{start:%H:%M}-{_end_text(end)}"
+            if end != time(0) and end <= start:
+                yield Problem(
+                    (*path, day),
+                    f"{shown} ends before it starts; a shift through the night is two: one up to 24:00, "
+                    "and one from 00:00 on the next day",
+                )
+            elif before is not None and (before[1] == time(0) or start < before[1]):
+                yield Problem((*path, day), f"{shown} overlaps with {before[0]:%H:%M}-{_end_text(before[1])}")
+            before = (start, end)
+
+
+def _end_text(end: time) -> str:
+    return "24:00" if end == time(0) else f"{end:%H:%M}"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+def _zone(name: str, path: Path) -> Problems:
+    if name and not _is_zone(name):
+        yield Problem(path, f"there is no time zone “{name}”; write one such as Europe/Berlin")
+
+
+def _ae_title(title: str, path: Path) -> Problems:
+    if title and not is_ae_title(title):
+        yield Problem(path, f"“{title}” cannot be an AE title: {AE_TITLE_RULE}")
+
+
+def _site(plan: SitePlan) -> Problems:
+    yield from _zone(plan.timezone, ("site", "timezone"))
+    yield from _ae_title(plan.ae_title, ("site", "ae_title"))
+
+
+def _once(codes: Iterable[str], path: Callable[[int], Path], what: str) -> Problems:
+    first: dict[str, int] = {}
+    for position, code in enumerate(codes):
+        if not code:
+            continue
+        if code in first:
+            yield Problem(path(position), f"{what} {code} is there already, as number {first[code] + 1}")
+        first.setdefault(code, position)
+
+
+def _codes(plan: SitePlan) -> Problems:
+    coded: dict[str, Sequence[str]] = {
+        "location": [p.code for p in plan.locations],
+        "room": [p.code for p in plan.rooms],
+        "technologist": [p.code for p in plan.technologists],
+        "porter": [p.code for p in plan.porters],
+        "ward": [p.code for p in plan.wards],
+    }
+    for table, codes in coded.items():
+        yield from _once(codes, lambda i, table=table: (table, i, "code"), table)  # type: ignore[misc]
+    yield from _once(
+        [f"{p.code} ({p.system})" if p.code else "" for p in plan.procedures],
+        lambda i: ("procedure", i, "code"),
+        "procedure",
+    )
+    yield from _once(
+        [p.ae_title for p in plan.modalities], lambda i: ("modality", i, "ae_title"), "modality with AE title"
+    )
+    yield from _once([p.name for p in plan.destinations], lambda i: ("destination", i, "name"), "destination")
+    yield from _once([p.name for p in plan.links], lambda i: ("link", i, "name"), "link")
+
+
+def _rooms(plan: SitePlan) -> Problems:
+    locations = {location.code for location in plan.locations}
+    for i, room in enumerate(plan.rooms):
+        if room.location and room.location not in locations:
+            yield Problem(("room", i, "location"), f"there is no location {room.location}")
+        yield from hours_problems(room.hours, ("room", i, "hours"))
+        for j, closure in enumerate(room.closures):
+            if closure.end <= closure.start:
+                yield Problem(("room", i, "closures", j, "end"), "the closure ends before it starts")
+
+
+def _modalities(plan: SitePlan) -> Problems:
+    rooms = {room.code for room in plan.rooms}
+    for i, modality in enumerate(plan.modalities):
+        yield from _ae_title(modality.ae_title, ("modality", i, "ae_title"))
+        if modality.ae_title and modality.ae_title == plan.ae_title:
+            yield Problem(
+                ("modality", i, "ae_title"), f"{modality.ae_title} is the AE title of the desk itself"
+            )
+        if modality.room and modality.room not in rooms:
+            yield Problem(("modality", i, "room"), f"there is no room {modality.room}")
+        if modality.host and modality.port is None:
+            yield Problem(("modality", i, "host"), "a host needs a port")
+
+
+def _procedures(plan: SitePlan) -> Problems:
+    kinds = {room.kind for room in plan.rooms}
+    skills = {skill for person in plan.technologists for skill in person.skills}
+    for i, procedure in enumerate(plan.procedures):
+        if not 1 <= procedure.minutes <= PROCEDURE_MINUTES_MAX:
+            yield Problem(("procedure", i, "minutes"), f"minutes lie between 1 and {PROCEDURE_MINUTES_MAX}")
+        for j, kind in enumerate(procedure.room_kinds):
+            if kind and kind not in kinds:
+                yield Problem(("procedure", i, "room_kinds", j), f"no room is of kind {kind}")
+        for j, skill in enumerate(procedure.skills):
+            if skill and skill not in skills:
+                yield Problem(("procedure", i, "skills", j), f"no technologist has the skill {skill}")
+        for j, side in enumerate(procedure.laterality):
+            if side not in SIDES:
+                yield Problem(("procedure", i, "laterality", j), "a side is L, R or B (both)")
+        if procedure.sex not in SEXES:
+            yield Problem(("procedure", i, "sex"), "sex is F or M, or left out where it does not matter")
+        lowest, highest = procedure.age_min_years, procedure.age_max_years
+        if lowest is not None and highest is not None and highest < lowest:
+            yield Problem(("procedure", i, "age_max_years"), "is below age_min_years")
+
+
+def _people(plan: SitePlan) -> Problems:
+    for i, technologist in enumerate(plan.technologists):
+        yield from hours_problems(technologist.shifts, ("technologist", i, "shifts"))
+    for i, porter in enumerate(plan.porters):
+        yield from hours_problems(porter.shifts, ("porter", i, "shifts"))
+
+
+def _wards(plan: SitePlan) -> Problems:
+    for i, ward in enumerate(plan.wards):
+        if not 0 <= ward.travel_minutes <= TRAVEL_MINUTES_MAX:
+            yield Problem(("ward", i, "travel_minutes"), f"minutes lie between 0 and {TRAVEL_MINUTES_MAX}")
+
+
+def _destinations(plan: SitePlan) -> Problems:
+    made_here = {modality.modality for modality in plan.modalities}
+    for i, destination in enumerate(plan.destinations):
+        yield from _ae_title(destination.ae_title, ("destination", i, "ae_title"))
+        for j, modality in enumerate(destination.sends):
+            if modality not in made_here:
+                yield Problem(
+                    ("destination", i, "sends", j), f"no machine here makes images of type {modality}"
+                )
+
+
+def _links(plan: SitePlan) -> Problems:
+    senders: dict[tuple[str, str, str], str] = {}
+    for i, link in enumerate(plan.links):
+        if link.kind and link.kind not in LINK_KINDS:
+            yield Problem(("link", i, "kind"), f"a link's kind is one of: {', '.join(LINK_KINDS)}")
+        yield from _zone(link.timezone, ("link", i, "timezone"))
+        if link.charset and not _is_charset(link.charset):
+            yield Problem(("link", i, "charset"), f"there is no character set “{link.charset}”")
+        for j, peer in enumerate(link.peers):
+            if not _is_network(peer):
+                yield Problem(
+                    ("link", i, "peers", j), f"“{peer}” is no address or network, such as 10.0.0.0/24"
+                )
+        sender = (link.kind, link.sending_application, link.sending_facility)
+        if sender in senders and link.name != senders[sender]:
+            yield Problem(
+                ("link", i, "sending_application"),
+                f"messages of {link.sending_application} at {link.sending_facility} belong to the link "
+                f"{senders[sender]} already",
+            )
+        senders.setdefault(sender, link.name)
+
+
+def _is_charset(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return False
+    return True
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _policies(plan: SitePlan) -> Problems:
+    policies = plan.policies
+    for patient_class in policies.booking:
+        if not _PATIENT_CLASS.fullmatch(patient_class):
+            yield Problem(
+                ("policies", "booking", patient_class),
+                "a patient class is one capital letter as in PV1-2 (I, O, E…), or * for all others",
+            )
+    if policies.pregnancy_age_max_years < policies.pregnancy_age_min_years:
+        yield Problem(("policies", "pregnancy_age_max_years"), "is below pregnancy_age_min_years")
