@@ -72,6 +72,11 @@ class StepReport:
     modality: str = ""
     patient_id: str = ""
     patient_name: str = ""
+    patient_id_issuer: str = ""
+    patient_birth_date: date | None = None
+    patient_sex: str = ""
+    procedure_code: str = ""
+    procedure_text: str = ""
     references: tuple[ScheduledReference, ...] = ()
     started_at: datetime | None = None
     ended_at: datetime | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from xraydesk.imaging.header import Header, ScheduledReference
@@ -296,3 +296,18 @@ def wait_seconds(attempts: int) -> int | None:
     if attempts >= ATTEMPTS_MAX:
         return None
     return min(WAIT_SECONDS_MIN << max(0, attempts - 1), WAIT_SECONDS_MAX)
+
+
+CLOCK_AHEAD_MAX = timedelta(minutes=5)
+TOLD_LATE_MAX = timedelta(days=7)
+
+
+def told_time(told: datetime | None, *, at: datetime, earliest: datetime | None = None) -> datetime:
+    """The time to keep of a step: what its machine told, or the moment of telling where its clock cannot be right.
+
+    A machine's clock runs ahead of ours by at most CLOCK_AHEAD_MAX, and a step is told of at most
+    TOLD_LATE_MAX after it; `earliest` is what it cannot lie before (a start, for an end). All aware.
+    """
+    if told is None or not at - TOLD_LATE_MAX <= told <= at + CLOCK_AHEAD_MAX:
+        told = at
+    return max(told, earliest) if earliest else told

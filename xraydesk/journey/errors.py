@@ -49,3 +49,7 @@ class StepIsFinal(Refused):
 
 class PatientConflict(Refused):
     """The identifiers given belong to two different patients; a person decides."""
+
+
+class UnknownImage(Refused):
+    """There is no such image here."""

@@ -1,0 +1,272 @@
+"""What begins, ends and discontinues an exam, whoever tells of it; used by the steps of `perform`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from xraydesk.access.models import Site
+from xraydesk.attention.actions import close_items, raise_item
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.facts.actions import record
+from xraydesk.facts.kinds import FactKind
+from xraydesk.imaging import actions, queries
+from xraydesk.imaging.header import StepReport
+from xraydesk.imaging.models import Image, PerformedStep
+from xraydesk.imaging.rules import AfterDiscontinuation, after_discontinuation, is_of_voided_step
+from xraydesk.imaging.states import ImageAction, ImageState, StepAction, StepState
+from xraydesk.journey.check import check_missing_key, missing_checks
+from xraydesk.journey.errors import UnknownExam
+from xraydesk.lib import locks
+from xraydesk.orders.models import Exam
+from xraydesk.rooms.models import Modality, Room
+from xraydesk.safety.rules import in_words
+from xraydesk.scheduling import actions as scheduling
+from xraydesk.scheduling.models import Booking
+from xraydesk.scheduling.states import BookingState
+
+TAKEN_OVER = "taken over by the modality's own step"
+"""Why a step begun by hand no longer counts."""
+
+_PLANNED = (BookingState.HELD, BookingState.BOOKED, BookingState.NO_SHOW)
+
+
+def lock_steps(site_id: int, uids: Iterable[str]) -> None:
+    """One report of a performed step at a time (row 35 of the faults). Before any exam is locked."""
+    locks.take(f"step:{site_id}:{uid}" for uid in uids)
+
+
+def lock_exams(exam_ids: Iterable[int]) -> list[Exam]:
+    """The exams, locked in one order. Raises UnknownExam where one is not there."""
+    wanted = set(exam_ids)
+    exams = list(
+        Exam.objects.select_for_update(of=("self",))
+        .select_related("site", "patient", "procedure", "order")
+        .filter(pk__in=wanted)
+        .order_by("id")
+    )
+    if len(exams) != len(wanted):
+        raise UnknownExam("There is no such exam here.")
+    return exams
+
+
+def room_of(site: Site, ae_title: str) -> Room | None:
+    """The room that a machine stands in; None for a machine that the site file does not name."""
+    if not ae_title:
+        return None
+    machine = Modality.objects.filter(site=site, ae_title=ae_title).select_related("room").first()
+    return machine.room if machine else None
+
+
+def planned_booking(exam: Exam) -> Booking | None:
+    """The exam's place in the plan that is still ahead of it, locked."""
+    return (
+        Booking.objects.select_for_update(of=("self",))
+        .select_related("room")
+        .filter(exam=exam, state__in=_PLANNED)
+        .first()
+    )
+
+
+def tell(
+    exam: Exam,
+    kind: FactKind,
+    *,
+    at: datetime,
+    by: str,
+    room: Room | None = None,
+    data: dict[str, object] | None = None,
+) -> None:
+    """Record one fact about an exam."""
+    record(
+        site_id=exam.site_id,
+        kind=kind,
+        at=at,
+        by=by,
+        accession=exam.accession,
+        patient=exam.patient_id,
+        room=room.code if room else "",
+        data=data,
+        simulated=exam.simulated,
+    )
+
+
+def begin(exam: Exam, *, room: Room | None, at: datetime, by: str) -> None:
+    """The exam has begun in a room: its patient is here, its slot elsewhere is free, its missing check is an item."""
+    settle_place(exam, room=room, at=at, by=by)
+    tell(exam, FactKind.EXAM_BEGUN, at=at, by=by, room=room)
+    missing = missing_checks(exam, at=at)
+    if missing:
+        raise_item(
+            site_id=exam.site_id,
+            kind=ItemKind.CHECK_MISSING,
+            key=check_missing_key(exam.accession),
+            at=at,
+            text=f"Exam {exam.accession} began, but {in_words(missing)} was not checked before. "
+            "Ask now and write down the answer.",
+            accession=exam.accession,
+            patient=exam.patient_id,
+            room=room.code if room else "",
+            data={"checks": [str(kind) for kind in missing]},
+        )
+
+
+def settle_place(exam: Exam, *, room: Room | None, at: datetime, by: str) -> None:
+    """Let the plan follow what was done: kept in the booked room, freed where it is done elsewhere."""
+    booking = planned_booking(exam)
+    if booking is None:
+        return
+    elsewhere = room is not None and room.pk != booking.room_id
+    if booking.state == BookingState.NO_SHOW:
+        tell(exam, FactKind.NO_SHOW_UNDONE, at=at, by=by, room=booking.room)
+    if elsewhere or booking.state != BookingState.BOOKED:
+        scheduling.release(booking, at=at, why="begun elsewhere" if elsewhere else "begun")
+    if elsewhere and room is not None:
+        tell(
+            exam,
+            FactKind.EXAM_TAKEN,
+            at=at,
+            by=by,
+            room=room,
+            data={"from": booking.room.code, "to": room.code},
+        )
+    elif booking.state == BookingState.BOOKED and booking.arrived_at is None:
+        scheduling.mark_arrived(booking, at=at)
+        tell(exam, FactKind.PATIENT_ARRIVED, at=at, by=by, room=booking.room, data={"implied": True})
+
+
+def take_over_by_hand(exams: Iterable[Exam], *, step: PerformedStep, at: datetime) -> set[int]:
+    """Let a modality's step stand for those pressed by hand for the same exams; the exams begun already.
+
+    A step by hand is taken over while it is under way, or where it overlaps the modality's:
+    both tell of one exposure. It stays on record, voided.
+    """
+    begun: set[int] = set()
+    for exam in exams:
+        links = exam.stepexam_set.filter(voided=False, step__by_hand=True).select_related("step")
+        for other in [link.step for link in links]:
+            if other.ended_at is not None and other.ended_at < step.started_at:
+                continue
+            begun.add(exam.pk)
+            actions.void(other, exam_ids=[exam.pk])
+            if other.state == StepState.IN_PROGRESS:
+                report = StepReport(sop_instance_uid=other.sop_instance_uid, reason_text=TAKEN_OVER)
+                actions.tell_step(other, action=StepAction.DISCONTINUE, report=report, ended_at=at)
+                close_step_item(other, at=at, how=TAKEN_OVER)
+    return begun
+
+
+def complete(exams: Iterable[Exam], *, step: PerformedStep, at: datetime, by: str) -> None:
+    """The step is completed: each of its exams has ended, unless another step of it goes on."""
+    for exam in exams:
+        if StepState.IN_PROGRESS in queries.standing_states(exam.pk):
+            continue
+        finish_place(exam, at=at)
+        tell(exam, FactKind.EXAM_ENDED, at=at, by=by, room=step.room)
+    close_step_item(step, at=at, how="it ended")
+
+
+def discontinue(exams: Iterable[Exam], *, step: PerformedStep, at: datetime, by: str) -> None:
+    """The step is discontinued: its exams end, keep their place, or stand as before, by the reason (row 36)."""
+    after = after_discontinuation(step.reason_code)
+    if after is AfterDiscontinuation.REOPEN:
+        actions.void(step)
+    for exam in exams:
+        if after is AfterDiscontinuation.REOPEN:
+            _reopen(exam, step=step, at=at, by=by)
+            continue
+        if StepState.IN_PROGRESS in queries.standing_states(exam.pk):
+            continue
+        if after is AfterDiscontinuation.END:
+            finish_place(exam, at=at)
+        tell(
+            exam,
+            FactKind.EXAM_DISCONTINUED,
+            at=at,
+            by=by,
+            room=step.room,
+            data={"reason": step.reason_code, "after": after},
+        )
+    close_step_item(step, at=at, how="it was discontinued")
+
+
+def _reopen(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
+    tell(exam, FactKind.EXAM_REOPENED, at=at, by=by, room=step.room, data={"reason": step.reason_code})
+    close_items(
+        site_id=exam.site_id,
+        key=check_missing_key(exam.accession),
+        at=at,
+        by=by,
+        how="it was begun by mistake",
+    )
+    spans = queries.step_spans(exam.pk)
+    images = list(
+        Image.objects.select_for_update(of=("self",)).filter(
+            exam=exam, state__in=(ImageState.MATCHED, ImageState.SENT)
+        )
+    )
+    wrong = [i for i in images if is_of_voided_step(i.sop_instance_uid, i.acquired_at, spans)]
+    held = [i for i in wrong if i.state == ImageState.MATCHED]
+    for image in held:
+        hold_image(image, exam=exam, at=at, by=by)
+    actions.withdraw_deliveries(image_ids=[i.pk for i in held])
+    if wrong:
+        raise_images_held(exam, at=at, left=len(wrong) - len(held))
+
+
+def hold_image(image: Image, *, exam: Exam, at: datetime, by: str) -> None:
+    """Keep a matched image back: it was taken on a worklist entry picked by mistake."""
+    actions.move_image(image, action=ImageAction.HOLD, at=at, by=by, why=HELD_WHY)
+    tell(exam, FactKind.IMAGE_HELD, at=at, by=by, data={"image": image.pk})
+
+
+HELD_WHY = "taken on a worklist entry that was picked by mistake"
+
+
+def raise_images_held(exam: Exam, *, at: datetime, left: int = 0) -> None:
+    """Ask a person whose images these are. `left` have been sent on already."""
+    gone = f" {left} of them left before this was known: tell the archive." if left else ""
+    raise_item(
+        site_id=exam.site_id,
+        kind=ItemKind.IMAGES_HELD,
+        key=images_held_key(exam.accession),
+        at=at,
+        text=f"Images were taken under exam {exam.accession}, picked by mistake on the worklist. "
+        f"Say to which exam they belong, or reject them.{gone}",
+        accession=exam.accession,
+        patient=exam.patient_id,
+    )
+
+
+def images_held_key(accession: str) -> str:
+    """The key of the item about an exam's held images."""
+    return f"images held:{accession}"
+
+
+def step_open_key(step: PerformedStep) -> str:
+    """The key of the item about a step that never ended."""
+    return f"step open:{step.pk}"
+
+
+def close_step_item(step: PerformedStep, *, at: datetime, how: str) -> None:
+    """A step that was flagged as open has ended after all."""
+    close_items(site_id=step.site_id, key=step_open_key(step), at=at, by=step.by, how=how)
+
+
+def finish_place(exam: Exam, *, at: datetime) -> None:
+    """The exam's place in the plan is used up."""
+    booking = planned_booking(exam)
+    if booking is not None and booking.state == BookingState.BOOKED:
+        scheduling.finish(booking, at=at)
+    elif booking is not None:
+        scheduling.release(booking, at=at, why="done")
+
+
+def lock_steps_of_exam(exam_id: int) -> None:
+    """The steps under way of one exam, before the exam itself is locked, in the order that reports take them."""
+    found = PerformedStep.objects.filter(exams=exam_id, state=StepState.IN_PROGRESS)
+    by_site: dict[int, list[str]] = {}
+    for site_id, uid in found.values_list("site_id", "sop_instance_uid"):
+        by_site.setdefault(site_id, []).append(uid)
+    for site_id, uids in by_site.items():
+        lock_steps(site_id, uids)

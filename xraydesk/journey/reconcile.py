@@ -1,0 +1,301 @@
+"""An image comes in: whose is it? A match goes on; anything else waits for a person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from xraydesk.access.models import Site
+from xraydesk.attention.actions import close_items, raise_item
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.dose.report import DoseReport
+from xraydesk.facts.actions import record
+from xraydesk.facts.kinds import FactKind
+from xraydesk.imaging import actions, queries, rules
+from xraydesk.imaging.header import Header, StoredFile
+from xraydesk.imaging.models import Image
+from xraydesk.imaging.states import ImageAction, ImageState
+from xraydesk.journey import performing
+from xraydesk.journey.dose import assign_dose, record_dose, report_of_header
+from xraydesk.journey.errors import UnknownExam, UnknownImage, WrongState
+from xraydesk.lib import clock, locks
+from xraydesk.orders.models import Exam
+
+COPIES_MAX = 20
+"""More different objects under one SOP Instance UID than these are not taken."""
+
+SAME_NUMBER = "another image with other content has the same number"
+
+
+class TooManyCopies(Exception):
+    """So many different objects carry one SOP Instance UID that their sender is broken."""
+
+
+@transaction.atomic
+def receive_image(
+    *,
+    site: Site,
+    header: Header,
+    stored: StoredFile,
+    calling_ae: str,
+    at: datetime,
+    simulated: bool = False,
+    dose: DoseReport | None = None,
+) -> Image:
+    """Take in one object whose file is safely kept, and find its exam.
+
+    The same bytes again change nothing and give the image that is here (its `path` is then
+    not the new file's). Other bytes under a known SOP Instance UID are kept beside the first
+    and quarantined (row 33 of the faults); so is what contradicts its exam (row 34). `dose`
+    is what a dose report says; without it the header's own values are taken.
+
+    Raises TooManyCopies.
+    """
+    locks.take([f"image:{site.pk}:{header.sop_instance_uid}"])
+    known = list(Image.objects.filter(site=site, sop_instance_uid=header.sop_instance_uid).order_by("copy"))
+    same = next((image for image in known if image.sha256 == stored.sha256), None)
+    if same is not None:
+        return same
+    if len(known) >= COPIES_MAX:
+        raise TooManyCopies
+    candidates = {c.exam_id: c for c in queries.candidates_for(site=site, header=header)}
+    decision = rules.match(header, candidates.values())
+    exam = performing.lock_exams([decision.exam_id])[0] if decision.exam_id else None
+    acquired_at = _acquired_at(header, site)
+    state, why = _state(header, acquired_at, decision, is_copy=bool(known))
+    matched = state is not ImageState.QUARANTINED and exam is not None
+    image = actions.insert_image(
+        site=site,
+        exam_id=exam.pk if exam else None,
+        header=header,
+        stored=stored,
+        acquired_at=acquired_at,
+        calling_ae=calling_ae,
+        copy=known[-1].copy + 1 if known else 0,
+        state=state,
+        why=why,
+        corrections=rules.corrections(header, candidates[exam.pk]) if matched and exam else {},
+        at=at,
+        simulated=simulated or bool(exam and exam.simulated),
+    )
+    by = f"modality:{calling_ae}"
+    _tell(image, exam, FactKind.IMAGE_RECEIVED, at=at, by=by)
+    _tell(image, exam, _FACTS[state], at=at, by="rule")
+    _ask_a_person(image, exam, at=at)
+    record_dose(
+        site_id=site.pk,
+        exam=exam if matched else None,
+        report=dose or report_of_header(header),
+        at=at,
+        by=by,
+        simulated=image.simulated,
+    )
+    return image
+
+
+_FACTS = {
+    ImageState.MATCHED: FactKind.IMAGE_MATCHED,
+    ImageState.HELD: FactKind.IMAGE_HELD,
+    ImageState.QUARANTINED: FactKind.IMAGE_QUARANTINED,
+}
+
+
+def _state(
+    header: Header,
+    acquired_at: datetime | None,
+    decision: rules.Matched | rules.Mismatch,
+    *,
+    is_copy: bool,
+) -> tuple[ImageState, str]:
+    """Where a new image stands, and why where a person must look."""
+    reasons = decision.reasons if isinstance(decision, rules.Mismatch) else ()
+    if is_copy:
+        reasons = (SAME_NUMBER, *reasons)
+    if reasons or decision.exam_id is None:
+        return ImageState.QUARANTINED, "; ".join(reasons)
+    spans = queries.step_spans(decision.exam_id)
+    if rules.is_of_voided_step(header.sop_instance_uid, acquired_at, spans):
+        return ImageState.HELD, performing.HELD_WHY
+    return ImageState.MATCHED, ""
+
+
+def _acquired_at(header: Header, site: Site) -> datetime | None:
+    wall = header.acquired_at
+    return clock.at_wall_time(wall.date(), wall.time(), site.timezone) if wall else None
+
+
+def _tell(image: Image, exam: Exam | None, kind: FactKind, *, at: datetime, by: str) -> None:
+    record(
+        site_id=image.site_id,
+        kind=kind,
+        at=at,
+        by=by,
+        accession=exam.accession if exam else "",
+        patient=exam.patient_id if exam else None,
+        data={"image": image.pk} | ({"why": image.why} if image.why else {}),
+        simulated=image.simulated,
+    )
+
+
+def _ask_a_person(image: Image, exam: Exam | None, *, at: datetime) -> None:
+    """Raise the item of an image that cannot go on by itself."""
+    if image.state == ImageState.HELD and exam is not None:
+        performing.raise_images_held(exam, at=at)
+    if image.state != ImageState.QUARANTINED:
+        return
+    if image.copy:
+        kind = ItemKind.IMAGE_CONFLICT
+    else:
+        kind = ItemKind.IMAGE_MISMATCH if exam else ItemKind.IMAGE_WITHOUT_EXAM
+    claimed = f"An image claims exam {exam.accession}" if exam else "An image belongs to no exam known here"
+    raise_item(
+        site_id=image.site_id,
+        kind=kind,
+        key=image_key(image),
+        at=at,
+        text=f"{claimed}: {image.why}. Say to which exam it belongs, or reject it.",
+        accession=exam.accession if exam else "",
+        patient=exam.patient_id if exam else None,
+        sop_instance_uid=image.sop_instance_uid,
+        data={"image": image.pk},
+    )
+
+
+def image_key(image: Image) -> str:
+    """The key of the item about one image."""
+    return f"image:{image.pk}"
+
+
+@transaction.atomic
+def belongs_here(*, image_id: int, exam_id: int, at: datetime, by: str) -> Image:
+    """A person says to which exam an image belongs; what it says otherwise is corrected on its way out (row 40).
+
+    The kept file stays as it came.
+
+    Raises UnknownImage, UnknownExam, and WrongState where the image went on already, was
+    rejected, or is the second of a number of which the first goes to the same exam.
+    """
+    image = _locked(image_id, exam_id)
+    exam = Exam.objects.get(pk=exam_id)
+    if exam.site_id != image.site_id:
+        raise UnknownExam("There is no such exam here.")
+    _refuse_second_of_a_number(image)
+    wanted = rules.corrections(actions.header_of(image), queries.candidate_of(exam))
+    before = image.exam
+    _move(image, ImageAction.MATCH, at=at, by=by, exam_id=exam.pk, corrections=wanted)
+    _tell(image, exam, FactKind.IMAGE_MATCHED, at=at, by=by)
+    if wanted:
+        record(
+            site_id=image.site_id,
+            kind=FactKind.IMAGE_CORRECTED,
+            at=at,
+            by=by,
+            accession=exam.accession,
+            patient=exam.patient_id,
+            data={"image": image.pk, "corrected": sorted(wanted)},
+            simulated=image.simulated,
+        )
+    assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=exam)
+    _close(image, before, at=at, by=by, how=f"it belongs to exam {exam.accession}")
+    return image
+
+
+def _refuse_second_of_a_number(image: Image) -> None:
+    """Two objects of one SOP Instance UID cannot both go on: the archive would keep only one of them."""
+    if _others_going(image).exists():
+        raise WrongState(
+            "Another image has the same number and goes on already. Reject one of the two, or have it sent anew."
+        )
+
+
+def _others_going(image: Image) -> QuerySet[Image]:
+    going = (ImageState.MATCHED, ImageState.SENT, ImageState.HELD)
+    return Image.objects.filter(
+        site=image.site_id, sop_instance_uid=image.sop_instance_uid, state__in=going
+    ).exclude(pk=image.pk)
+
+
+@transaction.atomic
+def reject_image(*, image_id: int, why: str, at: datetime, by: str) -> Image:
+    """A person says that an image goes nowhere. It stays in the spool, and its dose counts for nobody.
+
+    Raises UnknownImage, and WrongState where the image went on already.
+    """
+    image = _locked(image_id)
+    before = image.exam
+    _move(image, ImageAction.REJECT, at=at, by=by, why=why)
+    actions.withdraw_deliveries(image_ids=[image.pk])
+    if not _others_going(image).exists():
+        assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=None)
+    _tell(image, before, FactKind.IMAGE_REJECTED, at=at, by=by)
+    _close(image, before, at=at, by=by, how="it was rejected")
+    return image
+
+
+@transaction.atomic
+def release_held(*, exam_id: int, at: datetime, by: str) -> int:
+    """A person says that an exam's held images are its own after all: they go on. The number released.
+
+    Raises UnknownExam.
+    """
+    (exam,) = performing.lock_exams([exam_id])
+    held = list(
+        Image.objects.select_for_update(of=("self",)).filter(exam=exam, state=ImageState.HELD).order_by("id")
+    )
+    for image in held:
+        _move(image, ImageAction.RELEASE, at=at, by=by)
+        _tell(image, exam, FactKind.IMAGE_MATCHED, at=at, by=by)
+    _close_held(exam, at=at, by=by, how="they belong to the exam")
+    return len(held)
+
+
+def _locked(image_id: int, *exam_ids: int) -> Image:
+    """An image, locked after its exam and those in `exam_ids`, as every step does."""
+    claimed = Image.objects.filter(pk=image_id).values_list("exam_id", flat=True).first()
+    performing.lock_exams({*exam_ids, *([claimed] if claimed else [])})
+    image = (
+        Image.objects.select_for_update(of=("self",))
+        .select_related("exam", "site")
+        .filter(pk=image_id)
+        .first()
+    )
+    if image is None:
+        raise UnknownImage("There is no such image here.")
+    if image.exam_id != claimed:
+        raise WrongState("Somebody else decided about this image just now. Look at the page again.")
+    return image
+
+
+def _move(
+    image: Image,
+    action: ImageAction,
+    *,
+    at: datetime,
+    by: str,
+    why: str = "",
+    exam_id: int | None = None,
+    corrections: dict[str, str] | None = None,
+) -> None:
+    try:
+        actions.move_image(
+            image, action=action, at=at, by=by, why=why, exam_id=exam_id, corrections=corrections
+        )
+    except actions.IllegalImageAction:
+        raise WrongState(
+            f"This image is {image.state} already. Look at the page again; somebody else decided."
+        ) from None
+
+
+def _close(image: Image, exam: Exam | None, *, at: datetime, by: str, how: str) -> None:
+    """End the image's own item, and that of the held images of the exam it was under, once none is left."""
+    close_items(site_id=image.site_id, key=image_key(image), at=at, by=by, how=how)
+    if exam is not None:
+        _close_held(exam, at=at, by=by, how=how)
+
+
+def _close_held(exam: Exam, *, at: datetime, by: str, how: str) -> None:
+    if not Image.objects.filter(exam=exam, state=ImageState.HELD).exists():
+        key = performing.images_held_key(exam.accession)
+        close_items(site_id=exam.site_id, key=key, at=at, by=by, how=how)

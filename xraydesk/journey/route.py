@@ -1,0 +1,213 @@
+"""Images go on to their destinations once their exam was performed, and are counted as sent when all have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from procrastinate import exceptions as job_errors
+from procrastinate.contrib.django import app as jobs
+
+from xraydesk.access.models import Site
+from xraydesk.attention.actions import close_items, raise_item
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.facts.actions import record
+from xraydesk.facts.kinds import FactKind
+from xraydesk.imaging import actions, queries
+from xraydesk.imaging.models import Delivery, Image
+from xraydesk.imaging.rules import destinations, may_go_on
+from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
+from xraydesk.journey import performing
+from xraydesk.journey.errors import WrongState
+from xraydesk.orders.models import Exam
+from xraydesk.siteplan.plan import DestinationPlan
+from xraydesk.siteplan.reading import from_json
+
+DELIVER_TASK = "deliver"
+"""Name of the job that sends what waits of one exam for one destination; `links` owns it."""
+
+DELIVER_QUEUE = "images"
+IMAGES_AT_ONCE_MAX = 2000
+"""More images of one exam than these are queued in a second round."""
+
+
+def destinations_of(site: Site) -> tuple[DestinationPlan, ...]:
+    """Where the site file sends images; none where no file was loaded."""
+    return from_json(site.plan).destinations if site.plan else ()
+
+
+@transaction.atomic
+def queue_deliveries(*, exam_id: int, at: datetime) -> int:
+    """Send an exam's matched images on their way, where the exam was performed and nothing of it is under way.
+
+    Changes nothing when run again. The number of ways begun; one job a destination is asked for.
+    """
+    (exam,) = performing.lock_exams([exam_id])
+    if not exam.site.plan or not may_go_on(queries.standing_states(exam_id)):
+        return 0
+    plan = from_json(exam.site.plan)
+    waiting = (
+        Image.objects.select_for_update(of=("self",))
+        .filter(exam=exam, state=ImageState.MATCHED)
+        .order_by("id")[:IMAGES_AT_ONCE_MAX]
+    )
+    begun: list[Delivery] = []
+    for image in waiting:
+        names = [d.name for d in destinations(image.modality, plan)]
+        begun += actions.insert_deliveries(image=image, destinations=names, at=at)
+    for destination in sorted({d.destination for d in begun}):
+        defer_delivery(exam_id=exam_id, destination=destination, at=at)
+    return len(begun)
+
+
+def defer_delivery(*, exam_id: int, destination: str, at: datetime | None = None) -> None:
+    """Ask for the job that sends what waits; one such job waits at a time, and one runs."""
+    name = f"deliver:{exam_id}:{destination}"
+    task = jobs.configure_task(
+        DELIVER_TASK, queue=DELIVER_QUEUE, queueing_lock=name, lock=name, schedule_at=at
+    )
+    try:
+        with transaction.atomic():
+            task.defer(exam_id=exam_id, destination=destination)
+    except job_errors.AlreadyEnqueued:
+        return
+
+
+def due(*, exam_id: int, destination: str, at: datetime) -> list[int]:
+    """The keys of what waits of one exam for one destination and may be tried now, oldest first."""
+    waiting = Delivery.objects.filter(
+        image__exam=exam_id,
+        image__state=ImageState.MATCHED,
+        destination=destination,
+        state=DeliveryState.WAITING,
+        next_at__lte=at,
+    )
+    return list(waiting.order_by("id").values_list("id", flat=True)[:IMAGES_AT_ONCE_MAX])
+
+
+@transaction.atomic
+def record_sent(*, delivery_id: int, at: datetime) -> bool:
+    """A destination took an image; once all have it, the image is sent. True where it now is."""
+    delivery = _locked(delivery_id)
+    if delivery.state == DeliveryState.SENT:
+        return False
+    actions.delivered(delivery, at=at)
+    close_items(site_id=delivery.site_id, key=delivery_key(delivery), at=at, by="rule", how="it was sent")
+    image = delivery.image
+    outstanding = image.deliveries.exclude(state__in=(DeliveryState.SENT, DeliveryState.WITHDRAWN))
+    if image.state != ImageState.MATCHED or outstanding.exists():
+        return False
+    actions.move_image(image, action=ImageAction.SEND, at=at, by="rule")
+    exam = image.exam
+    record(
+        site_id=image.site_id,
+        kind=FactKind.IMAGE_SENT,
+        at=at,
+        by="rule",
+        accession=exam.accession if exam else "",
+        patient=exam.patient_id if exam else None,
+        data={"image": image.pk},
+        simulated=image.simulated,
+    )
+    return True
+
+
+@transaction.atomic
+def record_failure(*, delivery_id: int, at: datetime, why: str) -> datetime | None:
+    """A destination did not take an image: when it is tried again, None where a person must look (row 41).
+
+    `why` says what the destination answered, without anything of the patient.
+    """
+    delivery = _locked(delivery_id)
+    if delivery.state != DeliveryState.WAITING:
+        return None
+    actions.not_delivered(delivery, at=at, why=why)
+    if delivery.state == DeliveryState.WAITING:
+        return delivery.next_at
+    image = delivery.image
+    exam = image.exam
+    raise_item(
+        site_id=delivery.site_id,
+        kind=ItemKind.IMAGE_NOT_SENT,
+        key=delivery_key(delivery),
+        at=at,
+        text=f"An image could not be sent to {delivery.destination} after {delivery.attempts} attempts: "
+        f"{delivery.last_error}. Mend it there, then try again.",
+        accession=exam.accession if exam else "",
+        patient=exam.patient_id if exam else None,
+        sop_instance_uid=image.sop_instance_uid,
+        data={"delivery": delivery.pk, "destination": delivery.destination},
+    )
+    return None
+
+
+@transaction.atomic
+def retry_delivery(*, delivery_id: int, at: datetime, by: str) -> None:
+    """A person has an image tried again that was given up. Raises WrongState where it was not."""
+    delivery = _locked(delivery_id)
+    if delivery.state != DeliveryState.FAILED:
+        raise WrongState(f"This image is {delivery.state} on its way to {delivery.destination}.")
+    _begin_again([delivery], at=at, by=by)
+
+
+@transaction.atomic
+def retry_destination(*, site: Site, destination: str, at: datetime, by: str) -> int:
+    """A person has everything tried again that was given up for one destination; the number."""
+    failed = list(
+        Delivery.objects.select_for_update(of=("self",))
+        .select_related("image")
+        .filter(site=site, destination=destination, state=DeliveryState.FAILED)
+        .order_by("id")[:IMAGES_AT_ONCE_MAX]
+    )
+    _begin_again(failed, at=at, by=by)
+    return len(failed)
+
+
+def _begin_again(deliveries: Iterable[Delivery], *, at: datetime, by: str) -> None:
+    ways = set()
+    for delivery in deliveries:
+        actions.restart_delivery(delivery, at=at)
+        key = delivery_key(delivery)
+        close_items(site_id=delivery.site_id, key=key, at=at, by=by, how="it is tried again")
+        if delivery.image.exam_id is not None:
+            ways.add((delivery.image.exam_id, delivery.destination))
+    for exam_id, destination in sorted(ways):
+        defer_delivery(exam_id=exam_id, destination=destination, at=at)
+
+
+RESUMED_AT_ONCE_MAX = 500
+
+
+def resume_deliveries(*, at: datetime) -> int:
+    """Ask again for jobs of images that wait although their time has come (a job was lost); the number of jobs."""
+    ways = (
+        Delivery.objects.filter(state=DeliveryState.WAITING, next_at__lte=at, image__state=ImageState.MATCHED)
+        .values_list("image__exam", "destination")
+        .distinct()
+        .order_by("image__exam", "destination")[:RESUMED_AT_ONCE_MAX]
+    )
+    found = [(exam_id, destination) for exam_id, destination in ways if exam_id is not None]
+    for exam_id, destination in found:
+        with transaction.atomic():
+            defer_delivery(exam_id=exam_id, destination=destination, at=at)
+    return len(found)
+
+
+def _locked(delivery_id: int) -> Delivery:
+    """A delivery with its image, both locked, the image first."""
+    image_id = Delivery.objects.values_list("image_id", flat=True).get(pk=delivery_id)
+    image = Image.objects.select_for_update(of=("self",)).select_related("exam").get(pk=image_id)
+    delivery = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery_id)
+    delivery.image = image
+    return delivery
+
+
+def delivery_key(delivery: Delivery) -> str:
+    """The key of the item about one image that a destination does not take."""
+    return f"delivery:{delivery.image_id}:{delivery.destination}"
+
+
+def exam_of(*, site_id: int, accession: str) -> Exam | None:
+    """The exam that a fact names."""
+    return Exam.objects.filter(site=site_id, accession=accession).first() if accession else None
