@@ -86,8 +86,9 @@ class Exam(models.Model):
     """One exam to be done, one an OBR, with the numbers that never change once it is made.
 
     `accession`, `study_instance_uid`, `requested_procedure_id` and `scheduled_step_id` are
-    fixed at creation and given to worklists as they stand here. The stage a person sees is
-    worked out from several small machines (`xraydesk.journey.stage`), never stored.
+    fixed at creation and given to worklists as they stand here. `asked` is what the sender
+    last asked for (`xraydesk.orders.asked`), the rest what the desk made of it. The stage a
+    person sees is worked out from several small machines (`xraydesk.journey.stage`), never stored.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -108,6 +109,7 @@ class Exam(models.Model):
     priority = models.CharField(max_length=8, default=Priority.ROUTINE)
     reason = models.TextField(blank=True)
     clinical_information = models.TextField(blank=True)
+    asked = models.JSONField(default=dict)
     requested_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
     triage = models.CharField(max_length=12, default=TriageState.WAITING)
@@ -141,6 +143,7 @@ class Exam(models.Model):
             models.Index(fields=["site", "patient"], name="exam_of_patient"),
             models.Index(fields=["site", "requested_at"], name="exam_by_wish"),
             models.Index(fields=["site", "created_at"], name="exam_by_creation"),
+            models.Index(fields=["site", "scheduled_step_id"], name="exam_by_step_id"),
         ]
 
     def __str__(self) -> str:

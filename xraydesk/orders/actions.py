@@ -1,0 +1,290 @@
+"""The only writers of orders, exams and their notes. Call inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q
+
+from xraydesk.access.models import Site
+from xraydesk.lib.text import shortened
+from xraydesk.orders import rules
+from xraydesk.orders.asked import asked, order_values
+from xraydesk.orders.models import Exam, ExamNote, Order, Procedure
+from xraydesk.orders.numbers import Numbers, Taken, assign
+from xraydesk.orders.requisition import RequestedExam, Requisition
+from xraydesk.orders.states import TRANSITIONS, OrderState, Priority, TriageAction, TriageState
+from xraydesk.patients.models import Patient
+from xraydesk.siteplan.plan import Policies
+
+EXAMS_AN_ORDER_MAX = 50
+"""An order that asks for more is refused."""
+
+NOTE_LENGTH_MAX = 500
+WHY_LENGTH_MAX = 200
+
+
+class NotPossible(Exception):
+    """The exam is not in a state in which this can be done."""
+
+    def __init__(self, exam: Exam, action: TriageAction) -> None:
+        super().__init__(f"{exam.accession} is {exam.triage}: it cannot {action.value}")
+        self.exam = exam
+        self.action = action
+
+
+def create_order(
+    *,
+    site: Site,
+    patient: Patient,
+    requisition: Requisition,
+    source: str,
+    policies: Policies,
+    at: datetime,
+    simulated: bool,
+) -> tuple[Order, list[Exam]]:
+    """Write down a new order and its exams, each with the numbers it keeps for good.
+
+    The caller holds the lock of the placer number (`lock_name`); the database's unique
+    constraint stands behind it.
+    """
+    order = Order.objects.create(
+        site=site,
+        patient=patient,
+        placer=requisition.placer,
+        placer_authority=requisition.placer_authority,
+        source=source,
+        received_at=at,
+        details=dict(requisition.details),
+        simulated=simulated,
+        **order_values(requisition),
+    )
+    exams = add_exams(
+        order=order, site=site, asked_for=requisition.exams, policies=policies, at=at, sequence=1
+    )
+    return order, exams
+
+
+def add_exams(
+    *,
+    order: Order,
+    site: Site,
+    asked_for: Sequence[RequestedExam],
+    policies: Policies,
+    at: datetime,
+    sequence: int,
+) -> list[Exam]:
+    """Add exams to an order, numbered from `sequence` on."""
+    keys = _next_exam_keys(len(asked_for))
+    numbers = assign(asked=asked_for, prefix=site.code, running=keys, taken=_taken(site, asked_for))
+    offered = offered_procedures(site, [exam.code for exam in asked_for])
+    exams = [
+        _new_exam(order, exam, key, its, offered, policies=policies, at=at, sequence=sequence + place)
+        for place, (exam, key, its) in enumerate(zip(asked_for, keys, numbers, strict=True))
+    ]
+    Exam.objects.bulk_create(exams)
+    return exams
+
+
+def lock_name(*, site_id: int, authority: str, placer: str) -> str:
+    """The name of the lock that makes one order of two equal messages at once."""
+    return f"order:{site_id}:{authority}:{placer}"
+
+
+def _next_exam_keys(count: int) -> list[int]:
+    # The keys come first because our accession numbers are made of them. A sequence is never
+    # waited for, where a counter in the site's row would let one order through at a time.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence('orders_exam', 'id')) FROM generate_series(1, %s)", [count]
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _taken(site: Site, asked_for: Sequence[RequestedExam]) -> Taken:
+    accessions = [e.accession for e in asked_for if e.accession]
+    uids = [e.study_instance_uid for e in asked_for if e.study_instance_uid]
+    steps = [e.scheduled_step_id for e in asked_for if e.scheduled_step_id]
+    if not (accessions or uids or steps):
+        return Taken()
+    found = Exam.objects.filter(
+        Q(accession__in=accessions) | Q(study_instance_uid__in=uids) | Q(scheduled_step_id__in=steps),
+        site=site,
+    ).values_list("accession", "study_instance_uid", "scheduled_step_id")
+    rows = list(found)
+    return Taken({r[0] for r in rows}, {r[1] for r in rows}, {r[2] for r in rows})
+
+
+def offered_procedures(site: Site, codes: Iterable[str]) -> dict[tuple[str, str], Procedure]:
+    """The procedures on offer with one of these codes, by (code, system)."""
+    found = Procedure.objects.filter(site=site, code__in=list(codes), retired=False)
+    return {(procedure.code, procedure.system): procedure for procedure in found}
+
+
+def _new_exam(
+    order: Order,
+    exam: RequestedExam,
+    key: int,
+    numbers: Numbers,
+    offered: Mapping[tuple[str, str], Procedure],
+    *,
+    policies: Policies,
+    at: datetime,
+    sequence: int,
+) -> Exam:
+    made = Exam(
+        id=key,
+        site_id=order.site_id,
+        order=order,
+        patient_id=order.patient_id,
+        sequence=sequence,
+        accession=numbers.accession,
+        filler=exam.filler[:64] or numbers.accession,
+        study_instance_uid=numbers.study_instance_uid,
+        requested_procedure_id=numbers.requested_procedure_id,
+        scheduled_step_id=numbers.scheduled_step_id,
+        created_at=at,
+        simulated=order.simulated,
+    )
+    wish = asked(exam)
+    set_wish(made, wish, frozenset(wish), exam.requested_at, offered=offered, policies=policies)
+    return made
+
+
+def set_wish(
+    exam: Exam,
+    wish: Mapping[str, str],
+    parts: frozenset[str],
+    requested_at: datetime | None,
+    *,
+    offered: Mapping[tuple[str, str], Procedure],
+    policies: Policies,
+) -> None:
+    """Set what is asked for, in those parts that changed, on an exam not yet written."""
+    exam.asked = {**exam.asked, **{part: wish[part] for part in wish if part in parts}}
+    if parts & {"code", "system", "text"}:
+        _set_procedure(exam, offered)
+    if "laterality" in parts:
+        exam.laterality = wish["laterality"]
+    if "priority" in parts:
+        exam.priority = Priority(wish["priority"])
+    if "reason" in parts:
+        exam.reason = wish["reason"]
+    if "clinical_information" in parts:
+        exam.clinical_information = wish["clinical_information"]
+    if "requested_at" in parts:
+        exam.requested_at = requested_at
+    exam.due_at = rules.due_at(
+        priority=Priority(exam.priority),
+        requested_at=exam.requested_at,
+        received_at=exam.created_at,
+        policies=policies,
+    )
+
+
+def _set_procedure(exam: Exam, offered: Mapping[tuple[str, str], Procedure]) -> None:
+    code, system, text = exam.asked["code"], exam.asked["system"], exam.asked["text"]
+    meant = rules.procedure_meant(code=code, system=system, offered=offered)
+    exam.procedure = offered[meant] if meant else None
+    exam.procedure_code = code
+    exam.procedure_system = system or (meant[1] if meant else "")
+    exam.procedure_text = text or (offered[meant].text if meant else "")
+
+
+def save_exam(exam: Exam) -> None:
+    """Write an exam's changed wish."""
+    exam.save()
+
+
+def change_order(order: Order, changed: Mapping[str, str]) -> None:
+    """Write what changed of an order itself (see `asked.changed_values`)."""
+    for field, value in changed.items():
+        setattr(order, field, value)
+    if changed:
+        order.save(update_fields=list(changed))
+
+
+def set_order_state(order: Order, state: OrderState) -> None:
+    """Write whether the order stands."""
+    if order.state != state:
+        order.state = state
+        order.save(update_fields=["state"])
+
+
+def move_orders(*, patient: Patient, visit_number: str, patient_class: str, ward: str, bed: str) -> int:
+    """Let the patient be fetched from where they lie now: ward and bed of the stay's open orders; the number of them.
+
+    Orders of a stay without a number are those of the patient that name a ward, or an inpatient.
+    """
+    open_orders = Order.objects.filter(patient=patient, state=OrderState.ACTIVE)
+    if visit_number:
+        open_orders = open_orders.filter(Q(visit_number=visit_number) | Q(visit_number="", patient_class="I"))
+    else:
+        open_orders = open_orders.filter(~Q(ward="") | Q(patient_class="I"))
+    values: dict[str, Any] = {"ward": ward, "bed": bed}
+    if patient_class:
+        values["patient_class"] = patient_class
+    return open_orders.update(**values)
+
+
+def apply_triage(
+    exam: Exam,
+    action: TriageAction,
+    *,
+    at: datetime,
+    by: str,
+    findings: Sequence[rules.Finding] | None = None,
+    why: str = "",
+) -> bool:
+    """Take one triage step by the table of transitions; False where the exam stands there already, unchanged.
+
+    Raises NotPossible for a pair that the table does not have.
+    """
+    state = TRANSITIONS.get((TriageState(exam.triage), action))
+    if state is None:
+        raise NotPossible(exam, action)
+    was = (exam.triage, exam.findings)
+    exam.triage = state
+    if findings is not None:
+        exam.findings = [finding.as_json() for finding in findings]
+    exam.triaged_by, exam.triaged_at = by, at
+    fields = ["triage", "findings", "triaged_by", "triaged_at"]
+    if action is TriageAction.CANCEL:
+        exam.cancelled_at, exam.cancelled_why = at, shortened(why, WHY_LENGTH_MAX)
+        exam.booking_blocked = ""
+        fields += ["cancelled_at", "cancelled_why", "booking_blocked"]
+    exam.save(update_fields=fields)
+    return (exam.triage, exam.findings) != was
+
+
+def set_priority(exam: Exam, priority: Priority, *, policies: Policies) -> None:
+    """Write another priority, and by when the exam is due then."""
+    exam.priority = priority
+    exam.due_at = rules.due_at(
+        priority=priority, requested_at=exam.requested_at, received_at=exam.created_at, policies=policies
+    )
+    exam.save(update_fields=["priority", "due_at"])
+
+
+def set_laterality(exam: Exam, laterality: str) -> None:
+    """Write the side that a person decided on."""
+    exam.laterality = laterality
+    exam.save(update_fields=["laterality"])
+
+
+def set_procedure(exam: Exam, procedure: Procedure) -> None:
+    """Write which of the department's exams is meant; what was asked for stays beside it."""
+    exam.procedure = procedure
+    exam.procedure_code, exam.procedure_system = procedure.code, procedure.system
+    exam.procedure_text = procedure.text
+    exam.save(update_fields=["procedure", "procedure_code", "procedure_system", "procedure_text"])
+
+
+def write_note(exam: Exam, *, text: str, at: datetime, by: str) -> ExamNote:
+    """Leave a word about an exam."""
+    return ExamNote.objects.create(
+        site_id=exam.site_id, exam=exam, at=at, by=by, text=shortened(text.strip(), NOTE_LENGTH_MAX)
+    )

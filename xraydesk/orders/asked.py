@@ -1,0 +1,133 @@
+"""What the sender last asked for, as it is kept beside what the desk made of it, and how two askings differ. Pure.
+
+The desk may set another side or priority than was asked; a message that repeats the old
+wish must not undo that. So a change is what differs between two askings, not what differs
+between an asking and the exam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xraydesk.orders.requisition import RequestedExam, Requisition
+
+ASKED = (
+    "code",
+    "text",
+    "system",
+    "laterality",
+    "priority",
+    "requested_at",
+    "requested_at_as_sent",
+    "reason",
+    "clinical_information",
+)
+"""Parts of a requested exam that may change; its numbers never do."""
+
+PROCEDURE_PARTS = frozenset({"code", "system"})
+TRIAGE_PARTS = PROCEDURE_PARTS | {"text", "laterality", "reason", "clinical_information"}
+"""What triage looks at: where one of these changed, it looks again."""
+
+PLACE_PARTS = PROCEDURE_PARTS | {"requested_at", "priority"}
+"""What a place in the plan depends on."""
+
+_LENGTHS = {"code": 64, "text": 250, "system": 64, "laterality": 1, "requested_at_as_sent": 64}
+TEXT_LENGTH_MAX = 10_000
+"""Longest reason or clinical information kept; the message keeps it whole."""
+
+
+def asked(exam: RequestedExam) -> dict[str, str]:
+    """One requested exam as it is kept: text only, cut to what is kept of each part."""
+    values: dict[str, str] = {}
+    for part in ASKED:
+        value = getattr(exam, part)
+        text = value.isoformat() if part == "requested_at" and value else str(value or "")
+        values[part] = text[: _LENGTHS.get(part, TEXT_LENGTH_MAX)]
+    if values["laterality"] not in ("", "L", "R", "B"):
+        values["laterality"] = ""
+    return values
+
+
+def changed_parts(before: Mapping[str, Any], now: Mapping[str, str]) -> frozenset[str]:
+    """The parts that `now` asks for differently; what it leaves empty is not said, and so not changed.
+
+    A code that comes with no system keeps meaning what it meant.
+    """
+    found = {part for part in ASKED if now[part] and now[part] != before.get(part, "")}
+    # The same moment may be written otherwise by the same sender; only the moment counts.
+    return frozenset(found - {"requested_at_as_sent"})
+
+
+ORDER_PARTS = ("provider_id", "provider_name", "provider_phone", "transport")
+VISIT_PARTS = {"visit_number": "number", "patient_class": "patient_class", "ward": "ward", "bed": "bed"}
+_ORDER_LENGTHS = {
+    "provider_id": 64,
+    "provider_name": 200,
+    "provider_phone": 64,
+    "transport": 16,
+    "visit_number": 64,
+    "patient_class": 1,
+    "ward": 64,
+    "bed": 64,
+}
+
+
+def order_values(requisition: Requisition) -> dict[str, str]:
+    """What a requisition says of the order itself: who asks, and where the patient is."""
+    values = {part: str(getattr(requisition, part)) for part in ORDER_PARTS}
+    values |= {part: str(getattr(requisition.patient.visit, of)) for part, of in VISIT_PARTS.items()}
+    return {part: value[: _ORDER_LENGTHS[part]] for part, value in values.items()}
+
+
+def changed_values(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """The order's values that are said and differ. A bed belongs to its ward, so a new ward brings its own bed."""
+    changed = {part: value for part, value in now.items() if value and value != before[part]}
+    if "ward" in changed and now["bed"] != before["bed"]:
+        changed["bed"] = now["bed"]
+    return changed
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An exam that is there already, by what a later message may name it."""
+
+    sequence: int
+    accession: str
+    filler: str
+    code: str
+
+
+def pair(
+    standing: Sequence[Standing], asked: Sequence[RequestedExam]
+) -> list[tuple[int | None, RequestedExam]]:
+    """Which exam of the order each requested exam means, as (sequence or None for a new one, requested exam).
+
+    By accession or filler number where the message names one; else by its code; what is left
+    by its place in the message. An exam that the message leaves out is not touched.
+    """
+    free = {s.sequence: s for s in standing}
+    meant: dict[int, int] = {}
+    for matches in (_by_number, _by_code, _by_place):
+        for position, exam in enumerate(asked):
+            if position in meant:
+                continue
+            sequence = next((s.sequence for s in free.values() if matches(s, exam, position)), None)
+            if sequence is not None:
+                meant[position] = sequence
+                del free[sequence]
+    return [(meant.get(position), exam) for position, exam in enumerate(asked)]
+
+
+def _by_number(standing: Standing, exam: RequestedExam, position: int) -> bool:
+    named = {exam.accession, exam.filler} - {""}
+    return bool(named & {standing.accession, standing.filler})
+
+
+def _by_code(standing: Standing, exam: RequestedExam, position: int) -> bool:
+    return bool(exam.code) and exam.code == standing.code
+
+
+def _by_place(standing: Standing, exam: RequestedExam, position: int) -> bool:
+    return standing.sequence == position + 1

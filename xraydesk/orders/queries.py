@@ -1,0 +1,85 @@
+"""Finding orders and exams, and what triage needs to know of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q, QuerySet
+
+from xraydesk.access.models import Site
+from xraydesk.orders.models import Exam, Order
+from xraydesk.orders.states import TriageState
+
+WAITING_MAX = 500
+"""The triage screen lists no more than these; the most urgent come first."""
+
+ALIKE_MAX = 20
+
+
+def order_by_placer(*, site: Site, authority: str, placer: str) -> Order | None:
+    """The order with a placer number of one issuer; None where none such came."""
+    return (
+        Order.objects.filter(site=site, placer_authority=authority, placer=placer)
+        .select_related("patient")
+        .first()
+    )
+
+
+def order_by_filler(*, site: Site, filler: str) -> Order | None:
+    """The order of an exam that we know by this filler or accession number; None where none, or several, have it."""
+    found = Order.objects.filter(Q(exams__accession=filler) | Q(exams__filler=filler), site=site)
+    orders = list(found.select_related("patient").distinct()[:2])
+    return orders[0] if len(orders) == 1 else None
+
+
+def exams_of(order: Order) -> list[Exam]:
+    """The exams of an order, locked until the transaction ends, in their order."""
+    return list(
+        Exam.objects.select_for_update(of=("self",))
+        .filter(order=order)
+        .select_related("procedure")
+        .order_by("sequence")
+    )
+
+
+def lock_exam(exam_id: int) -> Exam | None:
+    """An exam with its order, patient and procedure, locked until the transaction ends; None where there is none."""
+    return (
+        Exam.objects.select_for_update(of=("self",))
+        .filter(pk=exam_id)
+        .select_related("site", "order", "patient", "procedure")
+        .first()
+    )
+
+
+def alike(exam: Exam, *, around: datetime, window_hours: int) -> QuerySet[Exam]:
+    """Other standing exams of the same patient, procedure and side, wished for within a window of a moment.
+
+    An exam without a wish counts by when it came. Those of another order only: who asks
+    twice in one order means it. At most ALIKE_MAX, oldest first.
+    """
+    window = timedelta(hours=window_hours)
+    during = (around - window, around + window)
+    near = Q(requested_at__range=during) | Q(requested_at=None, created_at__range=during)
+    same = (
+        Q(procedure=exam.procedure_id)
+        if exam.procedure_id
+        else Q(procedure=None, procedure_code=exam.procedure_code)
+    )
+    return (
+        Exam.objects.filter(
+            near, same, site_id=exam.site_id, patient_id=exam.patient_id, laterality=exam.laterality
+        )
+        .exclude(triage=TriageState.CANCELLED)
+        .exclude(order_id=exam.order_id)
+        .order_by("created_at", "id")[:ALIKE_MAX]
+    )
+
+
+def waiting(*, site: Site) -> QuerySet[Exam]:
+    """Exams that wait for a decision in triage: held ones first by when they are due, then by when they came."""
+    return (
+        Exam.objects.filter(site=site, triage__in=[TriageState.WAITING, TriageState.HELD])
+        .select_related("patient", "order", "procedure")
+        .order_by(F("due_at").asc(nulls_last=True), "created_at", "id")[:WAITING_MAX]
+    )
