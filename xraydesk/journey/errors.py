@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from xraydesk.scheduling.engine.place import Proposal
+
 
 class Refused(Exception):
     """The step was refused and nothing was changed. The message says what happened, to which exam, and what to do."""
@@ -20,7 +24,19 @@ class WrongState(Refused):
 
 
 class PlaceTaken(Refused):
-    """Somebody else took that room, technologist or patient's time first."""
+    """Somebody else took that room, technologist or patient's time first. `alternatives` are free, the best first."""
+
+    def __init__(self, message: str, alternatives: Sequence[Proposal] = ()) -> None:
+        super().__init__(message)
+        self.alternatives = tuple(alternatives)
+
+
+class PlaceUnfit(Refused):
+    """The exam cannot be done in that room, or nobody can use it at that time. `alternatives` are free, the best first."""
+
+    def __init__(self, message: str, alternatives: Sequence[Proposal] = ()) -> None:
+        super().__init__(message)
+        self.alternatives = tuple(alternatives)
 
 
 class NoPlace(Refused):

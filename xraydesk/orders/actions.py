@@ -269,6 +269,16 @@ def set_priority(exam: Exam, priority: Priority, *, policies: Policies) -> None:
     exam.save(update_fields=["priority", "due_at"])
 
 
+def set_booking_blocked(exam: Exam, why: str) -> bool:
+    """Write in words why the exam has no place yet, or nothing once it has one; True where that is new."""
+    words = shortened(why, WHY_LENGTH_MAX)
+    if exam.booking_blocked == words:
+        return False
+    exam.booking_blocked = words
+    exam.save(update_fields=["booking_blocked"])
+    return True
+
+
 def set_laterality(exam: Exam, laterality: str) -> None:
     """Write the side that a person decided on."""
     exam.laterality = laterality
