@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -57,7 +56,7 @@ class Notify:
     answer_seconds_max: float = 30.0
 
 
-class Refused(Exception):  # noqa: N818 - the department's word
+class Refused(Exception):
     """The request cannot be done; `status` and `elements` go back to whoever asked."""
 
     def __init__(self, status: int, comment: str = "", **elements: Any) -> None:

@@ -1,0 +1,94 @@
+"""Decides who may associate, and who must give way when it is full. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from xraydesk.links.dicom.sop_classes import VERIFICATION
+
+
+class Verdict(Enum):
+    """Taken, or refused with result, source and reason of PS3.8 table 9-21."""
+
+    TAKEN = (0, 0, 0)
+    CALLED_UNKNOWN = (1, 1, 7)
+    CALLING_UNKNOWN = (1, 1, 3)
+    CONTEXT_NAME = (1, 1, 2)
+    FULL = (2, 3, 2)
+    NOT_NOW = (2, 3, 1)
+
+
+APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks for an association, and for what."""
+
+    calling_ae: str
+    address: str
+    application_context: str
+    abstract_syntaxes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Listening:
+    """What the called AE title is here: the site's modalities, and who may speak in clear.
+
+    `clear_peers` is None where any address may (loopback, or TLS); else the addresses allowed.
+    """
+
+    modalities: frozenset[str]
+    clear_peers: frozenset[str] | None = None
+
+
+def judge(caller: Caller, listening: Listening | None) -> Verdict:
+    """Whether to take an association, before places are counted.
+
+    A modality of the site is always taken. Anybody may verify that the desk is there
+    (C-ECHO) and nothing else: a worklist names patients, and images need a sender.
+    """
+    if caller.application_context != APPLICATION_CONTEXT:
+        return Verdict.CONTEXT_NAME
+    if listening is None:
+        return Verdict.CALLED_UNKNOWN
+    if listening.clear_peers is not None and caller.address not in listening.clear_peers:
+        return Verdict.CALLING_UNKNOWN
+    if caller.calling_ae in listening.modalities or caller.abstract_syntaxes <= {VERIFICATION}:
+        return Verdict.TAKEN
+    return Verdict.CALLING_UNKNOWN
+
+
+@dataclass(frozen=True)
+class Place:
+    """One association that holds a place: whether a known modality has it, and since when it has been idle (s)."""
+
+    key: int
+    is_known: bool
+    idle_since: float | None
+
+
+def make_room(
+    places: Sequence[Place], *, is_known: bool, places_max: int, places_of_others_max: int
+) -> int | None:
+    """Whose place a newcomer takes: the key of an association to end, -1 where a place is free, None where it must wait.
+
+    Callers that are no modality of the site have at most `places_of_others_max`, so that
+    the rest is kept for modalities. Of those that could give way, other callers go before
+    modalities, and the one that has been idle the longest goes first; one at work never goes.
+    """
+    others = [place for place in places if not place.is_known]
+    if is_known:
+        if len(places) < places_max:
+            return -1
+        candidates = places
+    else:
+        if len(others) < places_of_others_max and len(places) < places_max:
+            return -1
+        candidates = others
+    idle = [
+        (place.is_known, place.idle_since, place.key) for place in candidates if place.idle_since is not None
+    ]
+    return min(idle)[2] if idle else None

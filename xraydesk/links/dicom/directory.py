@@ -1,0 +1,56 @@
+"""Who is who for the listener: AE titles of sites and of their modalities, kept for a moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xraydesk.access.models import Site
+from xraydesk.rooms.models import Modality
+
+FRESH_SECONDS = 2.0
+"""For so long an answer is used again; what it does not know is looked up at once all the same."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A site under its AE title, with the AE titles of its modalities."""
+
+    site: Site
+    modalities: frozenset[str]
+
+
+class Directory:
+    """The sites that may be called. Ask in a thread: it may query the database."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: Mapping[str, Entry] = {}
+        self._read_at = -FRESH_SECONDS
+
+    def at_hand(self, called_ae: str, calling_ae: str) -> Entry | None:
+        """The entry, without asking the database, where it is fresh and knows the caller; else None."""
+        entry = self._entries.get(called_ae)
+        is_fresh = time.monotonic() - self._read_at < FRESH_SECONDS
+        return entry if is_fresh and entry is not None and calling_ae in entry.modalities else None
+
+    def look_up(self, called_ae: str, calling_ae: str) -> Entry | None:
+        """The entry of a called AE title, read anew unless it is at hand; None where no site has it."""
+        found = self.at_hand(called_ae, calling_ae)
+        if found is not None:
+            return found
+        with self._lock:
+            self._read()
+        return self._entries.get(called_ae)
+
+    def _read(self) -> None:
+        titles: dict[int, set[str]] = {}
+        for site_id, title in Modality.objects.filter(retired=False).values_list("site_id", "ae_title"):
+            titles.setdefault(site_id, set()).add(title)
+        self._entries = {
+            site.ae_title: Entry(site, frozenset(titles.get(site.pk, ())))
+            for site in Site.objects.order_by("-pk")
+        }
+        self._read_at = time.monotonic()

@@ -1,0 +1,155 @@
+"""Reads association requests and writes their answers, by pynetdicom's classes (PS3.8 section 9.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydicom.uid import UID
+from pynetdicom import pdu as pdus
+from pynetdicom.pdu_primitives import (
+    A_ABORT,
+    A_ASSOCIATE,
+    A_P_ABORT,
+    A_RELEASE,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
+)
+from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
+
+from xraydesk.links.dicom.admission import Caller
+from xraydesk.links.dicom.pdus import DATA_BYTES_MAX, BrokenPdu
+from xraydesk.links.dicom.service import Service
+
+IMPLEMENTATION_UID = "2.25.219264531734508221385931467281135210271"
+IMPLEMENTATION_VERSION = "XRAYDESK_1"
+UNEXPECTED_PDU, INVALID_VALUE, NOT_SPECIFIED = 2, 6, 0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An A-ASSOCIATE-RQ that was read."""
+
+    primitive: A_ASSOCIATE
+    called_ae: str
+    length_max: int
+    caller: Caller
+
+
+@dataclass(frozen=True)
+class Context:
+    """One accepted presentation context."""
+
+    abstract_syntax: str
+    transfer_syntax: str
+
+
+def read_proposal(data: bytes, address: str) -> Proposal:
+    """What an A-ASSOCIATE-RQ asks for; raises `BrokenPdu`."""
+    try:
+        pdu = pdus.A_ASSOCIATE_RQ()
+        pdu.decode(data)
+        primitive = pdu.to_primitive()
+        contexts = primitive.presentation_context_definition_list
+        caller = Caller(
+            calling_ae=primitive.calling_ae_title.strip(),
+            address=address,
+            application_context=str(primitive.application_context_name),
+            abstract_syntaxes=frozenset(str(context.abstract_syntax) for context in contexts),
+        )
+        called_ae = primitive.called_ae_title.strip()
+        length_max = _length_max(primitive)
+    except Exception as error:  # any broken bytes from outside end here, and then the association
+        raise BrokenPdu(f"no association request ({type(error).__name__})") from None
+    if 0 < length_max < 8:
+        raise BrokenPdu("the peer takes no data at all")
+    return Proposal(primitive, called_ae, length_max, caller)
+
+
+def _length_max(primitive: A_ASSOCIATE) -> int:
+    for item in primitive.user_information:
+        if isinstance(item, MaximumLengthNotification):
+            return int(item.maximum_length_received)
+    return 0
+
+
+def offered_contexts(services: Mapping[str, Service]) -> list[PresentationContext]:
+    """What the desk can do, for `accept`. Both roles only where a peer may send us its notices."""
+    contexts = []
+    for abstract_syntax, service in services.items():
+        context = PresentationContext()
+        context.abstract_syntax = UID(abstract_syntax)
+        context.transfer_syntax = [UID(syntax) for syntax in service.transfer_syntaxes]
+        if "N_EVENT_REPORT" in service.commands:
+            context.scu_role = context.scp_role = True
+        contexts.append(context)
+    return contexts
+
+
+def accept(proposal: Proposal, offered: list[PresentationContext]) -> tuple[bytes, dict[int, Context]]:
+    """The A-ASSOCIATE-AC, and the accepted contexts by their number."""
+    asked = proposal.primitive
+    roles = {
+        item.sop_class_uid: (item.scu_role, item.scp_role)
+        for item in asked.user_information
+        if isinstance(item, SCP_SCU_RoleSelectionNegotiation)
+    }
+    results, role_items = negotiate_as_acceptor(asked.presentation_context_definition_list, offered, roles)
+    answer = A_ASSOCIATE()
+    answer.application_context_name = asked.application_context_name
+    answer.calling_ae_title = asked.calling_ae_title
+    answer.called_ae_title = asked.called_ae_title
+    answer.result, answer.result_source = 0, 1
+    answer.presentation_context_definition_results_list = results
+    answer.user_information = _user_information(role_items)
+    pdu = pdus.A_ASSOCIATE_AC()
+    pdu.from_primitive(answer)
+    accepted = {
+        context.context_id: Context(str(context.abstract_syntax), str(context.transfer_syntax[0]))
+        for context in results
+        if context.result == 0
+    }
+    return pdu.encode(), accepted
+
+
+def _user_information(role_items: Sequence[SCP_SCU_RoleSelectionNegotiation]) -> list[object]:
+    length = MaximumLengthNotification()
+    length.maximum_length_received = DATA_BYTES_MAX
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = UID(IMPLEMENTATION_UID)
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = IMPLEMENTATION_VERSION
+    return [length, implementation, version, *role_items]
+
+
+def reject(result: int, source: int, reason: int) -> bytes:
+    """An A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+    answer = A_ASSOCIATE()
+    answer.result, answer.result_source, answer.diagnostic = result, source, reason
+    pdu = pdus.A_ASSOCIATE_RJ()
+    pdu.from_primitive(answer)
+    return bytes(pdu.encode())
+
+
+def release() -> bytes:
+    """An A-RELEASE-RP."""
+    answer = A_RELEASE()
+    answer.result = "affirmative"
+    pdu = pdus.A_RELEASE_RP()
+    pdu.from_primitive(answer)
+    return bytes(pdu.encode())
+
+
+def abort(reason: int, *, by_service: bool = False) -> bytes:
+    """An A-ABORT, from the provider with a reason (PS3.8 table 9-26), or from the service itself."""
+    pdu = pdus.A_ABORT_RQ()
+    if by_service:
+        primitive = A_ABORT()
+        primitive.abort_source = 0
+    else:
+        primitive = A_P_ABORT()
+        primitive.provider_reason = reason
+    pdu.from_primitive(primitive)
+    return bytes(pdu.encode())

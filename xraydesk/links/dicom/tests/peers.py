@@ -1,0 +1,143 @@
+"""A listener over real loopback sockets, and raw peers that speak as badly as a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pynetdicom import AE
+from pynetdicom import pdu as pdus
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import build_context
+
+from xraydesk.links.dicom.server import Listener
+from xraydesk.links.dicom.service import Service
+
+
+@dataclass
+class Settings:
+    """The settings of a test's listener."""
+
+    home: Path
+    dicom: str = "127.0.0.1:0"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    dicom_idle_seconds: float = 5.0
+    dicom_associations_max: int = 20
+    dicom_object_bytes_max: int = 50_000_000
+    dicom_threads: int = 3
+
+
+@dataclass
+class Running:
+    """A listener in a thread of this process."""
+
+    port: int
+    listener: Listener
+    spool: Path
+
+    def associate(
+        self, abstract_syntaxes: Iterable[str], *, calling: str = "XR1", called: str = "XRAYDESK", **kw: Any
+    ):
+        """pynetdicom's association with it."""
+        ae = AE(ae_title=calling)
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
+        for abstract_syntax in abstract_syntaxes:
+            ae.add_requested_context(abstract_syntax)
+        return ae.associate("127.0.0.1", self.port, ae_title=called, **kw)
+
+    def raw(self) -> socket.socket:
+        """A bare connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+
+@contextmanager
+def listening(home: Path, services: Iterable[Service], **settings: Any) -> Iterator[Running]:
+    """Run a listener on a free port until the block ends."""
+    box: dict[str, Any] = {}
+    ready, ended = threading.Event(), threading.Event()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        box["stop"] = lambda: loop.call_soon_threadsafe(stop.set)
+        box["listener"] = Listener(Settings(home, **settings), services)
+        _, box["port"] = await box["listener"].start()
+        ready.set()
+        await stop.wait()
+        await box["listener"].stop()
+
+    def thread() -> None:
+        try:
+            asyncio.run(main())
+        finally:
+            ready.set()
+            ended.set()
+
+    worker = threading.Thread(target=thread)
+    worker.start()
+    assert ready.wait(20)
+    try:
+        yield Running(box["port"], box["listener"], home.resolve() / "spool")
+    finally:
+        box["stop"]()
+        worker.join(30)
+
+
+def association_request(
+    abstract_syntaxes: Iterable[str] = ("1.2.840.10008.1.1",),
+    *,
+    calling: str = "XR1",
+    called: str = "XRAYDESK",
+) -> bytes:
+    """An A-ASSOCIATE-RQ as bytes."""
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = "1.2.840.10008.3.1.1.1"
+    primitive.calling_ae_title, primitive.called_ae_title = calling, called
+    contexts = []
+    for number, abstract_syntax in enumerate(abstract_syntaxes):
+        context = build_context(abstract_syntax, "1.2.840.10008.1.2")
+        context.context_id = 2 * number + 1
+        contexts.append(context)
+    primitive.presentation_context_definition_list = contexts
+    length = MaximumLengthNotification()
+    length.maximum_length_received = 16384
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = "1.2.3"
+    primitive.user_information = [length, implementation]
+    pdu = pdus.A_ASSOCIATE_RQ()
+    pdu.from_primitive(primitive)
+    return bytes(pdu.encode())
+
+
+def read_pdu(peer: socket.socket) -> tuple[int, bytes]:
+    """The next PDU's type and body; (0, b"") where the connection was closed."""
+    head = _read(peer, 6)
+    if len(head) < 6:
+        return 0, b""
+    kind, length = struct.unpack(">BxL", head)
+    return kind, _read(peer, length)
+
+
+def _read(peer: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        try:
+            part = peer.recv(size - len(data))
+        except ConnectionResetError:
+            return b""
+        if not part:
+            return data
+        data += part
+    return data
