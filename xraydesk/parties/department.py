@@ -1,0 +1,77 @@
+"""What the simulated parties know of the desk: where it listens, and which department it serves."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from xraydesk.lib import clock
+from xraydesk.siteplan.plan import LinkPlan, SitePlan
+from xraydesk.siteplan.reading import from_json
+
+PARTIES_FILE = "parties.json"
+"""Written into the home by `up --demo`: addresses, seed and the department's plan."""
+
+
+class NotLoopback(ValueError):
+    """A simulated party was pointed at an address outside this machine."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a port on this machine."""
+
+    host: str
+    port: int
+
+
+def loopback(text: str) -> Address:
+    """An address on this machine; raises NotLoopback for any other, so that no simulation ever leaves it."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        raise NotLoopback(f"simulated parties speak to this machine alone, not to {text}")
+    return Address("127.0.0.1" if host == "localhost" else host, int(port))
+
+
+@dataclass(frozen=True)
+class Department:
+    """The desk and its department, as an outsider is told of them."""
+
+    home: Path
+    plan: SitePlan
+    mllp: Address
+    dicom: Address
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the simulated parties keep what is theirs."""
+        return self.home / "parties"
+
+    @property
+    def orders_link(self) -> LinkPlan:
+        """The link that orders are sent over."""
+        return next(link for link in self.plan.links if link.kind == "orders")
+
+    def wall(self, at: datetime | None = None) -> datetime:
+        """Wall time of the department, without zone, as HL7 and DICOM write it."""
+        return clock.in_zone(at or clock.now(), self.plan.timezone).replace(tzinfo=None)
+
+
+def read_department(home: Path) -> Department:
+    """What `up --demo` wrote into the home.
+
+    Raises FileNotFoundError where no demonstration was started there, NotLoopback.
+    """
+    told = json.loads((home / PARTIES_FILE).read_text(encoding="utf-8"))
+    return Department(
+        home=home,
+        plan=from_json(told["plan"]),
+        mllp=loopback(told["mllp"]),
+        dicom=loopback(told["dicom"]),
+        seed=int(told["seed"]),
+    )

@@ -1,0 +1,246 @@
+"""The simulated EHR: it admits, registers and moves patients, and orders their exams, over MLLP."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+
+import structlog
+
+from xraydesk.lib import clock
+from xraydesk.parties.department import Department
+from xraydesk.parties.mllp import Sender, escaped
+from xraydesk.parties.people import PROVIDERS, Person, invent, reason_for
+from xraydesk.siteplan.plan import ProcedurePlan
+
+log = structlog.get_logger("parties.ehr")
+
+ORDERS_AT_FIRST = 10
+"""Sent in the first half minute, so that there is something to see."""
+
+SECONDS_BETWEEN_ORDERS = (70, 150)
+"""25 to 30 orders an hour."""
+
+PEOPLE_KEPT_MAX = 400
+RETRIES_MAX = 120
+"""A message is sent again until the desk answers: about two minutes at the longest pause between."""
+
+
+@dataclass
+class Ehr:
+    """One running EHR. `pending` is what it will do, by time."""
+
+    department: Department
+    random: Random
+    sender: Sender
+    people: list[Person] = field(default_factory=list)
+    pending: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    order_of: itertools.count[int] = field(default_factory=itertools.count)
+    number: int = 0
+
+    # ---- numbers, kept over restarts so that none is given out twice ------------------
+
+    def next_number(self) -> int:
+        """The next number of the EHR, never given out before."""
+        self.number += 1
+        path = self.department.folder / "ehr.json"
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps({"number": self.number}), encoding="utf-8")
+        new.replace(path)
+        return self.number
+
+    def read_number(self) -> None:
+        """Go on from the last run's numbers."""
+        self.department.folder.mkdir(parents=True, exist_ok=True)
+        path = self.department.folder / "ehr.json"
+        self.number = json.loads(path.read_text(encoding="utf-8"))["number"] if path.exists() else 4000
+
+    # ---- messages -----------------------------------------------------------------------
+
+    def header(self, kind: str) -> str:
+        """MSH of a new message."""
+        link = self.department.orders_link
+        now = self.department.wall().strftime("%Y%m%d%H%M%S")
+        return (
+            f"MSH|^~\\&|{link.sending_application}|{link.sending_facility}|{link.receiving_application}|"
+            f"{link.receiving_facility}|{now}||{kind}|EHR{self.next_number():08d}|P|2.5.1||||||UNICODE UTF-8"
+        )
+
+    def pid(self, person: Person) -> str:
+        """PID of a patient."""
+        authority = self.department.plan.assigning_authority
+        name = f"{escaped(person.family)}^{escaped(person.given)}"
+        return (
+            f"PID|1||{person.number}^^^{authority}^MR||{name}||{person.birth_date:%Y%m%d}|{person.sex}|||"
+            f"{1 + int(person.number) % 90} Harbour Road^^Northport||(555)555-{int(person.number) % 10000:04d}"
+        )
+
+    def pv1(self, person: Person) -> str:
+        """PV1: where the patient is, and as what."""
+        return f"PV1|1|{person.patient_class}|{person.ward}^^{person.bed}||||||||||||||||{person.visit}"
+
+    def adt(self, event: str, person: Person) -> None:
+        """Tell of a patient."""
+        now = self.department.wall().strftime("%Y%m%d%H%M%S")
+        self.send([self.header(f"ADT^{event}"), f"EVN|{event}|{now}", self.pid(person), self.pv1(person)])
+
+    def order(self, person: Person, procedure: ProcedurePlan, priority: str, wished: datetime | None) -> None:
+        """Order one exam."""
+        placer = f"E{self.next_number():07d}"
+        when = wished.strftime("%Y%m%d%H%M%S") if wished else ""
+        provider_id, family, given = self.random.choice(PROVIDERS)
+        doctor = f"{provider_id}^{escaped(family)}^{escaped(given)}^^^Dr"
+        side = self.random.choice([s for s in procedure.laterality if s != "B"] or [""])
+        words = (
+            {"L": "Left ", "R": "Right ", "": ""}[side] + procedure.text.lower() if side else procedure.text
+        )
+        application = self.department.orders_link.sending_application
+        reason = escaped(reason_for(self.random, procedure.body_part or procedure.text))
+        transport = {"I": self.random.choice(["WHLC", "CART"]), "E": "CART"}.get(person.patient_class, "WALK")
+        modifier = {"L": "LT", "R": "RT", "": ""}[side]
+        obr = [""] * 45
+        obr[0], obr[1], obr[2] = "OBR", "1", f"{placer}^{application}"
+        obr[4] = f"{procedure.code}^{escaped(words)}^{procedure.system}"
+        obr[16], obr[30], obr[31], obr[36], obr[44] = doctor, transport, reason, when, modifier
+        self.send(
+            [
+                self.header("ORM^O01^ORM_O01"),
+                self.pid(person),
+                self.pv1(person),
+                f"ORC|NW|{placer}^{application}|||||1^^^{when}^^{priority}||"
+                f"{self.department.wall():%Y%m%d%H%M%S}|||{doctor}",
+                f"TQ1|1||||||{when}||{priority}",
+                "|".join(obr).rstrip("|"),
+            ]
+        )
+
+    def send(self, segments: list[str]) -> None:
+        """Send a message until the desk has answered it."""
+        message = "\r".join(segments) + "\r"
+        for attempt in range(RETRIES_MAX):
+            try:
+                code = self.sender.ask(message)
+            except OSError:
+                time.sleep(min(1 + attempt / 10, 5))
+                continue
+            if code != "AA":
+                log.warning("message refused", code=code, type=segments[0].split("|")[8])
+            return
+        log.error("message given up", type=segments[0].split("|")[8], attempts=RETRIES_MAX)
+
+    # ---- what happens -------------------------------------------------------------------
+
+    def later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do something after a while."""
+        heapq.heappush(self.pending, (time.monotonic() + seconds, next(self.order_of), what))
+
+    def somebody(self) -> Person:
+        """A patient: mostly a new one, sometimes one who was here before."""
+        if self.people and self.random.random() < 0.15:
+            return self.random.choice(self.people)
+        person = invent(self.random, f"{48_000_000 + self.next_number()}", self.department.wall().date())
+        self.people = [*self.people[-PEOPLE_KEPT_MAX:], person]
+        return person
+
+    def procedures_for(self, portable: bool) -> list[ProcedurePlan]:
+        """Procedures that no person has to be asked about before they are booked."""
+        return [
+            p
+            for p in self.department.plan.procedures
+            if not p.pregnancy_check
+            and not p.sex
+            and p.age_min_years is None
+            and p.age_max_years is None
+            and (p.room_kinds == ("portable",)) is portable
+        ]
+
+    def outpatient(self, minutes_ahead: float, arrives_in_seconds: float) -> None:
+        """An outpatient is ordered an exam and comes to the desk."""
+        person = self.somebody()
+        person.patient_class, person.ward, person.bed = "O", "", ""
+        wished = self.department.wall() + timedelta(minutes=minutes_ahead)
+        self.order(person, self.random.choice(self.procedures_for(False)), "R", wished)
+        self.later(arrives_in_seconds, lambda: self.adt("A04", person))
+
+    def emergency(self) -> None:
+        """Someone in the emergency department needs an exam now."""
+        person = self.somebody()
+        wards = [ward for ward in self.department.plan.wards if ward.emergency]
+        person.patient_class = "E"
+        person.ward = wards[0].code if wards else "ED"
+        person.bed = str(self.random.randint(1, 12))
+        self.adt("A04", person)
+        priority = self.random.choice(["S", "S", "A"])
+        self.order(person, self.random.choice(self.procedures_for(False)), priority, None)
+
+    def inpatient(self) -> None:
+        """Someone on a ward is admitted and ordered an exam, sometimes at the bedside."""
+        person = self.somebody()
+        wards = [ward for ward in self.department.plan.wards if not ward.emergency]
+        if person.patient_class != "I":
+            person.patient_class = "I"
+            person.ward = self.random.choice(wards).code if wards else "W1"
+            person.bed = str(self.random.randint(1, 24))
+            self.adt("A01", person)
+        portable = self.random.random() < 0.4 and bool(self.procedures_for(True))
+        self.order(person, self.random.choice(self.procedures_for(portable)), self.random.choice("RRA"), None)
+        if wards and self.random.random() < 0.1:
+            self.later(self.random.uniform(60, 600), lambda: self.transfer(person))
+
+    def transfer(self, person: Person) -> None:
+        """An inpatient moves to another bed."""
+        wards = [ward for ward in self.department.plan.wards if not ward.emergency]
+        person.ward, person.bed = self.random.choice(wards).code, str(self.random.randint(1, 24))
+        self.adt("A02", person)
+
+    def one_order(self) -> None:
+        """One order, of a class and priority that departments see, and the next one after a while."""
+        kind = self.random.random()
+        if kind < 0.2:
+            self.emergency()
+        elif kind < 0.5:
+            self.inpatient()
+        elif kind < 0.75:
+            self.outpatient(self.random.uniform(5, 20), self.random.uniform(30, 500))
+        else:
+            ahead = self.random.uniform(30, 240)
+            self.outpatient(ahead, ahead * 60 + self.random.uniform(-900, 300))
+        self.later(self.random.uniform(*SECONDS_BETWEEN_ORDERS), self.one_order)
+
+    def first_minutes(self) -> None:
+        """A start that shows every stage soon: some who are due now, some later in the day."""
+        soon = [
+            self.emergency,
+            lambda: self.outpatient(1, 8),
+            lambda: self.outpatient(2, 25),
+            self.inpatient,
+            lambda: self.outpatient(6, 50),
+            self.emergency,
+            lambda: self.outpatient(12, 80),
+            self.inpatient,
+            lambda: self.outpatient(25, 110),
+            lambda: self.outpatient(90, 5000),
+        ]
+        for number, what in enumerate(soon[:ORDERS_AT_FIRST]):
+            self.later(1 + 2.5 * number, what)
+        self.later(40, self.one_order)
+
+
+def run(department: Department, still_wanted: Callable[[], bool]) -> None:
+    """Be the EHR until nobody wants it any more."""
+    random = Random(department.seed + int(clock.now().timestamp() // 60))
+    with Sender(department.mllp) as sender:
+        ehr = Ehr(department, random, sender)
+        ehr.read_number()
+        ehr.first_minutes()
+        while still_wanted():
+            if ehr.pending and ehr.pending[0][0] <= time.monotonic():
+                heapq.heappop(ehr.pending)[2]()
+            else:
+                time.sleep(0.2)

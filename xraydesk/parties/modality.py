@@ -1,0 +1,274 @@
+"""A simulated x-ray machine: it asks for its worklist, does what is on it, and sends what it made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import structlog
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from xraydesk.lib.ids import new_uid
+from xraydesk.parties.department import Department
+from xraydesk.parties.objects import CR_IMAGE, DX_IMAGE, XRAY_DOSE_SR, dose_report, expose, image
+from xraydesk.siteplan.plan import ModalityPlan, ProcedurePlan
+
+log = structlog.get_logger("parties.modality")
+
+WORKLIST = "1.2.840.10008.5.1.4.31"
+MPPS = "1.2.840.10008.3.1.2.3.3"
+POLL_SECONDS = 6.0
+FIRST_EXAM_SECONDS = (18.0, 30.0)
+EXAM_SECONDS = (120.0, 420.0)
+"""How long the patient is in the room: short for a machine's first exam, so that there is something to see."""
+
+BEGIN_EARLY_MINUTES = 3
+"""A machine begins with whoever is due within so many minutes, and earlier with whoever has arrived."""
+
+ARRIVED_EARLY_MINUTES = 25
+ANSWERS_MAX = 200
+
+
+class DeskAway(ConnectionError):
+    """The desk did not take an association; tried again later."""
+
+
+@dataclass
+class Machine:
+    """One running modality."""
+
+    department: Department
+    plan: ModalityPlan
+    random: Random
+    exams_done: int = 0
+
+    def procedure_of(self, entry: Dataset) -> ProcedurePlan | None:
+        """The department's procedure that an entry asks for."""
+        codes = entry.get("RequestedProcedureCodeSequence") or ()
+        code = str(codes[0].CodeValue) if codes else ""
+        return next((p for p in self.department.plan.procedures if p.code == code), None)
+
+    # ---- associations -------------------------------------------------------------------
+
+    def associate(self, *syntaxes: str) -> Association:
+        """An association with the desk; raises DeskAway."""
+        entity = AE(ae_title=self.plan.ae_title)
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+        for syntax in syntaxes:
+            entity.add_requested_context(syntax, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        desk = self.department.dicom
+        association = entity.associate(desk.host, desk.port, ae_title=self.department.plan.ae_title)
+        if not association.is_established:
+            raise DeskAway("the desk did not take the association")
+        return association
+
+    def worklist(self, day: datetime) -> list[Dataset]:
+        """What this machine is to do today."""
+        step = Dataset()
+        step.Modality, step.ScheduledStationAETitle = "", self.plan.ae_title
+        step.ScheduledProcedureStepStartDate = f"{day:%Y%m%d}"
+        step.ScheduledProcedureStepStartTime = step.ScheduledProcedureStepID = ""
+        step.ScheduledProcedureStepDescription = step.ScheduledProcedureStepStatus = ""
+        query = Dataset()
+        query.SpecificCharacterSet = "ISO_IR 192"
+        query.ScheduledProcedureStepSequence = [step]
+        query.RequestedProcedureCodeSequence = []
+        for keyword in (
+            "AccessionNumber",
+            "PatientName",
+            "PatientID",
+            "IssuerOfPatientID",
+            "PatientBirthDate",
+            "PatientSex",
+            "StudyInstanceUID",
+            "RequestedProcedureID",
+            "RequestedProcedureDescription",
+            "ReferringPhysicianName",
+        ):
+            setattr(query, keyword, "")
+        association = self.associate(WORKLIST)
+        entries: list[Dataset] = []
+        try:
+            for status, identifier in association.send_c_find(query, WORKLIST):
+                if identifier is not None and status and status.Status in (0xFF00, 0xFF01):
+                    entries.append(identifier)
+                if len(entries) >= ANSWERS_MAX:
+                    break
+        finally:
+            association.release()
+        return entries
+
+    # ---- one exam -----------------------------------------------------------------------
+
+    def next_entry(self, now: datetime) -> Dataset | None:
+        """Whoever is due now, or has arrived and is due soon; None where nobody is."""
+        due: list[tuple[datetime, Dataset]] = []
+        for entry in self.worklist(now):
+            step = entry.ScheduledProcedureStepSequence[0]
+            text = (
+                f"{step.ScheduledProcedureStepStartDate}{str(step.ScheduledProcedureStepStartTime)[:6]:0<6}"
+            )
+            start = datetime.strptime(text, "%Y%m%d%H%M%S")  # noqa: DTZ007 - wall time, as DICOM has it
+            arrived = step.get("ScheduledProcedureStepStatus", "") == "ARRIVED"
+            early = ARRIVED_EARLY_MINUTES if arrived else BEGIN_EARLY_MINUTES
+            if start <= now + timedelta(minutes=early):
+                due.append((start, entry))
+        return min(due, key=lambda pair: pair[0])[1] if due else None
+
+    def step_begun(self, entry: Dataset, now: datetime) -> Dataset:
+        """The N-CREATE of a performed step (PS3.4 table F.7.2-1)."""
+        scheduled = entry.ScheduledProcedureStepSequence[0]
+        reference = Dataset()
+        reference.StudyInstanceUID, reference.ReferencedStudySequence = entry.StudyInstanceUID, []
+        reference.AccessionNumber = entry.get("AccessionNumber", "")
+        reference.RequestedProcedureID = entry.get("RequestedProcedureID", "")
+        reference.RequestedProcedureDescription = entry.get("RequestedProcedureDescription", "")
+        reference.ScheduledProcedureStepID = scheduled.get("ScheduledProcedureStepID", "")
+        reference.ScheduledProcedureStepDescription = scheduled.get("ScheduledProcedureStepDescription", "")
+        reference.ScheduledProtocolCodeSequence = []
+        told = Dataset()
+        told.SpecificCharacterSet = "ISO_IR 192"
+        told.ScheduledStepAttributesSequence = [reference]
+        for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"):
+            setattr(told, keyword, entry.get(keyword, ""))
+        told.ReferencedPatientSequence = []
+        told.PerformedProcedureStepID = f"P{self.random.randrange(10**9):09d}"
+        told.PerformedStationAETitle, told.PerformedStationName = self.plan.ae_title, self.plan.station_name
+        told.PerformedLocation = ""
+        told.PerformedProcedureStepStartDate = f"{now:%Y%m%d}"
+        told.PerformedProcedureStepStartTime = f"{now:%H%M%S}"
+        told.PerformedProcedureStepStatus = "IN PROGRESS"
+        told.PerformedProcedureStepDescription = told.PerformedProcedureTypeDescription = ""
+        told.ProcedureCodeSequence = []
+        told.PerformedProcedureStepEndDate = told.PerformedProcedureStepEndTime = ""
+        told.Modality, told.StudyID = self.plan.modality, "1"
+        told.PerformedProtocolCodeSequence, told.PerformedSeriesSequence = [], []
+        return told
+
+    def step_completed(self, images: list[Dataset], now: datetime) -> Dataset:
+        """The final N-SET of a performed step."""
+        series = Dataset()
+        series.PerformingPhysicianName = series.OperatorsName = series.SeriesDescription = ""
+        series.ProtocolName = str(images[0].BodyPartExamined or "XRAY")
+        series.SeriesInstanceUID, series.RetrieveAETitle = images[0].SeriesInstanceUID, ""
+        series.ReferencedNonImageCompositeSOPInstanceSequence = []
+        series.ReferencedImageSequence = []
+        for made in images:
+            reference = Dataset()
+            reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = (
+                made.SOPClassUID,
+                made.SOPInstanceUID,
+            )
+            series.ReferencedImageSequence.append(reference)
+        told = Dataset()
+        told.SpecificCharacterSet = "ISO_IR 192"
+        told.PerformedProcedureStepStatus = "COMPLETED"
+        told.PerformedProcedureStepEndDate, told.PerformedProcedureStepEndTime = (
+            f"{now:%Y%m%d}",
+            f"{now:%H%M%S}",
+        )
+        told.PerformedSeriesSequence = [series]
+        return told
+
+    def told_step(self, what: str, dataset: Dataset, uid: str) -> int | None:
+        """Tell the desk of a step over an association of its own; the status, None where none came."""
+        association = self.associate(MPPS)
+        try:
+            status, _ = getattr(association, what)(dataset, MPPS, uid)
+            return int(status.Status) if "Status" in status else None
+        finally:
+            association.release()
+
+    def make(self, entry: Dataset, now: datetime) -> tuple[list[Dataset], Dataset]:
+        """The images of an exam, and its dose report."""
+        procedure = self.procedure_of(entry)
+        body_part = procedure.body_part if procedure else ""
+        views = (procedure.views if procedure else ()) or ("AP",)
+        words = str(entry.get("RequestedProcedureDescription", "")).lower()
+        side = "L" if "left" in words else "R" if "right" in words else ""
+        exposures = [expose(self.random, body_part, view) for view in views]
+        series_uid = new_uid()
+        common: dict[str, Any] = {"body_part": body_part, "station": self.plan.station_name, "at": now}
+        images = [
+            image(
+                entry,
+                exposure=exposure,
+                series_uid=series_uid,
+                number=number,
+                modality=self.plan.modality,
+                side=side,
+                random=self.random,
+                **common,
+            )
+            for number, exposure in enumerate(exposures, 1)
+        ]
+        protocol = procedure.text if procedure else "Unknown"
+        return images, dose_report(entry, exposures=exposures, protocol=protocol, **common)
+
+    def send(self, objects: list[Dataset]) -> None:
+        """Send objects to the desk; raises DeskAway where one was not taken."""
+        association = self.associate(DX_IMAGE, CR_IMAGE, XRAY_DOSE_SR)
+        try:
+            for made in objects:
+                status = association.send_c_store(made)
+                if "Status" not in status or status.Status != 0:
+                    raise DeskAway("an object was not stored")
+        finally:
+            association.release()
+
+    def perform(self, entry: Dataset, wait: Callable[[float], bool]) -> None:
+        """Do one exam: begin, expose, send, end. `wait` returns False where the machine is to stop."""
+        uid = new_uid()
+        status = self.told_step("send_n_create", self.step_begun(entry, self.department.wall()), uid)
+        if status != 0:
+            log.warning("step not taken", ae=self.plan.ae_title, status=status)
+            wait(POLL_SECONDS)
+            return
+        seconds = self.random.uniform(*(EXAM_SECONDS if self.exams_done else FIRST_EXAM_SECONDS))
+        wait(seconds * 0.7)
+        images, report = self.make(entry, self.department.wall())
+        self.until_done(lambda: self.send([*images, report]), wait)
+        wait(seconds * 0.3)
+        self.until_done(
+            lambda: self.told_step("send_n_set", self.step_completed(images, self.department.wall()), uid),
+            wait,
+        )
+        self.exams_done += 1
+
+    def until_done(self, what: Callable[[], object], wait: Callable[[float], bool]) -> None:
+        """Try until the desk is there, or the machine is to stop."""
+        while True:
+            try:
+                what()
+                return
+            except DeskAway:
+                if not wait(POLL_SECONDS):
+                    return
+
+
+def run(department: Department, plan: ModalityPlan, still_wanted: Callable[[], bool]) -> None:
+    """Be one machine until nobody wants it any more."""
+    machine = Machine(department, plan, Random(f"{department.seed} {plan.ae_title}"))
+
+    def wait(seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and still_wanted():
+            time.sleep(0.2)
+        return still_wanted()
+
+    wait(machine.random.uniform(1, POLL_SECONDS))
+    while still_wanted():
+        try:
+            entry = machine.next_entry(department.wall())
+            if entry is not None:
+                machine.perform(entry, wait)
+        except DeskAway:
+            log.info("desk away", ae=plan.ae_title)
+        wait(POLL_SECONDS * machine.random.uniform(0.7, 1.3))
