@@ -95,6 +95,17 @@ def take_back_hand_ending(step: PerformedStep) -> bool:
     return True
 
 
+def note_of_exam(step: PerformedStep, note: str, *, exam_id: int, value: int) -> None:
+    """Keep something with a step that is about one of its exams."""
+    step.attributes = step.attributes | {note: {**step.attributes.get(note, {}), str(exam_id): value}}
+    step.save(update_fields=["attributes"])
+
+
+def note_about(step: PerformedStep, note: str, *, exam_id: int) -> int:
+    """What was kept with a step about one of its exams; 0 where nothing was."""
+    return int(step.attributes.get(note, {}).get(str(exam_id), 0))
+
+
 def void(step: PerformedStep, *, exam_ids: Iterable[int] | None = None) -> None:
     """Say that a step does not count for its exams (or for some of them)."""
     links = StepExam.objects.filter(step=step)

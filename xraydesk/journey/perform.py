@@ -17,7 +17,6 @@ from datetime import datetime
 from django.db import transaction
 
 from xraydesk.access.models import Site
-from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging import actions, queries
 from xraydesk.imaging.header import ScheduledReference, StepReport
 from xraydesk.imaging.models import PerformedStep
@@ -71,9 +70,9 @@ def begin_by_step(*, site: Site, report: StepReport, at: datetime, by: str) -> P
     taken_over = performing.take_over_by_hand(exams, step=step, at=at)
     for exam in exams:
         if exam.pk in taken_over:
-            performing.settle_place(exam, room=room, at=at, by=by)
+            performing.settle_place(exam, step=step, at=at, by=by)
         else:
-            performing.begin(exam, room=room, at=at, by=by)
+            performing.begin(exam, step=step, at=at, by=by)
     return step
 
 
@@ -169,7 +168,7 @@ def begin_by_hand(*, exam_id: int, room_id: int, at: datetime, by: str) -> Perfo
     step = actions.insert_step(
         site=exam.site, report=report, exams=[exam], room=room, started_at=at, by=by, by_hand=True
     )
-    performing.begin(exam, room=room, at=at, by=by)
+    performing.begin(exam, step=step, at=at, by=by)
     return step
 
 
@@ -215,22 +214,23 @@ def _finish_by_hand(exam_id: int, report: StepReport, *, at: datetime, by: str) 
 
 @transaction.atomic
 def take_here(*, exam_id: int, room_id: int, at: datetime, by: str) -> None:
-    """A technologist takes an exam to another room before it begins: its place moves there, now or as soon as free.
+    """A technologist takes an exam to another room before it begins: its place, and so its worklist entry, moves there.
 
-    Raises UnknownExam, WrongState, PlaceTaken, NoPlace.
+    An exam without a place gets one there, from now.
+
+    Raises UnknownExam, WrongState, and PlaceTaken where an exam without a place finds the room in use.
     """
     (exam,) = performing.lock_exams([exam_id])
     room = _room(exam, room_id)
+    if exam.triage != TriageState.ACCEPTED:
+        raise WrongState(f"Exam {exam.accession} is {exam.triage} in triage. Accept it there first.")
     if StepState.IN_PROGRESS in queries.standing_states(exam.pk):
         raise WrongState(f"Exam {exam.accession} has begun already.")
     booking = performing.planned_booking(exam)
-    came_from = booking.room.code if booking else ""
-    if booking and booking.room_id == room.pk:
-        return
-    performing.move_to_room(exam, booking=booking, room=room, at=at, by=by)
-    performing.tell(
-        exam, FactKind.EXAM_TAKEN, at=at, by=by, room=room, data={"from": came_from, "to": room.code}
-    )
+    if booking is None:
+        performing.place_now(exam, room=room, at=at, by=by)
+    elif booking.room_id != room.pk:
+        performing.bring_to_room(exam, booking, room=room, at=at, by=by, why="taken there")
 
 
 def _room(exam: Exam, room_id: int) -> Room:

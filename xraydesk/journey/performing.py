@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from django.db import transaction
 
 from xraydesk.access.models import Site
 from xraydesk.attention.actions import close_items, raise_item
@@ -16,12 +19,13 @@ from xraydesk.imaging.models import Image, PerformedStep
 from xraydesk.imaging.rules import AfterDiscontinuation, after_discontinuation, is_of_voided_step
 from xraydesk.imaging.states import ImageAction, ImageState, StepAction, StepState
 from xraydesk.journey.check import check_missing_key, missing_checks
-from xraydesk.journey.errors import UnknownExam
+from xraydesk.journey.errors import PlaceTaken, UnknownExam
 from xraydesk.lib import locks
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Modality, Room
 from xraydesk.safety.rules import in_words
 from xraydesk.scheduling import actions as scheduling
+from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import BookingState
 
@@ -91,10 +95,10 @@ def tell(
     )
 
 
-def begin(exam: Exam, *, room: Room | None, at: datetime, by: str) -> None:
-    """The exam has begun in a room: its patient is here, its slot elsewhere is free, its missing check is an item."""
-    settle_place(exam, room=room, at=at, by=by)
-    tell(exam, FactKind.EXAM_BEGUN, at=at, by=by, room=room)
+def begin(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
+    """The exam has begun: its patient is here, its slot elsewhere is free, its missing check is an item."""
+    settle_place(exam, step=step, at=at, by=by)
+    tell(exam, FactKind.EXAM_BEGUN, at=at, by=by, room=step.room)
     missing = missing_checks(exam, at=at)
     if missing:
         raise_item(
@@ -106,33 +110,108 @@ def begin(exam: Exam, *, room: Room | None, at: datetime, by: str) -> None:
             "Ask now and write down the answer.",
             accession=exam.accession,
             patient=exam.patient_id,
-            room=room.code if room else "",
+            room=step.room.code if step.room else "",
             data={"checks": [str(kind) for kind in missing]},
         )
 
 
-def settle_place(exam: Exam, *, room: Room | None, at: datetime, by: str) -> None:
-    """Let the plan follow what was done: kept in the booked room, freed where it is done elsewhere."""
+def settle_place(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
+    """Let the plan follow what is done: the exam's place moves to the step's room, and its patient is here.
+
+    What was before is kept with the step, for the case that it was begun by mistake.
+    """
     booking = planned_booking(exam)
     if booking is None:
         return
-    elsewhere = room is not None and room.pk != booking.room_id
     if booking.state == BookingState.NO_SHOW:
         tell(exam, FactKind.NO_SHOW_UNDONE, at=at, by=by, room=booking.room)
-    if elsewhere or booking.state != BookingState.BOOKED:
-        scheduling.release(booking, at=at, why="begun elsewhere" if elsewhere else "begun")
-    if elsewhere and room is not None:
-        tell(
-            exam,
-            FactKind.EXAM_TAKEN,
+    if step.room is not None and step.room.pk != booking.room_id:
+        actions.note_of_exam(step, PLACE_BEFORE, exam_id=exam.pk, value=booking.pk)
+        moved = bring_to_room(exam, booking, room=step.room, at=at, by=by, why="begun there")
+    else:
+        moved = _confirm(booking, at=at)
+    if moved is not None and moved.arrived_at is None:
+        actions.note_of_exam(step, ARRIVAL_IMPLIED, exam_id=exam.pk, value=True)
+        scheduling.mark_arrived(moved, at=at)
+        tell(exam, FactKind.PATIENT_ARRIVED, at=at, by=by, room=moved.room, data={"implied": True})
+
+
+PLACE_BEFORE = "place before"
+ARRIVAL_IMPLIED = "arrival implied"
+
+
+def bring_to_room(
+    exam: Exam, booking: Booking, *, room: Room, at: datetime, by: str, why: str
+) -> Booking | None:
+    """Move an exam's place to the room where it is done, which frees its slot; None where it only frees the slot."""
+    data: dict[str, object] = {"from": booking.room.code, "to": room.code}
+    tell(exam, FactKind.EXAM_TAKEN, at=at, by=by, room=room, data=data)
+    try:
+        with transaction.atomic():
+            return scheduling.reassign_for_step(booking, exam=exam, room_id=room.pk, at=at, by=by, why=why)
+    except scheduling.SlotTaken:
+        # Only the patient's own other booking can be in the way; what is performed is never refused.
+        scheduling.release(booking, at=at, why=why)
+        return None
+
+
+def place_now(exam: Exam, *, room: Room, at: datetime, by: str) -> Booking:
+    """Give an exam without a place one in a room, from now. Raises PlaceTaken."""
+    minutes = exam.procedure.minutes if exam.procedure else MINUTES_UNKNOWN
+    place = Place(room.pk, at, at + timedelta(minutes=minutes))
+    try:
+        booking = scheduling.insert_booking(exam=exam, place=place, at=at, by=by, why=("taken there",))
+    except scheduling.SlotTaken as taken:
+        raise PlaceTaken(
+            f"Exam {exam.accession} finds no place in {room.code} now: the {taken.what} is taken. "
+            "Move the other exam, or choose a time on the board."
+        ) from None
+    data: dict[str, object] = {"from": "", "to": room.code}
+    tell(exam, FactKind.EXAM_TAKEN, at=at, by=by, room=room, data=data)
+    return booking
+
+
+MINUTES_UNKNOWN = 15
+"""How long an exam of no known procedure is taken to last."""
+
+
+def _confirm(booking: Booking, *, at: datetime) -> Booking | None:
+    """The booking as a firm one, or None where another took its time after a no-show or a hold was given up."""
+    if booking.state == BookingState.NO_SHOW:
+        try:
+            return scheduling.undo_miss(booking)
+        except scheduling.SlotTaken:
+            scheduling.release(booking, at=at, why="begun after another took its time")
+            return None
+    if booking.state == BookingState.HELD:
+        scheduling.release(booking, at=at, why="begun while its time was only held")
+        return None
+    return booking
+
+
+def put_back(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
+    """The exam was begun by mistake: its place and its patient's arrival are as before, where they still can be."""
+    booking = planned_booking(exam)
+    if booking and actions.note_about(step, ARRIVAL_IMPLIED, exam_id=exam.pk):
+        scheduling.unmark_arrived(booking)
+        tell(exam, FactKind.ARRIVAL_UNDONE, at=at, by=by, room=booking.room)
+    before = Booking.objects.filter(
+        pk=actions.note_about(step, PLACE_BEFORE, exam_id=exam.pk) or 0, exam=exam
+    ).first()
+    if before is None:
+        return
+    if booking is not None:
+        scheduling.release(booking, at=at, why="begun there by mistake")
+    with suppress(scheduling.SlotTaken):  # then it is booked anew, as a reaction to the fact
+        scheduling.insert_booking(
+            exam=exam,
+            place=scheduling.place_of(before),
             at=at,
             by=by,
-            room=room,
-            data={"from": booking.room.code, "to": room.code},
+            why=before.why,
+            time_was_given=before.time_was_given,
+            arrived_at=before.arrived_at,
         )
-    elif booking.state == BookingState.BOOKED and booking.arrived_at is None:
-        scheduling.mark_arrived(booking, at=at)
-        tell(exam, FactKind.PATIENT_ARRIVED, at=at, by=by, room=booking.room, data={"implied": True})
 
 
 def take_over_by_hand(exams: Iterable[Exam], *, step: PerformedStep, at: datetime) -> set[int]:
@@ -191,6 +270,7 @@ def discontinue(exams: Iterable[Exam], *, step: PerformedStep, at: datetime, by:
 
 
 def _reopen(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
+    put_back(exam, step=step, at=at, by=by)
     tell(exam, FactKind.EXAM_REOPENED, at=at, by=by, room=step.room, data={"reason": step.reason_code})
     close_items(
         site_id=exam.site_id,
