@@ -49,9 +49,10 @@ def _parts(written: str) -> tuple[datetime | None, timezone | None]:
     numbers = {k: int(v) for k, v in found.groupdict().items() if v and k != "offset"}
     numbers["second"] = min(numbers.get("second", 0), 59)  # a leap second
     try:
-        return datetime(**numbers), _offset(found["offset"])  # type: ignore[arg-type]
+        naive = datetime(**numbers)  # type: ignore[arg-type]  # noqa: DTZ001 - the zone comes next
     except ValueError:
         return None, None
+    return naive, _offset(found["offset"])
 
 
 def _offset(written: str | None) -> timezone | None:

@@ -1,0 +1,85 @@
+"""What an HL7 v2 file says, as `xraydesk read` prints it; pure, and without a word of judgement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xraydesk.links.hl7 import order
+from xraydesk.links.hl7.patient import read_identifiers, read_name
+from xraydesk.links.hl7.reader import NOWHERE, Message, Segment, read_batch
+from xraydesk.links.hl7.times import read_date, read_time_as_written
+
+
+def describe(raw: bytes, *, fallback: str = "iso8859-1") -> list[dict[str, Any]]:
+    """One object a message of a file, batch or frame. Raises reader.Unreadable where there is none.
+
+    Texts that the message does not give are "", times and dates null. `control`, `status` and
+    `priority` are the sender's codes; times keep their offset, or have none.
+    """
+    return [describe_message(message) for message in read_batch(raw, fallback=fallback).messages]
+
+
+def describe_message(message: Message) -> dict[str, Any]:
+    """One message as JSON values."""
+    header = message.header
+    return {
+        "kind": "hl7",
+        "type": message.type,
+        "control_id": header.get(10),
+        "version": header.get(12),
+        "charset": header.get(18),
+        "sending_application": header.get(3),
+        "sending_facility": header.get(4),
+        "at": _time(header.get(7)),
+        "patient": _patient(next(message.all("PID"), None)),
+        "orders": [one for group in order.groups_of(message) for one in _orders(group)],
+        "segments": [segment.name for segment in message.segments if segment.name],
+    }
+
+
+def _patient(pid: Segment | None) -> dict[str, Any] | None:
+    if pid is None:
+        return None
+    name = read_name(pid)
+    born = read_date(pid.get(7))
+    return {
+        "ids": [{"id": i.value, "authority": i.authority, "type": i.type} for i in read_identifiers(pid)],
+        "name": {
+            "family": name.family,
+            "given": name.given,
+            "middle": name.middle,
+            "suffix": name.suffix,
+            "prefix": name.prefix,
+        },
+        "birth_date": born.isoformat() if born else pid.get(7) or None,
+        "sex": pid.get(8),
+    }
+
+
+def _orders(group: order.Group) -> list[dict[str, Any]]:
+    return [_order(group, ipc) for ipc in group.ipcs or [NOWHERE]]
+
+
+def _order(group: order.Group, ipc: Segment) -> dict[str, Any]:
+    placer, authority = order.placer_of(group)
+    code, text, system = order.read_procedure(group.obr, ipc)
+    return {
+        "placer": placer,
+        "placer_authority": authority,
+        "filler": order.filler_of(group),
+        "control": group.orc.get(1),
+        "status": group.orc.get(5),
+        "accession": order.accession_of(group.obr, ipc),
+        "study_instance_uid": order.study_uid_of(group, ipc),
+        "procedure": {"code": code, "text": text, "system": system},
+        "priority": order.priority_code(group),
+        "scheduled": _time(order.start_as_sent(group)),
+        "reason": order.read_reason(group.obr),
+        "laterality": order.read_laterality(group.obr),
+        "result_status": group.obr.get(25),
+    }
+
+
+def _time(written: str) -> str | None:
+    found = read_time_as_written(written)
+    return found.isoformat() if found else written or None

@@ -1,0 +1,311 @@
+"""What an order message asks for: ORM^O01, OMG^O19 and OMI^O23 to requisitions; pure.
+
+Segments come as ORC, TQ1, OBR, and in OMI an IPC for each step; one ORC may have several
+OBR, one OBR several IPC, and each of the last is one exam (HL7 2.5.1 §4.4). Orders with the
+same placer number and wish are one requisition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from xraydesk.links.hl7.controls import control_of
+from xraydesk.links.hl7.patient import read_demographics
+from xraydesk.links.hl7.reader import NOWHERE, Message, Segment
+from xraydesk.links.hl7.refusals import Condition, Rejected
+from xraydesk.links.hl7.times import read_time
+from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.states import Priority
+from xraydesk.patients.demographics import Allergy, Demographics, Name
+
+PLACER_LENGTH_MAX = 64
+EXAMS_MAX = 100
+"""An order message with more exams than this is refused."""
+
+PRIORITIES = {
+    "S": Priority.STAT,
+    "STAT": Priority.STAT,
+    "A": Priority.URGENT,
+    "ASAP": Priority.URGENT,
+    "P": Priority.URGENT,
+    "C": Priority.URGENT,
+    "URGENT": Priority.URGENT,
+}
+"""TQ1-9, ORC-7.6 (HL7 table 0485): STAT, as soon as possible, preoperative, callback, and the words that
+some senders write in place of the letters; all else is routine."""
+
+SIDES = {
+    "L": "L",
+    "LT": "L",
+    "LEFT": "L",
+    "7771000": "L",
+    "G-A101": "L",
+    "R": "R",
+    "RT": "R",
+    "RIGHT": "R",
+    "24028007": "R",
+    "G-A100": "R",
+    "B": "B",
+    "50": "B",
+    "BI": "B",
+    "BIL": "B",
+    "BILATERAL": "B",
+    "BOTH": "B",
+    "51440002": "B",
+    "G-A102": "B",
+}
+"""How senders write a side: words, CPT modifiers, SNOMED CT and SRT codes (CID 244)."""
+
+TRANSPORT_LENGTH_MAX = 16
+
+
+@dataclass
+class Group:
+    """One OBR with the ORC and TQ1 it belongs to and its IPC; taken apart once, then only read."""
+
+    orc: Segment
+    orc_number: int
+    obr: Segment = NOWHERE
+    tq1: Segment = NOWHERE
+    ipcs: list[Segment] = field(default_factory=list)
+    zds: Segment = NOWHERE
+    notes: list[str] = field(default_factory=list)
+
+
+def groups_of(message: Message) -> list[Group]:
+    """The orders of a message, one entry an OBR; an ORC without OBR is an entry of its own."""
+    groups: list[Group] = []
+    number = 0
+    for segment in message.segments:
+        current = groups[-1] if groups else None
+        match segment.name:
+            case "ORC":
+                number += 1
+                groups.append(Group(segment, number))
+            case "OBR":
+                if current is None:
+                    groups.append(Group(NOWHERE, 0, segment))
+                elif current.obr is NOWHERE:
+                    current.obr = segment
+                else:
+                    groups.append(Group(current.orc, current.orc_number, segment, current.tq1))
+            case "TQ1" if current:
+                current.tq1 = segment
+            case "IPC" if current:
+                current.ipcs.append(segment)
+            case "ZDS" if current:
+                current.zds = segment
+            case "NTE" if current and segment.get(3):
+                current.notes.append(segment.get(3))
+            case _:
+                pass
+    return groups
+
+
+def read_requisitions(message: Message, *, zone: str, application: str) -> tuple[Requisition, ...]:
+    """What a message orders, changes or takes back, one requisition an order.
+
+    `zone` is where times without an offset are from; `application` the sender, whose
+    placer numbers those are that name no issuer.
+
+    Raises Rejected where the sender must correct it, NeedsPerson where a person must act.
+    """
+    patient = read_demographics(message, zone)
+    groups = groups_of(message)
+    if not groups or groups[0].orc is NOWHERE:
+        raise Rejected(
+            Condition.SEGMENT_SEQUENCE, "ORC^1", "The message has no ORC segment: nothing is ordered"
+        )
+    if sum(max(1, len(g.ipcs)) for g in groups) > EXAMS_MAX:
+        raise Rejected(
+            Condition.DATA_TYPE,
+            "OBR^1",
+            f"The message asks for more than {EXAMS_MAX} exams: send them in parts",
+        )
+    controls = [control_of(g.orc.get(1), g.orc.get(5), g.orc_number) for g in groups]
+    has_children = any(g.orc.get(1) == "CH" for g in groups)
+    found: dict[tuple[OrderControl, str, str], Requisition] = {}
+    for group, control in zip(groups, controls, strict=True):
+        if has_children and group.orc.get(1) == "PA":
+            continue
+        one = _requisition(group, control, patient, zone, application)
+        key = (one.control, one.placer_authority, one.placer or one.filler)
+        if key in found:
+            one = replace(found[key], exams=found[key].exams + one.exams)
+        found[key] = one
+    return tuple(found.values())
+
+
+def _requisition(
+    group: Group, control: OrderControl, patient: Demographics, zone: str, application: str
+) -> Requisition:
+    orc, obr = group.orc, group.obr
+    placer, authority = placer_of(group)
+    filler = filler_of(group)
+    _check_numbers(group, control, placer, filler)
+    exams = tuple(_exams(group, zone))
+    if control is OrderControl.NEW and obr is NOWHERE:
+        raise Rejected(
+            Condition.SEGMENT_SEQUENCE,
+            f"OBR^{group.orc_number}",
+            f"Order {placer} has no OBR segment: it does not say which exam is asked for",
+        )
+    doctor, field_number = next(
+        ((s, n) for s, n in ((obr, 16), (orc, 12)) if s.raw(n).strip(s.separators.component)), (orc, 12)
+    )
+    danger = obr.get(12, 2) or obr.get(12)
+    if danger:
+        patient = replace(patient, alerts=(*patient.alerts, Allergy("risk", danger)))
+    return Requisition(
+        control=control,
+        patient=patient,
+        placer=placer,
+        placer_authority=authority or application,
+        exams=exams,
+        filler=filler,
+        provider_id=doctor.get(field_number).strip(),
+        provider_name=_person(doctor, field_number),
+        provider_phone=_phone(obr, 17) or _phone(orc, 14),
+        transport=(obr.get(30) or obr.get(30, 2)).strip()[:TRANSPORT_LENGTH_MAX],
+        details=_details(group),
+    )
+
+
+def placer_of(group: Group) -> tuple[str, str]:
+    """The placer number and its issuer (ORC-2, else OBR-2)."""
+    for segment in (group.orc, group.obr):
+        if value := segment.get(2).strip():
+            return value, (segment.get(2, 2) or segment.get(2, 3)).strip()
+    return "", ""
+
+
+def filler_of(group: Group) -> str:
+    """The filler number (ORC-3, else OBR-3)."""
+    return group.orc.get(3).strip() or group.obr.get(3).strip()
+
+
+def _check_numbers(group: Group, control: OrderControl, placer: str, filler: str) -> None:
+    where = f"ORC^{group.orc_number}^2"
+    if not placer and (control is OrderControl.NEW or not filler):
+        raise Rejected(
+            Condition.FIELD_MISSING,
+            where,
+            "The order has no placer number (ORC-2): it could never be found again",
+        )
+    for number, value in ((2, placer), (3, filler)):
+        if len(value) > PLACER_LENGTH_MAX:
+            raise Rejected(
+                Condition.DATA_TYPE,
+                f"ORC^{group.orc_number}^{number}",
+                f"The order number in ORC-{number} has more than {PLACER_LENGTH_MAX} characters",
+            )
+
+
+def _exams(group: Group, zone: str) -> Iterable[RequestedExam]:
+    if group.obr is NOWHERE and not group.ipcs:
+        return
+    for ipc in group.ipcs or [NOWHERE]:
+        yield _exam(group, ipc, zone)
+
+
+def _exam(group: Group, ipc: Segment, zone: str) -> RequestedExam:
+    orc, obr = group.orc, group.obr
+    code, text, system = read_procedure(obr, ipc)
+    as_sent = start_as_sent(group)
+    return RequestedExam(
+        code=code,
+        text=text,
+        system=system,
+        laterality=read_laterality(obr),
+        accession=accession_of(obr, ipc),
+        filler=filler_of(group),
+        study_instance_uid=study_uid_of(group, ipc),
+        requested_procedure_id=(ipc.get(2) or obr.get(19)).strip(),
+        scheduled_step_id=(ipc.get(4) or obr.get(20)).strip(),
+        priority=PRIORITIES.get(priority_code(group).upper(), Priority.ROUTINE),
+        requested_at=read_time(as_sent, zone),
+        requested_at_as_sent=as_sent,
+        reason=read_reason(obr) or orc.get(16, 2) or orc.get(16),
+        clinical_information=obr.get(13).strip(),
+    )
+
+
+def read_procedure(obr: Segment, ipc: Segment = NOWHERE) -> tuple[str, str, str]:
+    """Code, words and coding system of what is asked for: OBR-4, its alternate triplet, OBR-44, or IPC-6."""
+    for segment, number in ((obr, 4), (obr, 44), (ipc, 6)):
+        for first in (1, 4):
+            code, text, system = (segment.get(number, first + n).strip() for n in range(3))
+            if code:
+                return code, text, system
+    return "", obr.get(4, 2).strip() or obr.get(4, 5).strip(), ""
+
+
+def accession_of(obr: Segment, ipc: Segment = NOWHERE) -> str:
+    """The accession number that the sender assigned (IPC-1, OBR-18)."""
+    return (ipc.get(1) or obr.get(18)).strip()
+
+
+def study_uid_of(group: Group, ipc: Segment = NOWHERE) -> str:
+    """The study UID that the sender assigned (IPC-3, ZDS-1)."""
+    return (ipc.get(3) or group.zds.get(1)).strip()
+
+
+def priority_code(group: Group) -> str:
+    """The first of TQ1-9, ORC-7.6, OBR-27.6 and OBR-5 that is given."""
+    places = ((group.tq1, 9, 1), (group.orc, 7, 6), (group.obr, 27, 6), (group.obr, 5, 1))
+    return next((v for v in (s.get(n, c).strip() for s, n, c in places) if v), "")
+
+
+def start_as_sent(group: Group) -> str:
+    """When the exam is asked for, as written: TQ1-7, then ORC-7.4, OBR-27.4, OBR-36."""
+    places = ((group.tq1, 7, 1), (group.orc, 7, 4), (group.obr, 27, 4), (group.obr, 36, 1))
+    return next((v for v in (s.get(n, c).strip() for s, n, c in places) if v), "")
+
+
+def read_reason(obr: Segment) -> str:
+    """The reason for the study (OBR-31), several of them one after the other."""
+    found = []
+    for repetition in range(1, len(obr.repetitions(31)) + 1):
+        text = obr.get(31, 2, repetition=repetition) or obr.get(31, repetition=repetition)
+        if text.strip():
+            found.append(text.strip())
+    return "; ".join(found)
+
+
+def read_laterality(obr: Segment) -> str:
+    """The side asked for, `L`, `R` or `B`: OBR-15.5 and .4, the modifiers OBR-45, or OBR-46; "" where none is given.
+
+    Left and right together mean both.
+    """
+    written = [obr.get(15, c, s) for c in (5, 4) for s in (1, 2)]
+    for number in (45, 46):
+        for repetition in range(1, len(obr.repetitions(number)) + 1):
+            written += [obr.get(number, c, repetition=repetition) for c in (1, 2)]
+    sides = {SIDES[w.strip().upper()] for w in written if w.strip().upper() in SIDES}
+    if len(sides) > 1:
+        return "B"
+    return next(iter(sides), "")
+
+
+def _person(segment: Segment, number: int) -> str:
+    """A person's name (XCN) as DICOM writes it."""
+    family, given, middle, suffix, prefix = (segment.get(number, c) for c in (2, 3, 4, 5, 6))
+    return Name(family, given, middle, prefix, suffix).dicom()
+
+
+def _phone(segment: Segment, number: int) -> str:
+    parts = (segment.get(number, 6), segment.get(number, 7))
+    return (segment.get(number) or segment.get(number, 12) or " ".join(p for p in parts if p)).strip()
+
+
+def _details(group: Group) -> dict[str, str]:
+    """What the order says besides, as written, for people to read."""
+    said = {
+        "order_control": group.orc.get(1),
+        "order_status": group.orc.get(5),
+        "entered_at": group.orc.get(9),
+        "entered_by": _person(group.orc, 10),
+        "notes": "\n".join(group.notes),
+    }
+    return {name: text for name, text in said.items() if text}

@@ -1,0 +1,207 @@
+"""What a message says of the patient (PID, PV1, AL1), and news of a stay (ADT); pure."""
+
+from __future__ import annotations
+
+from xraydesk.links.hl7.reader import NULL, Message, Segment, part
+from xraydesk.links.hl7.refusals import Condition, Rejected
+from xraydesk.links.hl7.times import read_date, read_time
+from xraydesk.patients.demographics import Allergy, Demographics, Identifier, Name, VisitDetails
+from xraydesk.patients.events import PatientEvent
+
+EVENTS = {
+    "A01": PatientEvent.ADMIT,
+    "A02": PatientEvent.TRANSFER,
+    "A03": PatientEvent.DISCHARGE,
+    "A04": PatientEvent.REGISTER,
+    "A05": PatientEvent.UPDATE,
+    "A06": PatientEvent.ADMIT,
+    "A07": PatientEvent.REGISTER,
+    "A08": PatientEvent.UPDATE,
+    "A10": PatientEvent.ARRIVE,
+    "A11": PatientEvent.CANCEL_ADMIT,
+    "A12": PatientEvent.CANCEL_TRANSFER,
+    "A13": PatientEvent.CANCEL_DISCHARGE,
+    "A17": PatientEvent.TRANSFER,
+    "A28": PatientEvent.UPDATE,
+    "A31": PatientEvent.UPDATE,
+}
+"""ADT triggers that change something here. A06 and A07 change a stay's class, A17 swaps two patients' beds."""
+
+MERGES = frozenset(
+    [
+        "A18",
+        "A24",
+        "A30",
+        "A34",
+        "A35",
+        "A36",
+        "A37",
+        "A39",
+        "A40",
+        "A41",
+        "A42",
+        "A43",
+        "A44",
+        "A45",
+        "A46",
+        "A47",
+        "A48",
+        "A49",
+        "A50",
+        "A51",
+    ]
+)
+"""ADT triggers that join, part or renumber records: a person decides on them until the desk can undo them."""
+
+NOT_OURS = frozenset(
+    [
+        "A09",
+        "A14",
+        "A15",
+        "A16",
+        "A19",
+        "A20",
+        "A21",
+        "A22",
+        "A23",
+        "A25",
+        "A26",
+        "A27",
+        "A32",
+        "A33",
+        "A38",
+        "A52",
+        "A53",
+        "A54",
+        "A55",
+        "A60",
+        "A61",
+        "A62",
+    ]
+)
+"""ADT triggers without meaning for an x-ray department: a feed to everybody brings them, so they are kept and AA."""
+
+DELETES = frozenset({"A29"})
+
+PREGNANT = "B6"
+"""PV1-15, HL7 table 0009."""
+
+ALERT_LENGTH_MAX = 200
+
+
+def read_demographics(message: Message, zone: str) -> Demographics:
+    """The patient of an order. `zone` is where times without an offset are from.
+
+    Raises Rejected where there is no PID, or no number in it.
+    """
+    pid = next(message.all("PID"), None)
+    if pid is None:
+        raise Rejected(
+            Condition.SEGMENT_SEQUENCE, "PID^1", "The message has no PID segment: send the patient with it"
+        )
+    visit = message.first("PV1")
+    return _demographics(pid, visit, tuple(message.all("AL1")), zone, number=1)
+
+
+def read_news(message: Message, zone: str) -> tuple[tuple[PatientEvent, Demographics], ...]:
+    """What an ADT message tells, one entry a patient: two for a swap of beds (A17), else one.
+
+    Raises Rejected where there is no patient in it, and KeyError for a trigger outside EVENTS.
+    """
+    event = EVENTS[message.header.get(9, 2) or message.first("EVN").get(1)]
+    if message.header.get(9, 2) != "A17":
+        return ((event, read_demographics(message, zone)),)
+    found: list[tuple[PatientEvent, Demographics]] = []
+    segments = [s for s in message.segments if s.name in ("PID", "PV1")]
+    for at, segment in enumerate(segments):
+        if segment.name == "PID":
+            after = segments[at + 1] if at + 1 < len(segments) else None
+            visit = after if after and after.name == "PV1" else Segment("PV1", ())
+            found.append((event, _demographics(segment, visit, (), zone, number=len(found) + 1)))
+    if len(found) != 2:
+        raise Rejected(
+            Condition.SEGMENT_SEQUENCE,
+            "PID^2",
+            "A swap of beds (A17) needs two PID segments: send both patients",
+        )
+    return tuple(found)
+
+
+def _demographics(
+    pid: Segment, visit: Segment, allergies: tuple[Segment, ...], zone: str, *, number: int
+) -> Demographics:
+    identifiers = read_identifiers(pid)
+    if not identifiers:
+        raise Rejected(
+            Condition.FIELD_MISSING, f"PID^{number}^3", "The patient has no number (PID-3): send at least one"
+        )
+    alerts = tuple(a for a in (_allergy(s) for s in allergies) if a)
+    return Demographics(
+        identifiers=identifiers,
+        name=read_name(pid),
+        birth_date=read_date(pid.get(7)),
+        sex=pid.get(8).upper()[:1],
+        phone=_phone(pid),
+        address=", ".join(p for p in (pid.get(11, n).strip() for n in (1, 2, 3, 4, 5)) if p),
+        language=pid.get(15, 2) or pid.get(15),
+        pregnancy="yes" if PREGNANT in (visit.get(15, repetition=n) for n in range(1, 10)) else "",
+        deceased=pid.get(30).upper() == "Y",
+        alerts=alerts,
+        visit=_visit(pid, visit, zone),
+    )
+
+
+def read_identifiers(pid: Segment) -> tuple[Identifier, ...]:
+    """The patient's numbers (PID-3; PID-2 where old senders left PID-3 empty). A null is none."""
+    for number in (3, 2):
+        found = []
+        for written in pid.repetitions(number):
+            value = part(written, 1, 1, pid.separators).strip()
+            if value and value != NULL:
+                issuer = part(written, 4, 1, pid.separators) or part(written, 4, 2, pid.separators)
+                found.append(Identifier(value, issuer.strip(), part(written, 5, 1, pid.separators).strip()))
+        if found:
+            return tuple(found)
+    return ()
+
+
+def read_name(pid: Segment) -> Name:
+    """The patient's name: the legal one (XPN-7 L) where several are given, else the first."""
+    kinds = [part(w, 7, 1, pid.separators) for w in pid.repetitions(5)]
+    which = kinds.index("L") + 1 if "L" in kinds else 1
+
+    def of(component: int) -> str:
+        return pid.get(5, component, repetition=which).strip()
+
+    return Name(family=of(1), given=of(2), middle=of(3), suffix=of(4), prefix=of(5))
+
+
+def _phone(pid: Segment) -> str:
+    for field in (13, 14):
+        number = pid.get(field) or pid.get(field, 12)
+        if not number and pid.get(field, 7):
+            number = " ".join(p for p in (pid.get(field, 6), pid.get(field, 7)) if p)
+        if number:
+            return number
+    return ""
+
+
+def _visit(pid: Segment, visit: Segment, zone: str) -> VisitDetails:
+    room, bed = visit.get(3, 2).strip(), visit.get(3, 3).strip()
+    return VisitDetails(
+        number=visit.get(19).strip() or pid.get(18).strip(),
+        patient_class=visit.get(2).strip().upper()[:1],
+        ward=visit.get(3).strip(),
+        bed="-".join(p for p in (room, bed) if p),
+        admitted_at=read_time(visit.get(44), zone),
+        discharged_at=read_time(visit.get(45), zone),
+    )
+
+
+def _allergy(segment: Segment) -> Allergy | None:
+    text = segment.get(3, 2) or segment.get(3)
+    reaction = segment.get(5)
+    if not text:
+        return None
+    words = f"{text} ({reaction})" if reaction else text
+    return Allergy(kind="allergy", text=words[:ALERT_LENGTH_MAX])
