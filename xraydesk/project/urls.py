@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("fhir/R4/", include("xraydesk.links.fhir.urls")),
+    path("", include("xraydesk.desk.urls")),
+]
+
+handler400 = "xraydesk.desk.views.wrong.not_understood"
+handler403 = "xraydesk.desk.views.wrong.forbidden"
+handler404 = "xraydesk.desk.views.wrong.not_found"
+handler500 = "xraydesk.desk.views.wrong.broken"

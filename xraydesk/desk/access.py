@@ -1,0 +1,98 @@
+"""Who may open a page: a session, a role, and things of one's own site only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+
+from xraydesk.access.members import Member
+from xraydesk.access.roles import Permission
+from xraydesk.orders.models import Exam
+from xraydesk.rooms.models import Room
+from xraydesk.scheduling.models import Booking
+from xraydesk.scheduling.states import LIVE
+
+P = ParamSpec("P")
+
+
+def signed_in(request: HttpRequest) -> Member | None:
+    """The member behind a request, or None for a stranger."""
+    member = getattr(request, "member", None)  # lazy: it is looked up at the first question
+    return member if isinstance(member, Member) else None
+
+
+def needs(
+    permission: Permission,
+) -> Callable[
+    [Callable[Concatenate[HttpRequest, Member, P], HttpResponseBase]],
+    Callable[..., HttpResponseBase],
+]:
+    """Let only members with `permission` in; the view is handed the member after the request.
+
+    A stranger is led to the sign-in form and back here afterwards; a member whose role may
+    not is told that there is no such page (404). Times in templates are in the site's zone.
+    """
+
+    def guard(
+        view: Callable[Concatenate[HttpRequest, Member, P], HttpResponseBase],
+    ) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            member = signed_in(request)
+            if member is None:
+                return to_sign_in(request)
+            if not member.may(permission):
+                raise Http404
+            with timezone.override(ZoneInfo(member.site.timezone)):
+                return view(request, member, *args, **kwargs)
+
+        return guarded
+
+    return guard
+
+
+def to_sign_in(request: HttpRequest) -> HttpResponse:
+    """Leads a stranger to the sign-in form, which leads back here (to the board after a form was sent)."""
+    back = request.get_full_path() if request.method in {"GET", "HEAD"} else "/"
+    query = "" if back == "/" else "?" + urlencode({"next": back})
+    return HttpResponseRedirect(reverse("sign-in") + query)
+
+
+def exam_or_404(member: Member, accession: str) -> Exam:
+    """The exam of the member's own site and locations, with patient, order and procedure.
+
+    Raises Http404 where there is none, or where it belongs to another site, or is booked in
+    a location that the member's role does not reach.
+    """
+    exam = (
+        Exam.objects.select_related("patient", "order", "procedure", "site")
+        .filter(site=member.site, accession=accession)
+        .first()
+    )
+    if exam is None:
+        raise Http404
+    if member.locations:
+        booking = Booking.objects.select_related("room").filter(exam=exam, state__in=LIVE).first()
+        if booking is not None and booking.room.location_id not in member.locations:
+            raise Http404
+    return exam
+
+
+def room_or_404(member: Member, code: str) -> Room:
+    """The room of the member's own site and locations that is still in use; raises Http404."""
+    room = Room.objects.select_related("location").filter(site=member.site, code=code, retired=False).first()
+    if room is None or (member.locations and room.location_id not in member.locations):
+        raise Http404
+    return room
+
+
+def landing_of(member: Member) -> str:
+    """Where a member begins after signing in."""
+    return reverse("board") if member.may(Permission.SEE_BOARD) else reverse("intended-use")

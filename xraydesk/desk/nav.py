@@ -1,0 +1,59 @@
+"""The main menu: which pages there are, and for whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from xraydesk.access.members import Member
+from xraydesk.access.roles import Permission
+from xraydesk.attention.models import Item
+from xraydesk.orders.models import Exam
+from xraydesk.orders.states import TriageState
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One page of the menu: its word, the name of its URL, and what one needs to see it."""
+
+    word: str
+    url_name: str
+    permission: Permission
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("Board", "board", Permission.SEE_BOARD),
+    Entry("Day list", "day", Permission.SEE_BOARD),
+)
+"""In the order of the menu. A page that is not about one thing (an exam, a room) stands here."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An entry as the page shows it; `count` is what waits behind it, None where nothing is counted."""
+
+    word: str
+    url: str
+    here: bool
+    url_name: str
+    count: int | None = None
+
+
+def menu(member: Member, path: str) -> list[Shown]:
+    """The entries that `member` may open. The one that `path` lies in is marked as here."""
+    shown = [(e, reverse(e.url_name)) for e in ENTRIES if member.may(e.permission)]
+    inside = [url for _, url in shown if url != "/" and path.startswith(url)]
+    here = max(inside, key=len, default=path if path == "/" else "")
+    return [
+        Shown(word=e.word, url=url, here=url == here, url_name=e.url_name, count=_count(e, member))
+        for e, url in shown
+    ]
+
+
+def _count(entry: Entry, member: Member) -> int | None:
+    if entry.url_name == "attention":
+        return Item.objects.filter(site=member.site, closed_at=None).count()
+    if entry.url_name == "triage":
+        return Exam.objects.filter(site=member.site, triage=TriageState.HELD).count()
+    return None

@@ -1,0 +1,107 @@
+// Keeps a page as fresh as the desk: a stream says only "at revision N", then the page is
+// fetched again and what changed is put in place. What has focus, is dragged or typed in stays.
+const STALE_MS = 10_000, FETCH_GAP_MS = 1_000, RETRY_MS = 5_000, HEARD_MS = 40_000;
+const state = document.querySelector(".live[data-stream]");
+const clock = state?.querySelector("time");
+const shift = state ? Date.parse(state.dataset.liveAt) - Date.now() : 0;   // the desk's clock, not this machine's
+let seen = state?.dataset.revision, wanted = seen, fresh = Date.now(), heard = Date.now();
+let stream, busy = false, last = 0, timer = 0;
+
+export const now = () => Date.now() + shift;
+const two = (n) => String(n).padStart(2, "0");
+const zone = Number(document.querySelector(".live time")?.dateTime.match(/([+-])(\d\d):(\d\d)$/)?.slice(1).reduce((a, x, i) => (i === 0 ? (x === "-" ? -1 : 1) : i === 1 ? a * Number(x) * 60 : a + Math.sign(a || 1) * Number(x)), 1) ?? 0);
+const wall = (ms) => { const d = new Date(ms + zone * 60_000); return `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}`; };
+
+function say() {
+  if (!state) return;
+  const old = Date.now() - fresh > STALE_MS;
+  state.toggleAttribute("data-stale", old);
+  const word = old ? "as of" : "Live", at = wall(old ? fresh + shift : now());
+  if (state.firstElementChild.textContent !== word) state.firstElementChild.textContent = word;
+  if (clock.textContent !== at) clock.textContent = at;
+  if (!old) document.dispatchEvent(new CustomEvent("desk:tick", { detail: now() }));
+}
+
+// Minutes that count up by themselves, from the moment in data-since.
+function count() {
+  for (const e of document.querySelectorAll("[data-since]")) {
+    const minutes = Math.max(0, Math.floor((now() - Date.parse(e.dataset.since)) / 60_000));
+    const text = (e.dataset.form ?? "# min").replace("#", minutes);
+    if (e.firstChild?.nodeType === 3) { if (e.firstChild.data !== text) e.firstChild.data = text; } else e.prepend(text);
+  }
+}
+
+// As the server wrote it, without what counts by itself.
+const served = (e) => { const c = e.cloneNode(true); for (const t of [c, ...c.querySelectorAll("[data-since]")]) if (t.dataset?.since && t.firstChild?.nodeType === 3) t.firstChild.data = ""; return c.outerHTML; };
+const kept = new Map();
+const parts = (root) => [...root.querySelectorAll("[data-live]")].filter((e) => e.id);
+const untouchable = (e) => e.contains(document.activeElement) && document.activeElement !== document.body || e.querySelector("[data-dragged], dialog[open]") || [...e.querySelectorAll("input:not([type=hidden]), textarea, select")].some((i) => i.type === "radio" || i.type === "checkbox" ? i.checked !== i.defaultChecked : i.matches("select") ? [...i.options].some((o) => o.selected !== o.defaultSelected) && i.dataset.touched : i.value !== i.defaultValue);
+
+function put(next) {
+  const there = new Map(parts(next).map((e) => [e.id, e]));
+  for (const [id, e] of there) {
+    const mine = document.getElementById(id), text = served(e);
+    if (!mine) {
+      const home = e.parentElement?.id && document.getElementById(e.parentElement.id);
+      if (home) { const copy = document.importNode(e, true); home.insertBefore(copy, home.children[[...e.parentElement.children].indexOf(e)] ?? null); if (e.matches("li, tr")) copy.classList.add("changed"); kept.set(id, text); }
+      continue;
+    }
+    if (kept.get(id) === text || untouchable(mine)) continue;
+    const copy = document.importNode(e, true);
+    const scroll = mine.scrollTop;
+    mine.replaceWith(copy);
+    copy.scrollTop = scroll;
+    if (e.matches("li, tr")) copy.classList.add("changed");
+    kept.set(id, text);
+  }
+  for (const mine of parts(document)) if (!there.has(mine.id) && !untouchable(mine)) { mine.remove(); kept.delete(mine.id); }
+  const style = next.querySelector("main")?.getAttribute("style");
+  if (style) document.querySelector("main").setAttribute("style", style);
+  document.dispatchEvent(new CustomEvent("desk:fresh"));
+}
+
+async function refresh() {
+  if (busy || document.hidden) return;
+  const wait = last + FETCH_GAP_MS - Date.now();
+  if (wait > 0) { clearTimeout(timer); timer = setTimeout(refresh, wait); return; }
+  busy = true; last = Date.now();
+  try {
+    const answer = await fetch(location.href, { headers: { "X-Live": "1" }, credentials: "same-origin" });
+    if (answer.redirected && new URL(answer.url).pathname !== location.pathname) { location.reload(); return; }
+    if (answer.ok) {
+      const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+      put(next);
+      seen = next.querySelector(".live")?.dataset.revision ?? wanted;
+      fresh = heard = Date.now();
+    }
+  } catch { /* shown as "as of" by itself */ } finally {
+    busy = false; say();
+    if (Number(wanted) > Number(seen)) { clearTimeout(timer); timer = setTimeout(refresh, FETCH_GAP_MS); }
+  }
+}
+
+function listen() {
+  stream?.close();
+  stream = new EventSource(state.dataset.stream);
+  stream.addEventListener("revision", (e) => {
+    heard = Date.now();
+    wanted = e.data;
+    if (Number(wanted) <= Number(seen)) { fresh = Date.now(); say(); } else setTimeout(refresh, Math.random() * 250);
+  });
+  stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS); };
+}
+
+if (state) {
+  for (const e of parts(document)) kept.set(e.id, served(e));
+  listen();
+  setInterval(() => {
+    // Between heartbeats a quiet stream is a healthy one; a stream that says nothing for too long is not.
+    if (stream.readyState === EventSource.OPEN && Date.now() - heard < HEARD_MS && Number(wanted) <= Number(seen)) fresh = Date.now();
+    else if (Date.now() - heard > HEARD_MS) { heard = Date.now(); listen(); refresh(); }
+    say(); count();
+  }, 1000);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) { if (stream.readyState !== EventSource.OPEN) listen(); refresh(); } });
+  addEventListener("pageshow", (e) => { if (e.persisted) { listen(); refresh(); } });
+  addEventListener("pagehide", () => stream.close());
+  count();
+}

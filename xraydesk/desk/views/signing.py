@@ -1,0 +1,71 @@
+"""Coming in and going out."""
+
+from __future__ import annotations
+
+from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import rotate_token
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from xraydesk.access.actions import LockedOut, NotKnown, sign_in
+from xraydesk.access.members import member_of
+from xraydesk.desk.access import landing_of
+from xraydesk.desk.answers import SeeOther
+from xraydesk.lib import clock
+
+WRONG = "That name and password do not go together. Try again, or ask your administrator for a new password."
+LOCKED = "Too many wrong passwords for this name. Wait a few minutes, then try again."
+NO_ROLE = "You have no role at any department here yet. Ask your administrator."
+
+
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in_page(request: HttpRequest) -> HttpResponse:
+    """The sign-in form. Leads on to the page that was asked for, or else to where the role begins."""
+    if request.method != "POST":
+        return _form(request, back=request.GET.get("next", ""))
+    name = request.POST.get("username", "").strip()
+    back = request.POST.get("next", "")
+    try:
+        user = sign_in(name=name, password=request.POST.get("password", ""), at=clock.now())
+    except NotKnown:
+        return _form(request, back=back, name=name, wrong=WRONG, status=401)
+    except LockedOut:
+        return _form(request, back=back, name=name, wrong=LOCKED, status=401)
+    request.session.flush()
+    request.session[SESSION_KEY] = str(user.pk)
+    rotate_token(request)
+    member = member_of(request)
+    if member is None:
+        request.session.flush()
+        return _form(request, back=back, name=name, wrong=NO_ROLE, status=401)
+    ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/")
+    return SeeOther(back if ours else landing_of(member))
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """Ends the session of this browser."""
+    request.session.flush()
+    return SeeOther("/sign-in")
+
+
+def intended_use(request: HttpRequest) -> HttpResponse:
+    """What the desk is for and what it is not for; for everybody."""
+    return render(request, "desk/intended_use.html")
+
+
+def _form(
+    request: HttpRequest, *, back: str, name: str = "", wrong: str = "", status: int = 200
+) -> HttpResponse:
+    return render(
+        request,
+        "desk/sign_in.html",
+        {"next": back, "name": name, "wrong": wrong, "member": None},
+        status=status,
+    )

@@ -1,0 +1,51 @@
+"""Pages of our own for what went wrong: not here, not allowed, not understood, broken."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+
+def _answer(request: HttpRequest | None, status: int, heading: str, sentence: str) -> HttpResponse:
+    text = render_to_string("desk/wrong.html", {"heading": heading, "sentence": sentence}, request)
+    return HttpResponse(text, status=status)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404: nothing here, or nothing for this role and site; the two look alike on purpose."""
+    return _answer(
+        request,
+        404,
+        "There is nothing here",
+        "The address is mistyped, or it belongs to something that your role or site does not show.",
+    )
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None, reason: str = "") -> HttpResponse:
+    """403: also for a form whose hidden field is missing or old."""
+    return _answer(
+        request,
+        403,
+        "This form was too old",
+        "Nothing was changed. Go back, load the page again and send it once more.",
+    )
+
+
+def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: what was sent is no proper request."""
+    return _answer(
+        request,
+        400,
+        "That was not understood",
+        "Nothing was changed. Go back and try it from the page itself.",
+    )
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """500: rendered without the database, which may be what is broken."""
+    return _answer(
+        None,
+        500,
+        "The desk could not do that",
+        "Nothing was changed by this page. Try again in a moment; if it stays so, use the printed day list.",
+    )
