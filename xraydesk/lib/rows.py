@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
 M = TypeVar("M", bound=Model)
+K = TypeVar("K")
 
 
 def put_rows(
     rows: QuerySet[M],
     *,
     key: tuple[str, ...],
-    wanted: Mapping[Hashable, Mapping[str, Any]],
+    wanted: Mapping[K, Mapping[str, Any]],
     fixed: Mapping[str, Any],
-) -> dict[Hashable, M]:
+) -> dict[K, M]:
     """Make, change and retire rows so that exactly those in `wanted` are in use; all of them, by key.
 
     `key` names the fields that make up a key of `wanted` (a tuple where there are several),
@@ -24,7 +25,7 @@ def put_rows(
     wanted is marked `retired` and kept; one that is wanted again is taken back. Rows that are
     right already are not written. Call inside a transaction.
     """
-    found: dict[Hashable, M] = {}
+    found: dict[Any, M] = {}
     for row in rows.select_for_update():
         parts = tuple(getattr(row, name) for name in key)
         found[parts[0] if len(parts) == 1 else parts] = row
