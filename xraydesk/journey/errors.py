@@ -15,6 +15,10 @@ class UnknownExam(Refused):
     """There is no such exam here."""
 
 
+class UnknownRoom(Refused):
+    """There is no such room here, or it is no longer in use."""
+
+
 class UnknownOrder(Refused):
     """A change or cancel names an order that never came."""
 
@@ -69,3 +73,7 @@ class PatientConflict(Refused):
 
 class UnknownImage(Refused):
     """There is no such image here."""
+
+
+class IncompleteOrder(Refused):
+    """The order or news lacks what nothing can be done without: its number, an exam, or a number of its patient."""

@@ -7,7 +7,7 @@ accepted where none does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -61,6 +61,11 @@ class Finding:
             "sentence": self.sentence,
             "detail": self.detail,
         }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, str]) -> Finding:
+        """As it was kept by `as_json`."""
+        return cls(Level(kept["level"]), Code(kept["code"]), kept["sentence"], kept.get("detail", ""))
 
 
 @dataclass(frozen=True)
