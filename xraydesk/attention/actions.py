@@ -67,3 +67,12 @@ def close_items_of_exam(
     return Item.objects.filter(site_id=site_id, accession=accession, kind__in=kinds, closed_at=None).update(
         closed_at=at, closed_by=by, closed_how=how
     )
+
+
+def reopen_item(*, item_id: int) -> bool:
+    """Put an ended item back on the list; False where it is open.
+
+    Raises IntegrityError where the same cause was put on the list anew meanwhile.
+    """
+    changed = Item.objects.filter(pk=item_id).exclude(closed_at=None)
+    return bool(changed.update(closed_at=None, closed_by="", closed_how=""))

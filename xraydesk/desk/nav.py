@@ -24,7 +24,11 @@ class Entry:
 
 ENTRIES: tuple[Entry, ...] = (
     Entry("Board", "board", Permission.SEE_BOARD),
+    Entry("Attention", "attention", Permission.SEE_PATIENT),
+    Entry("Triage", "triage", Permission.TRIAGE),
+    Entry("Rooms", "rooms", Permission.PERFORM),
     Entry("Day list", "day", Permission.SEE_BOARD),
+    Entry("Reads", "reads", Permission.SEE_ACCESS_LOG),
 )
 """In the order of the menu. A page that is not about one thing (an exam, a room) stands here."""
 

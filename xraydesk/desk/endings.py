@@ -1,0 +1,78 @@
+"""For each kind of thing that waits for a person: the buttons that end it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xraydesk.attention.kinds import ItemKind
+
+
+@dataclass(frozen=True)
+class Ending:
+    """One button: its word, the URL it goes to, whether it posts a form, and its key."""
+
+    word: str
+    url_name: str
+    argument: str = ""
+    """Which part of the item the URL takes: `accession`, `image`, `message`, `item`, or nothing."""
+    posts: bool = False
+    query: str = ""
+    key: str = "Enter"
+
+
+GROUPS: dict[str, tuple[ItemKind, ...]] = {
+    "exams": (
+        ItemKind.EXAM_HELD,
+        ItemKind.NO_PLACE,
+        ItemKind.UNSCHEDULED_EXAM,
+        ItemKind.CHECK_MISSING,
+        ItemKind.CANCEL_AFTER_START,
+        ItemKind.STEP_NEVER_ENDED,
+    ),
+    "images": (
+        ItemKind.IMAGE_MISMATCH,
+        ItemKind.IMAGE_WITHOUT_EXAM,
+        ItemKind.IMAGE_CONFLICT,
+        ItemKind.IMAGE_NOT_SENT,
+        ItemKind.IMAGES_HELD,
+        ItemKind.COMMITMENT_NOT_TOLD,
+    ),
+    "messages": (
+        ItemKind.MESSAGE_NOT_APPLIED,
+        ItemKind.MESSAGE_CONFLICT,
+        ItemKind.MERGE_REQUESTED,
+        ItemKind.REACTION_FAILED,
+    ),
+}
+"""The list's filters, and the kinds in each."""
+
+_DONE = Ending("Done", "item-done", "item", posts=True, key="x")
+_OPEN_EXAM = Ending("Open exam", "exam", "accession")
+_COMPARE = Ending("Compare", "image", "image")
+_MESSAGE = Ending("Open message", "message", "message")
+
+ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
+    ItemKind.EXAM_HELD: (Ending("Decide", "triage", query="exam"),),
+    ItemKind.NO_PLACE: (Ending("See the places", "board", query="exam"),),
+    ItemKind.IMAGE_MISMATCH: (_COMPARE,),
+    ItemKind.IMAGE_WITHOUT_EXAM: (Ending("Find its exam", "image", "image"),),
+    ItemKind.IMAGE_CONFLICT: (_COMPARE,),
+    ItemKind.IMAGE_NOT_SENT: (Ending("Send again", "image-send-again", "image", posts=True), _COMPARE),
+    ItemKind.IMAGES_HELD: (
+        _OPEN_EXAM,
+        Ending("They belong here", "images-release", "accession", posts=True, key="x"),
+    ),
+    ItemKind.MESSAGE_NOT_APPLIED: (_MESSAGE, _DONE),
+    ItemKind.MESSAGE_CONFLICT: (_MESSAGE, _DONE),
+    ItemKind.MERGE_REQUESTED: (_MESSAGE, _DONE),
+    ItemKind.UNSCHEDULED_EXAM: (_OPEN_EXAM, _DONE),
+    ItemKind.CHECK_MISSING: (Ending("Answer now", "exam-check", "accession"),),
+    ItemKind.CANCEL_AFTER_START: (_OPEN_EXAM, _DONE),
+    ItemKind.STEP_NEVER_ENDED: (_OPEN_EXAM,),
+    ItemKind.REACTION_FAILED: (_DONE,),
+    ItemKind.COMMITMENT_NOT_TOLD: (_DONE,),
+}
+"""No kind is without a way to end it; a test holds that."""
+
+CAN_BE_DONE = frozenset(kind for kind, ways in ENDINGS.items() if _DONE in ways)
+"""Kinds that a person may take off the list without doing anything else here."""

@@ -1,0 +1,75 @@
+"""The history of an exam in sentences: one for each kind of fact. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xraydesk.facts.kinds import FactKind
+
+SENTENCES: dict[FactKind, str] = {
+    FactKind.ORDER_RECEIVED: "Ordered",
+    FactKind.ORDER_CHANGED: "The order was changed",
+    FactKind.ORDER_CANCELLED: "The order was cancelled",
+    FactKind.EXAM_ACCEPTED: "Accepted in triage",
+    FactKind.EXAM_HELD: "Held in triage",
+    FactKind.PRIORITY_CHANGED: "Priority changed",
+    FactKind.NOTE_WRITTEN: "A note was written",
+    FactKind.EXAM_BOOKED: "Booked",
+    FactKind.EXAM_MOVED: "Moved",
+    FactKind.BOOKING_RELEASED: "Its place was given up",
+    FactKind.BOOKING_FAILED: "No place found",
+    FactKind.NO_SHOW: "The patient did not come",
+    FactKind.NO_SHOW_UNDONE: "No-show taken back",
+    FactKind.PATIENT_ARRIVED: "Arrived",
+    FactKind.ARRIVAL_UNDONE: "Arrival taken back",
+    FactKind.SAFETY_CHECKED: "Safety check",
+    FactKind.EXAM_TAKEN: "Taken to another room",
+    FactKind.EXAM_BEGUN: "Exam begun",
+    FactKind.EXAM_ENDED: "Exam ended",
+    FactKind.EXAM_DISCONTINUED: "Exam discontinued",
+    FactKind.EXAM_REOPENED: "Exam opened again",
+    FactKind.EXAM_CANCELLED: "Cancelled",
+    FactKind.UNSCHEDULED_STEP: "Begun without an order",
+    FactKind.IMAGE_RECEIVED: "Image received",
+    FactKind.IMAGE_MATCHED: "Image matched to this exam",
+    FactKind.IMAGE_QUARANTINED: "Image kept apart",
+    FactKind.IMAGE_HELD: "Image held back",
+    FactKind.IMAGE_REJECTED: "Image rejected",
+    FactKind.IMAGE_CORRECTED: "Image corrected",
+    FactKind.IMAGE_SENT: "Image sent on",
+    FactKind.IMAGES_COMMITTED: "Safe keeping of images confirmed",
+    FactKind.DOSE_RECORDED: "Dose recorded",
+    FactKind.PATIENT_MOVED: "The patient moved to another bed",
+}
+"""Kinds that an exam's history can hold; any other is shown by its own word."""
+
+_PLAIN = ("why", "reason", "check", "answer", "source", "priority", "ward", "destination")
+
+
+def sentence(kind: str) -> str:
+    """What happened, as a person reads it."""
+    try:
+        return SENTENCES[FactKind(kind)]
+    except (KeyError, ValueError):
+        return kind.capitalize()
+
+
+def detail(data: Mapping[str, Any], room: str = "") -> str:
+    """What is behind it, in a few words: room, reason, parts that changed, dose."""
+    told: list[str] = []
+    if room:
+        told.append(room)
+    for key in _PLAIN:
+        value = data.get(key)
+        if isinstance(value, list):
+            value = "; ".join(str(part) for part in value[:3])
+        if value:
+            told.append(str(value))
+    if isinstance(data.get("dap_gym2"), (int, float)):
+        told.append(f"{data['dap_gym2'] * 1e4:.3g} Gy·cm²")
+    for key in ("changed", "corrected", "checks"):
+        parts = data.get(key)
+        if isinstance(parts, list) and parts:
+            told.append(", ".join(str(part) for part in parts[:6]))
+    return " · ".join(told)

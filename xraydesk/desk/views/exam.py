@@ -1,0 +1,184 @@
+"""One exam, one patient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from xraydesk.access.members import Member
+from xraydesk.access.roles import Permission
+from xraydesk.desk import history
+from xraydesk.desk.access import exam_or_404, needs
+from xraydesk.desk.answers import SeeOther, done, refused
+from xraydesk.desk.banner import banner_of, looked_at, open_items
+from xraydesk.desk.track import track
+from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
+from xraydesk.facts.queries import of_exam
+from xraydesk.imaging.models import Image
+from xraydesk.imaging.queries import counts_of_exam
+from xraydesk.journey import perform, reconcile
+from xraydesk.journey.check import missing_checks
+from xraydesk.journey.errors import Refused
+from xraydesk.journey.exam_view import find, views_of
+from xraydesk.lib import clock
+from xraydesk.lib.units import gycm2_from_gym2
+from xraydesk.links.models import Message
+from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
+from xraydesk.safety.checks import CheckKind
+from xraydesk.safety.models import SafetyCheck
+
+FACTS_SHOWN_MAX = 200
+FACTS_SHOWN = 12
+IMAGES_SHOWN_MAX = 60
+EXAMS_OF_PATIENT_MAX = 200
+
+CHECK_WORDS = {
+    CheckKind.IDENTITY: "Identity",
+    CheckKind.PREGNANCY: "Pregnancy",
+    CheckKind.SIDE: "Side",
+}
+
+DISCONTINUE_REASONS = (
+    ("110514", "wrong worklist entry was picked"),
+    ("110510", "ordered twice"),
+    ("110512", "wrong side"),
+    ("110515", "may be pregnant"),
+    ("110506", "refused by the patient"),
+    ("110521", "the patient did not come"),
+    ("110501", "equipment failure"),
+    ("110513", "another reason"),
+)
+"""Discontinuation reasons that a technologist meets (DICOM CID 9300), in plain words."""
+
+
+@require_safe
+@needs(Permission.SEE_PATIENT)
+def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpResponse:
+    """Everything that is known of one exam."""
+    exam = exam_or_404(member, accession)
+    looked_at(member, exam.patient, what="exam", accession=exam.accession)
+    view = find(site=member.site, accession=exam.accession)
+    if view is None:
+        raise Http404
+    facts = list(of_exam(site_id=member.site.pk, accession=exam.accession)[:FACTS_SHOWN_MAX])
+    counts = counts_of_exam(exam.pk)
+    dose = dose_of_exam(exam_id=exam.pk)
+    images = list(Image.objects.filter(exam=exam).order_by("received_at", "id")[:IMAGES_SHOWN_MAX])
+    told = [
+        {
+            "at": fact.at,
+            "sentence": history.sentence(fact.kind),
+            "detail": history.detail(fact.data, fact.room),
+            "by": fact.by,
+        }
+        for fact in reversed(facts)
+    ]
+    messages_in = Message.objects.filter(site=member.site, accession=exam.accession)
+    context: dict[str, Any] = {
+        "exam": exam,
+        "view": view,
+        "banner": banner_of(exam.patient),
+        "items": open_items(site_id=member.site.pk, accession=exam.accession),
+        "track": track(
+            facts=[(fact.kind, fact.at) for fact in facts], stage=view.stage, images=counts.as_json()
+        ),
+        "told": told if request.GET.get("all") else told[:FACTS_SHOWN],
+        "told_count": len(told),
+        "counts": counts,
+        "images": images,
+        "dose": dose,
+        "dose_gycm2": None if dose.total_dap_gym2 is None else gycm2_from_gym2(dose.total_dap_gym2),
+        "dose_events": [
+            (event, None if event.dap_gym2 is None else gycm2_from_gym2(event.dap_gym2))
+            for event in dose.events
+        ],
+        "dose_accounts": accounts_of_exam(exam_id=exam.pk),
+        "checks": _checks(exam),
+        "missing": [CHECK_WORDS[kind] for kind in missing_checks(exam, at=clock.now())],
+        "notes": exam.notes.order_by("-at")[:20],
+        "messages_in": list(messages_in.order_by("id").only("id", "type", "at", "state")[:10]),
+        "reasons": DISCONTINUE_REASONS,
+        "may": {
+            "book": member.may(Permission.BOOK),
+            "triage": member.may(Permission.TRIAGE),
+            "perform": member.may(Permission.PERFORM),
+            "images": member.may(Permission.DECIDE_IMAGES),
+            "messages": member.may(Permission.SEE_MESSAGES),
+        },
+    }
+    return render(request, "desk/exam.html", context)
+
+
+def _checks(exam: Exam) -> list[tuple[str, SafetyCheck]]:
+    newest: dict[str, SafetyCheck] = {}
+    for check in exam.safety_checks.order_by("at", "id"):
+        newest[check.kind] = check
+    return [(CHECK_WORDS[kind], newest[kind]) for kind in CheckKind if kind in newest]
+
+
+@require_safe
+@needs(Permission.SEE_PATIENT)
+def patient_page(request: HttpRequest, member: Member, patient_id: int) -> HttpResponse:
+    """One patient with the exams past and coming."""
+    patient = Patient.objects.select_related("merged_into").filter(site=member.site, pk=patient_id).first()
+    if patient is None:
+        raise Http404
+    looked_at(member, patient, what="patient")
+    exams = Exam.objects.filter(patient=patient).order_by("-created_at", "-id")
+    context = {
+        "banner": banner_of(patient),
+        "views": views_of(exams[:EXAMS_OF_PATIENT_MAX], site=member.site),
+        "visits": patient.visits.order_by("-changed_at")[:20],
+        "may_order": member.may(Permission.ORDER),
+    }
+    return render(request, "desk/patient.html", context)
+
+
+@require_POST
+@needs(Permission.PERFORM)
+def end(request: HttpRequest, member: Member, accession: str) -> SeeOther:
+    """End an exam by hand."""
+    exam = exam_or_404(member, accession)
+    here = reverse("exam", args=[exam.accession])
+    try:
+        perform.end_by_hand(exam_id=exam.pk, at=clock.now(), by=member.who)
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(request, "The exam has ended.", to=here)
+
+
+@require_POST
+@needs(Permission.PERFORM)
+def discontinue(request: HttpRequest, member: Member, accession: str) -> SeeOther:
+    """Break an exam off, with its reason."""
+    exam = exam_or_404(member, accession)
+    here = reverse("exam", args=[exam.accession])
+    words = dict(DISCONTINUE_REASONS)
+    code = request.POST.get("reason", "")
+    if code not in words:
+        return refused(request, Refused("Choose why the exam is broken off."), to=here)
+    try:
+        perform.discontinue_by_hand(
+            exam_id=exam.pk, reason_code=code, reason_text=words[code], at=clock.now(), by=member.who
+        )
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(request, "The exam was broken off.", to=here)
+
+
+@require_POST
+@needs(Permission.DECIDE_IMAGES)
+def release_images(request: HttpRequest, member: Member, accession: str) -> SeeOther:
+    """Images that were held back do belong to this exam: let them go on."""
+    exam = exam_or_404(member, accession)
+    here = reverse("exam", args=[exam.accession])
+    try:
+        count = reconcile.release_held(exam_id=exam.pk, at=clock.now(), by=member.who)
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(request, f"{count} images belong to this exam and go on.", to=here)
