@@ -56,7 +56,7 @@ def alike(exam: Exam, *, around: datetime, window_hours: int) -> QuerySet[Exam]:
     """Other standing exams of the same patient, procedure and side, wished for within a window of a moment.
 
     An exam without a wish counts by when it came. Those of another order only: who asks
-    twice in one order means it. At most ALIKE_MAX, oldest first.
+    twice in one order means it. Oldest first.
     """
     window = timedelta(hours=window_hours)
     during = (around - window, around + window)
@@ -72,7 +72,7 @@ def alike(exam: Exam, *, around: datetime, window_hours: int) -> QuerySet[Exam]:
         )
         .exclude(triage=TriageState.CANCELLED)
         .exclude(order_id=exam.order_id)
-        .order_by("created_at", "id")[:ALIKE_MAX]
+        .order_by("created_at", "id")
     )
 
 
