@@ -310,6 +310,7 @@ def server_arguments(place: Place, *, durable: bool = True) -> list[str]:
         "shared_buffers": "64MB",
         "wal_compression": "on",
         "jit": "off",
+        "max_logical_replication_workers": "0",
         "log_min_messages": "log",
         "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",

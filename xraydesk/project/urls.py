@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("xraydesk.project.health")),
     path("fhir/R4/", include("xraydesk.links.fhir.urls")),
     path("", include("xraydesk.desk.urls")),
 ]

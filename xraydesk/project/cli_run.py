@@ -1,0 +1,83 @@
+"""The commands that run the desk: `up`, and each of its processes by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xraydesk.project.cli import app
+from xraydesk.project.config import put_flags
+
+Home = Annotated[
+    Path | None, typer.Option(help="The folder that everything of this desk lives in.", show_default="./var")
+]
+Http = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Pages and FHIR.", show_default="127.0.0.1:8080")
+]
+Mllp = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="HL7 v2.", show_default="127.0.0.1:2575")]
+Dicom = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="DICOM.", show_default="127.0.0.1:11112")
+]
+TlsCert = Annotated[Path | None, typer.Option(help="Certificate, PEM, for pages in TLS.")]
+TlsKey = Annotated[Path | None, typer.Option(help="Its private key, PEM.")]
+
+
+@app.command()
+def up(
+    *,
+    home: Home = None,
+    http: Http = None,
+    mllp: Mllp = None,
+    dicom: Dicom = None,
+    demo: Annotated[bool, typer.Option("--demo", help="A demonstration department, simulated.")] = False,
+    demo_quiet: Annotated[
+        bool,
+        typer.Option("--demo-quiet", help="The demonstration without its simulated EHR, rooms and PACS."),
+    ] = False,
+    site: Annotated[Path | None, typer.Option(metavar="FILE", help="The department, as a site file.")] = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+) -> None:
+    """Run everything on this machine; Ctrl-C stops it."""
+    from xraydesk.project.supervisor import Wanted, supervise
+
+    _take_flags(home=home, http=http, mllp=mllp, dicom=dicom, tls_cert=tls_cert, tls_key=tls_key)
+    raise typer.Exit(supervise(Wanted(demo=demo or demo_quiet, quiet=demo_quiet, site_file=site)))
+
+
+@app.command()
+def web(home: Home = None, http: Http = None, tls_cert: TlsCert = None, tls_key: TlsKey = None) -> None:
+    """Serve the pages and FHIR alone."""
+    _run("web", home=home, http=http, tls_cert=tls_cert, tls_key=tls_key)
+
+
+@app.command()
+def mllp(home: Home = None, mllp: Mllp = None) -> None:
+    """Listen for HL7 v2 messages alone."""
+    _run("mllp", home=home, mllp=mllp)
+
+
+@app.command()
+def dicom(home: Home = None, dicom: Dicom = None) -> None:
+    """Serve worklist, performed steps and image storage alone."""
+    _run("dicom", home=home, dicom=dicom)
+
+
+@app.command()
+def worker(home: Home = None) -> None:
+    """Do what follows from what happened, alone."""
+    _run("worker", home=home)
+
+
+def _run(kind: str, **flags: Any) -> None:
+    from xraydesk.project.processes import run_process
+
+    _take_flags(**flags)
+    run_process(kind)
+
+
+def _take_flags(**flags: Any) -> None:
+    """Flags win over all other settings, here and in what this process starts; paths hold from any folder."""
+    put_flags({name: value.absolute() if isinstance(value, Path) else value for name, value in flags.items()})
