@@ -1,0 +1,93 @@
+"""What the simulated parties send is read by the desk's own codecs, and is what a real one would send."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from random import Random
+
+import pytest
+from pydicom.dataset import Dataset
+
+from xraydesk.links.dicom.dose_codec import read_dose_report
+from xraydesk.parties.department import NotLoopback, loopback, read_department
+from xraydesk.parties.draw import COLUMNS, ROWS, draw
+from xraydesk.parties.mllp import escaped
+from xraydesk.parties.objects import dose_report, expose, image
+from xraydesk.siteplan.reading import read_toml, to_json
+
+HOSPITAL = Path(__file__).parents[1] / "site" / "hospital.toml"
+
+
+def entry() -> Dataset:
+    told = Dataset()
+    told.PatientName, told.PatientID, told.AccessionNumber = "Prüfer^Ada", "N1", "A1"
+    told.StudyInstanceUID = "2.25.7"
+    return told
+
+
+def test_a_picture_has_its_samples_within_twelve_bits_and_is_never_twice_the_same() -> None:
+    random = Random(1)
+    first, second = draw("CHEST", "PA", "L", random), draw("CHEST", "PA", "L", random)
+    assert len(first) == ROWS * COLUMNS * 2
+    assert first != second
+    samples = memoryview(first).cast("H")
+    assert 0 <= min(samples) < max(samples) < 4096
+
+
+def test_a_side_marker_is_where_a_reader_looks_for_it() -> None:
+    with_marker = memoryview(draw("KNEE", "AP", "R", Random(1))).cast("H")
+    without = memoryview(draw("KNEE", "AP", "", Random(1))).cast("H")
+    assert with_marker[16 * COLUMNS + 20] > 3900 > without[16 * COLUMNS + 20]
+
+
+def test_a_dose_report_of_the_simulator_reads_as_what_it_exposed() -> None:
+    random = Random(3)
+    exposures = [expose(random, "CHEST", view) for view in ("PA", "LL")]
+    made = dose_report(
+        entry(),
+        exposures=exposures,
+        protocol="Chest 2 views",
+        body_part="CHEST",
+        station="S",
+        at=datetime(2026, 3, 2, 10),
+    )
+    read = read_dose_report(made)
+    assert read.accession == "A1"
+    assert read.total_dap_gym2 == pytest.approx(sum(e.dap_dgycm2 for e in exposures) * 1e-5, rel=1e-6)
+    assert [event.view for event in read.events] == ["PA", "LL"]
+    assert read.events[0].mas == pytest.approx(exposures[0].mas)
+
+
+def test_an_image_of_the_simulator_carries_the_entry_s_patient_and_its_exposure() -> None:
+    exposure = expose(Random(4), "KNEE", "AP")
+    made = image(
+        entry(), exposure=exposure, series_uid="2.25.8", number=1, modality="DX", station="S", body_part="KNEE",
+        side="L", at=datetime(2026, 3, 2, 10), random=Random(5),
+    )  # fmt: skip
+    assert (made.PatientID, made.AccessionNumber, made.StudyInstanceUID) == ("N1", "A1", "2.25.7")
+    assert made.ImageLaterality == "L"
+    assert float(made.ImageAndFluoroscopyAreaDoseProduct) == exposure.dap_dgycm2
+    assert len(made.PixelData) == made.Rows * made.Columns * 2
+
+
+def test_text_cannot_break_out_of_its_field() -> None:
+    assert escaped("a|b^c&d~e\\f") == "a\\F\\b\\S\\c\\T\\d\\R\\e\\E\\f"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:11112", "0.0.0.0:11112"])
+def test_no_simulated_party_ever_speaks_to_another_machine(address: str) -> None:
+    with pytest.raises(NotLoopback):
+        loopback(address)
+    assert loopback("127.0.0.1:11112").port == loopback("localhost:11112").port == 11112
+
+
+def test_a_department_is_read_from_what_up_wrote_down(tmp_path: Path) -> None:
+    plan = read_toml(HOSPITAL)
+    told = {"plan": to_json(plan), "mllp": "127.0.0.1:1", "dicom": "127.0.0.1:2", "seed": 7}
+    (tmp_path / "parties.json").write_text(json.dumps(told))
+    department = read_department(tmp_path)
+    assert department.plan == plan
+    assert (department.mllp.port, department.dicom.port, department.seed) == (1, 2, 7)
+    assert department.orders_link.sending_application == "EHR"
