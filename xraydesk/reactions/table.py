@@ -4,10 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from procrastinate.contrib.django import app as jobs
+
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
+from xraydesk.journey.book import book_by_policy, waiting_in_order
+from xraydesk.lib import clock
+from xraydesk.orders.models import Exam
+
+BOOK_TASK = "book"
+"""Name of the job that gives one waiting exam a place."""
 
 Reaction = Callable[[Fact], None]
 """Runs in a transaction of its own, and changes nothing when run again."""
 
-REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {}
+
+def book_accepted(fact: Fact) -> None:
+    """Give an accepted exam its place, as the site's policies say."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        book_by_policy(exam_id=exam.pk, at=clock.now())
+
+
+def try_waiting_again(fact: Fact) -> None:
+    """A room or a place has become free: try the exams for which none was found, each in a job of its own."""
+    for exam_id in waiting_in_order(site_id=fact.site_id):
+        jobs.configure_task(BOOK_TASK, queue="reactions").defer(exam_id=exam_id)
+
+
+REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
+    FactKind.EXAM_ACCEPTED: (book_accepted,),
+    FactKind.BOOKING_RELEASED: (try_waiting_again,),
+    FactKind.ROOM_READY: (try_waiting_again,),
+}

@@ -8,6 +8,7 @@ from xraydesk.lib.text import shortened
 from xraydesk.rooms.models import Room, RoomNote
 
 NOTE_LENGTH_MAX = 500
+REASON_LENGTH_MAX = 200
 
 
 def write_note(room: Room, *, text: str, at: datetime, by: str) -> RoomNote:
@@ -15,3 +16,19 @@ def write_note(room: Room, *, text: str, at: datetime, by: str) -> RoomNote:
     return RoomNote.objects.create(
         site_id=room.site_id, room=room, at=at, by=by, text=shortened(text.strip(), NOTE_LENGTH_MAX)
     )
+
+
+def set_down(room: Room, *, until: datetime | None, reason: str) -> None:
+    """The room cannot be used until a time, or until somebody says that it is ready again."""
+    room.state = Room.State.DOWN
+    room.down_until = until
+    room.down_reason = shortened(reason.strip(), REASON_LENGTH_MAX)
+    room.save(update_fields=["state", "down_until", "down_reason"])
+
+
+def set_ready(room: Room) -> None:
+    """The room can be used again."""
+    room.state = Room.State.READY
+    room.down_until = None
+    room.down_reason = ""
+    room.save(update_fields=["state", "down_until", "down_reason"])

@@ -1,0 +1,236 @@
+"""Writing bookings: the only writer of that table. All of it inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+
+from xraydesk.lib import locks
+from xraydesk.lib.text import shortened
+from xraydesk.orders.models import Exam
+from xraydesk.scheduling.engine.place import Place
+from xraydesk.scheduling.models import Booking
+from xraydesk.scheduling.rules import ROW_LABEL_MINUTES, row_for
+from xraydesk.scheduling.states import LIVE, OCCUPYING, TRANSITIONS, BookingAction, BookingState
+
+SEATS_MAX = 100
+"""A room holds no more exams at once than this, those taken there without a place in the plan included."""
+
+_TAKEN = {
+    "one_exam_a_room_and_seat": "room",
+    "one_exam_a_technologist": "technologist",
+    "one_exam_a_patient": "patient",
+    "one_live_booking_an_exam": "exam",
+}
+
+
+class SlotTaken(Exception):
+    """Another booking has that room, technologist, patient or exam (`what`) at that time; nothing was written."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the {what} is taken at that time")
+        self.what = what
+
+
+class NotInThatState(Exception):
+    """The booking's state does not allow what was asked; nothing was written."""
+
+    def __init__(self, state: str, action: str) -> None:
+        super().__init__(f"a booking that is {state} cannot {action}")
+
+
+def lock_places(*, room_ids: Iterable[int], technologist_ids: Iterable[int | None], patient_id: int) -> None:
+    """Wait for whoever is booking one of these rooms, technologists or the patient, and hold them.
+
+    All at once and in one order, so that no two writers wait for each other in a circle.
+    Take these locks after the exam's, never before. They last until the transaction (or
+    the savepoint they were taken in) ends. Beyond the number of locks allowed at once the
+    last are left out: the constraints hold all the same.
+    """
+    names = [f"booking patient:{patient_id}"]
+    names += [f"booking room:{pk}" for pk in room_ids]
+    names += [f"booking technologist:{pk}" for pk in technologist_ids if pk is not None]
+    locks.take(names[: locks.LOCKS_AT_ONCE_MAX])
+
+
+def _lock_place(place: Place, *, patient_id: int) -> None:
+    lock_places(room_ids=[place.room_id], technologist_ids=[place.technologist_id], patient_id=patient_id)
+
+
+def insert_booking(
+    *,
+    exam: Exam,
+    place: Place,
+    at: datetime,
+    by: str,
+    why: Iterable[str] = (),
+    time_was_given: bool = False,
+    arrived_at: datetime | None = None,
+) -> Booking:
+    """Write a booking; the database decides whether the place is still free.
+
+    Raises SlotTaken, with the transaction still good.
+    """
+    try:
+        with transaction.atomic():
+            _lock_place(place, patient_id=exam.patient_id)
+            return Booking.objects.create(
+                site_id=exam.site_id,
+                exam=exam,
+                patient_id=exam.patient_id,
+                room_id=place.room_id,
+                technologist_id=place.technologist_id,
+                seat=place.seat,
+                during=DateTimeTZRange(place.start, place.end),
+                row=row_for(_blocks_near(place), place.start),
+                why=list(why),
+                time_was_given=time_was_given,
+                arrived_at=arrived_at,
+                booked_at=at,
+                booked_by=by,
+            )
+    except IntegrityError as trouble:
+        raise _slot_taken(trouble) from trouble
+
+
+def _slot_taken(trouble: IntegrityError) -> Exception:
+    """What a broken constraint means: SlotTaken, or the trouble itself where it is none of the plan's."""
+    diagnosis = getattr(trouble.__cause__, "diag", None)
+    what = _TAKEN.get(getattr(diagnosis, "constraint_name", None) or "")
+    return SlotTaken(what) if what else trouble
+
+
+def _blocks_near(place: Place) -> list[tuple[int, datetime]]:
+    """Row and start of the blocks in the room's lane whose labels could meet the new one's."""
+    reach = timedelta(minutes=ROW_LABEL_MINUTES * 4)
+    found = Booking.objects.filter(
+        room_id=place.room_id,
+        state__in=LIVE,
+        during__overlap=DateTimeTZRange(place.start - reach, place.end + reach),
+    ).values_list("row", "during")
+    return [(row, during.lower) for row, during in found]
+
+
+def _apply(booking: Booking, action: BookingAction, **fields: Any) -> Booking:
+    """Take a booking through one transition, under its row's lock; the booking given is brought up to date.
+
+    Raises NotInThatState, and SlotTaken where the booking is to occupy a place that is no longer free.
+    """
+    state = BookingState(
+        Booking.objects.select_for_update(of=("self",)).values_list("state", flat=True).get(pk=booking.pk)
+    )
+    reached = TRANSITIONS.get((state, action))
+    if reached is None:
+        raise NotInThatState(state, action)
+    fields["state"] = reached
+    try:
+        with transaction.atomic():
+            Booking.objects.filter(pk=booking.pk).update(**fields)
+    except IntegrityError as trouble:
+        raise _slot_taken(trouble) from trouble
+    for name, value in fields.items():
+        setattr(booking, name, value)
+    return booking
+
+
+def release(booking: Booking, *, at: datetime, why: str) -> Booking:
+    """Give the place up because the exam is moved, freed or done elsewhere. Raises NotInThatState."""
+    return _apply(booking, BookingAction.RELEASE, ended_at=at, ended_why=shortened(why, 200))
+
+
+def finish(booking: Booking, *, at: datetime) -> Booking:
+    """The exam was done in its place. Raises NotInThatState."""
+    return _apply(booking, BookingAction.FINISH, ended_at=at)
+
+
+def cancel(booking: Booking, *, at: datetime, why: str) -> Booking:
+    """Somebody gave the place up. Raises NotInThatState."""
+    return _apply(booking, BookingAction.CANCEL, ended_at=at, ended_why=shortened(why, 200))
+
+
+def miss(booking: Booking, *, at: datetime) -> Booking:
+    """The patient did not come; room and technologist are free again. Raises NotInThatState."""
+    return _apply(booking, BookingAction.MISS, ended_at=at)
+
+
+def undo_miss(booking: Booking) -> Booking:
+    """The patient is to be expected after all. Raises NotInThatState, and SlotTaken where the place has gone."""
+    _lock_place(place_of(booking), patient_id=booking.patient_id)
+    return _apply(booking, BookingAction.UNDO_MISS, ended_at=None)
+
+
+def mark_arrived(booking: Booking, *, at: datetime) -> Booking:
+    """The patient is here. A first arrival stands."""
+    if booking.arrived_at is None:
+        Booking.objects.filter(pk=booking.pk, arrived_at=None).update(arrived_at=at)
+        booking.arrived_at = at
+    return booking
+
+
+def unmark_arrived(booking: Booking) -> Booking:
+    """The patient is not here after all."""
+    Booking.objects.filter(pk=booking.pk).update(arrived_at=None)
+    booking.arrived_at = None
+    return booking
+
+
+def reassign_for_step(
+    booking: Booking, *, exam: Exam, room_id: int, at: datetime, by: str, why: str
+) -> Booking:
+    """Bring an exam's place to another room because it is done there; never refused for want of a free place.
+
+    The old booking is released. The new one is from `at` where its patient is free then, else
+    at the old time; it takes a seat beyond those in use, and no technologist's time. The
+    database still holds that no patient is in two exams at once.
+
+    Raises NotInThatState where the booking is over.
+    """
+    release(booking, at=at, why=why)
+    old = place_of(booking)
+    here = replace(old, room_id=room_id, technologist_id=None)
+    length = old.end - old.start
+    for start in (at, old.start):
+        place = replace(here, start=start, end=start + length)
+        _lock_place(place, patient_id=exam.patient_id)
+        seat = _spare_seat(place)
+        if not _patient_is_taken(exam.patient_id, place):
+            break
+    return insert_booking(
+        exam=exam,
+        place=replace(place, seat=seat),
+        at=at,
+        by=by,
+        why=(why,),
+        time_was_given=booking.time_was_given and place.start == old.start,
+        arrived_at=booking.arrived_at,
+    )
+
+
+def _spare_seat(place: Place) -> int:
+    used = set(_occupying(place).filter(room_id=place.room_id).values_list("seat", flat=True))
+    return next(seat for seat in range(SEATS_MAX) if seat not in used)
+
+
+def _patient_is_taken(patient_id: int, place: Place) -> bool:
+    return bool(_occupying(place).filter(patient_id=patient_id).exists())
+
+
+def _occupying(place: Place) -> Any:
+    during = DateTimeTZRange(place.start, place.end)
+    return Booking.objects.filter(state__in=OCCUPYING, during__overlap=during)
+
+
+def place_of(booking: Booking) -> Place:
+    """Where and when a booking stands."""
+    return Place(
+        booking.room_id,
+        booking.during.lower,
+        booking.during.upper,
+        booking.technologist_id,
+        booking.seat,
+    )

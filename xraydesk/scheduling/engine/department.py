@@ -1,0 +1,97 @@
+"""What the engine is told of a department and of an exam: frozen, no database, moments in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from xraydesk.scheduling.engine.spans import Span
+
+PORTABLE = "portable"
+"""The kind of room that goes to the ward."""
+
+EMERGENCY_WORDS = frozenset({"ed", "emergency", "trauma"})
+"""A room whose kind or abilities say one of these is kept first for the emergency department."""
+
+
+@dataclass(frozen=True)
+class RoomTimes:
+    """A room in the time looked at. `busy` has one tuple a seat.
+
+    `open` is hours less closures; `down`, the time it is out of order, is still in it.
+    """
+
+    room_id: int
+    code: str
+    kind: str
+    open: tuple[Span, ...]
+    busy: tuple[tuple[Span, ...], ...] = ((),)
+    down: Span | None = None
+    emergency: bool = False
+    sort: int = 0
+
+    @property
+    def portable(self) -> bool:
+        """True where it goes to the patient."""
+        return self.kind == PORTABLE
+
+
+@dataclass(frozen=True)
+class Work:
+    """A stretch in which a technologist is taken, and where."""
+
+    span: Span
+    room_id: int
+
+
+@dataclass(frozen=True)
+class TechnologistTimes:
+    """A technologist in the time looked at: when on, and what is taken of it."""
+
+    technologist_id: int
+    code: str
+    name: str
+    skills: frozenset[str]
+    on: tuple[Span, ...]
+    work: tuple[Work, ...] = ()
+
+
+@dataclass(frozen=True)
+class Department:
+    """Rooms and technologists of one site. `technologists` is None where the site names none: not limited."""
+
+    zone: str
+    rooms: tuple[RoomTimes, ...]
+    technologists: tuple[TechnologistTimes, ...] | None = None
+    cleaning: timedelta = timedelta()
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one exam needs.
+
+    `room_kinds` empty means any room but a portable one. `wished` is the time to keep to:
+    that time or the next free one after it, never before. `prompt` takes the earliest place
+    there is, whatever the room. `travel` is how long it takes to bring the patient, and
+    does not count for a portable unit.
+    """
+
+    now: datetime
+    until: datetime
+    minutes: int
+    room_kinds: frozenset[str] = frozenset()
+    skills: frozenset[str] = frozenset()
+    wished: datetime | None = None
+    prompt: bool = False
+    emergency: bool = False
+    travel: timedelta = timedelta()
+    patient_busy: tuple[Span, ...] = ()
+
+    @property
+    def length(self) -> timedelta:
+        """How long the exam takes."""
+        return timedelta(minutes=self.minutes)
+
+    def suits(self, room: RoomTimes) -> bool:
+        """True where the exam can be done in that kind of room."""
+        return room.kind in self.room_kinds if self.room_kinds else not room.portable

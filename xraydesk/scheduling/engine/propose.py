@@ -1,0 +1,266 @@
+"""The earliest feasible place for one exam. It proposes; the database decides.
+
+A planner that weighs all exams against each other can take its place behind `propose`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from xraydesk.scheduling.engine import words
+from xraydesk.scheduling.engine.department import Department, Need, RoomTimes, TechnologistTimes
+from xraydesk.scheduling.engine.place import Place, Proposal
+from xraydesk.scheduling.engine.spans import Span, Timeline, without
+from xraydesk.scheduling.engine.words import Hindrance, Obstacle
+
+GRID_MINUTES = 5
+"""Without a wish, exams start on these minutes; a prompt one on any whole minute."""
+
+PREFERENCE_MINUTES = 15
+"""So much later an exam may start to be in the room it is better off in, where nothing hurries."""
+
+APART_MINUTES = 15
+"""Places proposed in one room lie at least so far apart, else they are no choice."""
+
+LATE_MINUTES = 5
+"""A person may choose a time that has just passed, by so much: screens are read, then clicked."""
+
+REASONS_MAX = 5
+"""So many reasons go with a proposal."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Rank = tuple[datetime, datetime, int, int, str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a place that a person chose fits; `taken` where only other bookings are in its way."""
+
+    place: Place | None
+    why_not: tuple[str, ...] = ()
+    taken: bool = False
+
+
+@dataclass(frozen=True)
+class _Room:
+    """A room made ready to be asked: free time by seat, and every moment something becomes free for it."""
+
+    times: RoomTimes
+    seats: tuple[Timeline, ...]
+    starts: tuple[datetime, ...]
+
+
+@dataclass(frozen=True)
+class _Technologist:
+    times: TechnologistTimes
+    free: Timeline
+
+
+class Finder:
+    """One department and one exam, made ready to be asked for places.
+
+    `named` keeps to one technologist; None leaves the choice open.
+    """
+
+    def __init__(self, department: Department, need: Need, *, named: int | None = None) -> None:
+        self.department = department
+        self.need = need
+        self.technologists = tuple(
+            _Technologist(t, Timeline(without(t.on, (w.span for w in t.work))))
+            for t in department.technologists or ()
+            if need.skills <= t.skills and named in (None, t.technologist_id)
+        )
+        whole = Span(need.now - timedelta(days=1), need.until + timedelta(days=1))
+        self.patient_free = Timeline(without((whole,), need.patient_busy))
+        self._moments = set(self.patient_free.starts)
+        for technologist in self.technologists:
+            self._moments.update(technologist.free.starts)
+
+    def room(self, times: RoomTimes) -> _Room:
+        """One room made ready."""
+        clean = self.department.cleaning
+        down = (times.down,) if times.down else ()
+        seats = tuple(
+            Timeline(without(times.open, (*down, *(Span(b.start - clean, b.end + clean) for b in busy))))
+            for busy in times.busy
+        )
+        moments = self._moments.union(*(seat.starts for seat in seats))
+        return _Room(times, seats, tuple(sorted(moments)))
+
+    def earliest(self, times: RoomTimes) -> datetime:
+        """Before this moment the exam is not to start in that room."""
+        ready = self.need.now + (timedelta() if times.portable else self.need.travel)
+        if self.need.wished and self.need.wished >= ready:
+            return self.need.wished
+        return self._aligned(ready)
+
+    def _aligned(self, at: datetime) -> datetime:
+        grid = timedelta(minutes=1 if self.need.prompt else GRID_MINUTES)
+        past = (at - _EPOCH) % grid
+        return at + (grid - past) if past else at
+
+    def places(self, times: RoomTimes) -> Iterator[Place]:
+        """Feasible places in one room, earliest first."""
+        room = self.room(times)
+        apart = timedelta(minutes=max(self.need.minutes, APART_MINUTES))
+        place = self._first(room, self.earliest(times))
+        while place:
+            yield place
+            place = self._first(room, place.start + apart)
+
+    def _first(self, room: _Room, lower: datetime) -> Place | None:
+        """The earliest place not before `lower`.
+
+        It starts there, or at the first moment on the grid after something became free, so
+        that no other moment needs to be tried.
+        """
+        later = room.starts[bisect_left(room.starts, lower) :]
+        for moment in (lower, *(self._aligned(m) for m in later)):
+            if moment >= self.need.until:
+                return None
+            place = self.at(room, moment)
+            if place:
+                return place
+        return None
+
+    def at(self, room: _Room, start: datetime) -> Place | None:
+        """The place in a room at a moment, with a seat and a technologist; None where it does not fit."""
+        end = start + self.need.length
+        seat = self._seat(room, start)
+        if seat is None or not self.patient_free.covers(start, end):
+            return None
+        if self.department.technologists is None:
+            return Place(room.times.room_id, start, end, None, seat)
+        able = self._able(start)
+        if not able:
+            return None
+        best = min(able, key=lambda t: _distance(t.times, room.times.room_id, start))
+        return Place(room.times.room_id, start, end, best.times.technologist_id, seat)
+
+    def obstacle(self, room: _Room, start: datetime) -> Obstacle | None:
+        """What keeps the exam from starting in a room at a moment, and until when; None where nothing does."""
+        end = start + self.need.length
+        clean = self.department.cleaning
+        down = (room.times.down,) if room.times.down else ()
+        for what, spans in (
+            (Hindrance.CLOSED, room.times.open),
+            (Hindrance.DOWN, without(room.times.open, down)),
+        ):
+            open_time = Timeline(spans)
+            if not open_time.covers(start, end + clean):
+                return Obstacle(what, open_time.opening_after(start, self.need.length + clean))
+        if self._seat(room, start) is None:
+            return Obstacle(Hindrance.TAKEN, _opening(room.seats, start, self.need.length + clean))
+        if not self.patient_free.covers(start, end):
+            return Obstacle(Hindrance.PATIENT, _opening((self.patient_free,), start, self.need.length))
+        if self.department.technologists is not None and not self._able(start):
+            free = tuple(t.free for t in self.technologists)
+            there = any(Timeline(t.times.on).covers(start, end) for t in self.technologists)
+            what = Hindrance.BUSY if there else Hindrance.NOBODY
+            return Obstacle(what, _opening(free, start, self.need.length))
+        return None
+
+    def _seat(self, room: _Room, start: datetime) -> int | None:
+        end = start + self.need.length + self.department.cleaning
+        return next((n for n, free in enumerate(room.seats) if free.covers(start, end)), None)
+
+    def _able(self, start: datetime) -> list[_Technologist]:
+        end = start + self.need.length
+        return [t for t in self.technologists if t.free.covers(start, end)]
+
+    def why(self, place: Place) -> tuple[str, ...]:
+        """The reasons for a place: it is free, the wish, and why no other room serves sooner."""
+        need, zone = self.need, self.department.zone
+        rooms = {r.room_id: r for r in self.department.rooms}
+        code = rooms[place.room_id].code
+        names = {t.times.technologist_id: t.times.name for t in self.technologists}
+        who = names.get(place.technologist_id or 0, "")
+        reasons = [words.free_words(code, who, place.start, today=need.now, zone=zone)]
+        if need.wished:
+            reasons.append(words.wish_words(place.start, need.wished, today=need.now, zone=zone))
+        elif need.prompt:
+            reasons.append("the first free place from now")
+        reasons += self._why_not_sooner(place, rooms)
+        return tuple(reasons[:REASONS_MAX])
+
+    def _why_not_sooner(self, place: Place, rooms: dict[int, RoomTimes]) -> list[str]:
+        need, zone = self.need, self.department.zone
+        reasons: list[str] = []
+        for times in sorted(rooms.values(), key=lambda r: (r.room_id != place.room_id, r.sort, r.code)):
+            earliest = self.earliest(times)
+            if not need.suits(times) or earliest > place.start:
+                continue
+            if times.room_id == place.room_id and earliest == place.start:
+                continue
+            obstacle = self.obstacle(self.room(times), earliest)
+            if obstacle:
+                said = words.obstacle_words(times.code, obstacle, today=need.now, zone=zone)
+                reasons += [said] if said not in reasons else []
+        return reasons
+
+
+def _opening(timelines: tuple[Timeline, ...], after: datetime, length: timedelta) -> datetime | None:
+    openings = [o for o in (t.opening_after(after, length) for t in timelines) if o]
+    return min(openings, default=None)
+
+
+def _distance(who: TechnologistTimes, room_id: int, at: datetime) -> tuple[timedelta, int, int, str]:
+    """Who is best for a room: at work in it near that time, then without rare skills, then with little to do."""
+    day = timedelta(days=1)
+    near = min((abs(w.span.start - at) for w in who.work if w.room_id == room_id), default=day)
+    return min(near, day), len(who.skills), len(who.work), who.code
+
+
+def awkward(need: Need, room: RoomTimes) -> int:
+    """0 where the exam is best off in that room, more where it is less so."""
+    if room.portable:
+        return 0 if need.room_kinds == {room.kind} else 2
+    return int(need.emergency != room.emergency)
+
+
+def _rank(need: Need, room: RoomTimes, place: Place) -> _Rank:
+    awkwardness = awkward(need, room)
+    kept = need.prompt or need.wished is not None
+    given_up = timedelta() if kept else timedelta(minutes=PREFERENCE_MINUTES * awkwardness)
+    return place.start + given_up, place.start, awkwardness, room.sort, room.code
+
+
+def propose(department: Department, need: Need, *, count: int = 1) -> list[Proposal]:
+    """Feasible places for one exam, the best first, each with its reasons; empty where there is none.
+
+    The best is the earliest; where nothing hurries, a few minutes are given up for the room
+    the patient is better off in. No place lies before a wished time, nor begins before the
+    patient can be there.
+    """
+    finder = Finder(department, need)
+    found: list[tuple[_Rank, Place]] = []
+    for room in department.rooms:
+        if need.suits(room):
+            found += [(_rank(need, room, place), place) for place in islice(finder.places(room), count)]
+    found.sort(key=lambda pair: pair[0])
+    return [Proposal(place, finder.why(place)) for _, place in found[:count]]
+
+
+def judge(department: Department, need: Need, place: Place) -> Verdict:
+    """Whether a place that a person chose fits; its end, seat and, unless named, technologist are filled in."""
+    times = next((r for r in department.rooms if r.room_id == place.room_id), None)
+    if times is None:
+        return Verdict(None, ("that room is not in use",))
+    if not need.suits(times):
+        return Verdict(None, (f"{times.code} is of kind {times.kind}, which cannot do this exam",))
+    if place.start < need.now - timedelta(minutes=LATE_MINUTES):
+        return Verdict(None, ("that time has passed",))
+    finder = Finder(department, need, named=place.technologist_id)
+    room = finder.room(times)
+    fitting = finder.at(room, place.start)
+    if fitting:
+        return Verdict(fitting)
+    obstacle = finder.obstacle(room, place.start)
+    assert obstacle is not None
+    said = words.obstacle_words(times.code, obstacle, today=need.now, zone=department.zone)
+    taken = obstacle.what in (Hindrance.TAKEN, Hindrance.PATIENT, Hindrance.BUSY)
+    return Verdict(None, (said,), taken)

@@ -1,0 +1,131 @@
+"""Telling the engine of a department, and finding bookings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.db.models import QuerySet
+
+from xraydesk.access.models import Site
+from xraydesk.rooms.models import Room
+from xraydesk.rooms.queries import rooms_in_use
+from xraydesk.scheduling.engine.department import (
+    EMERGENCY_WORDS,
+    Department,
+    RoomTimes,
+    TechnologistTimes,
+    Work,
+)
+from xraydesk.scheduling.engine.hours import hours_between, wall_spans
+from xraydesk.scheduling.engine.spans import Span, merged, without
+from xraydesk.scheduling.models import Booking
+from xraydesk.scheduling.states import LIVE, OCCUPYING
+from xraydesk.siteplan.plan import Hours
+from xraydesk.staff.queries import technologists
+
+_Taken = tuple[int, int, int | None, int, Span]
+"""Room, seat, technologist, patient, when."""
+
+
+def live_booking(exam_id: int) -> Booking | None:
+    """The exam's present booking, whatever its state; None where it has none."""
+    return Booking.objects.filter(exam=exam_id, state__in=LIVE).select_related("room", "technologist").first()
+
+
+def occupying_between(
+    *, site: Site, since: datetime, until: datetime, room: Room | None = None
+) -> QuerySet[Booking]:
+    """Bookings that keep a place between two moments, in order of time."""
+    found = Booking.objects.filter(
+        site=site, state__in=OCCUPYING, during__overlap=DateTimeTZRange(since, until)
+    )
+    return (found.filter(room=room) if room else found).order_by("during", "id")
+
+
+def hours_from_json(data: Mapping[str, Iterable[Iterable[str]]]) -> Hours:
+    """Hours or shifts as they are kept: weekday to pairs of `HH:MM`."""
+    hours: dict[str, tuple[tuple[time, time], ...]] = {}
+    for day, pairs in data.items():
+        hours[day] = tuple((time.fromisoformat(a), time.fromisoformat(b)) for a, b in pairs)
+    return hours
+
+
+def department_of(
+    *,
+    site: Site,
+    since: datetime,
+    until: datetime,
+    cleaning: timedelta = timedelta(),
+    without_exam: int | None = None,
+    on_table: Mapping[int, Span] | None = None,
+) -> tuple[Department, dict[int, tuple[Span, ...]]]:
+    """A site's rooms and technologists between two moments, and when each patient booked there is busy.
+
+    Three queries. `without_exam` leaves out the bookings of the exam that is to be placed.
+    `on_table` says in which rooms an exam is under way, and when it will be over: the whole
+    room is busy so long.
+    """
+    taken = _taken(site, since, until, without_exam)
+    by_seat: dict[tuple[int, int], list[Span]] = defaultdict(list)
+    by_technologist: dict[int, list[Work]] = defaultdict(list)
+    by_patient: dict[int, list[Span]] = defaultdict(list)
+    for room_id, seat, technologist_id, patient_id, span in taken:
+        by_seat[room_id, seat].append(span)
+        by_patient[patient_id].append(span)
+        if technologist_id is not None:
+            by_technologist[technologist_id].append(Work(span, room_id))
+    zone = site.timezone
+    rooms = tuple(
+        _room_times(room, zone, Span(since, until), by_seat, (on_table or {}).get(room.pk))
+        for room in rooms_in_use(site=site)
+    )
+    people = tuple(
+        TechnologistTimes(
+            technologist_id=t.pk,
+            code=t.code,
+            name=t.name,
+            skills=frozenset(t.skills),
+            on=hours_between(hours_from_json(t.shifts), zone=zone, since=since, until=until),
+            work=tuple(by_technologist[t.pk]),
+        )
+        for t in technologists(site=site)
+    )
+    department = Department(zone, rooms, people or None, cleaning)
+    return department, {patient: merged(spans) for patient, spans in by_patient.items()}
+
+
+def _taken(site: Site, since: datetime, until: datetime, without_exam: int | None) -> list[_Taken]:
+    found = occupying_between(site=site, since=since, until=until)
+    if without_exam is not None:
+        found = found.exclude(exam=without_exam)
+    rows: Iterable[Any] = found.values_list("room_id", "seat", "technologist_id", "patient_id", "during")
+    return [(r, s, t, p, Span(d.lower.astimezone(UTC), d.upper.astimezone(UTC))) for r, s, t, p, d in rows]
+
+
+def _room_times(
+    room: Room,
+    zone: str,
+    during: Span,
+    by_seat: Mapping[tuple[int, int], list[Span]],
+    on_table: Span | None,
+) -> RoomTimes:
+    closures = wall_spans(
+        ((datetime.fromisoformat(c["start"]), datetime.fromisoformat(c["end"])) for c in room.closures),
+        zone=zone,
+    )
+    hours = hours_between(hours_from_json(room.hours), zone=zone, since=during.start, until=during.end)
+    under_way = (on_table,) if on_table else ()
+    return RoomTimes(
+        room_id=room.pk,
+        code=room.code,
+        kind=room.kind,
+        open=without(hours, closures),
+        busy=tuple((*by_seat.get((room.pk, seat), ()), *under_way) for seat in range(room.seats)),
+        down=Span(during.start, room.down_until or during.end) if room.state == Room.State.DOWN else None,
+        emergency=not EMERGENCY_WORDS.isdisjoint({room.kind, *room.abilities}),
+        sort=room.sort,
+    )
