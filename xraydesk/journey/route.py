@@ -57,16 +57,23 @@ def queue_deliveries(*, exam_id: int, at: datetime) -> int:
         names = [d.name for d in destinations(image.modality, plan)]
         begun += actions.insert_deliveries(image=image, destinations=names, at=at)
     for destination in sorted({d.destination for d in begun}):
-        defer_delivery(exam_id=exam_id, destination=destination, at=at)
+        defer_delivery(exam_id=exam_id, destination=destination)
     return len(begun)
 
 
-def defer_delivery(*, exam_id: int, destination: str, at: datetime | None = None) -> None:
-    """Ask for the job that sends what waits; one such job waits at a time, and one runs."""
+def defer_delivery(*, exam_id: int, destination: str, not_before: datetime | None = None) -> None:
+    """Ask for the job that sends what waits: one at once, and one for later, wait at a time.
+
+    A later one takes no lock of its own, because a job that waits for its hour would hold up
+    those behind it; should two run at once, an image is offered twice, which changes nothing.
+    """
     name = f"deliver:{exam_id}:{destination}"
-    task = jobs.configure_task(
-        DELIVER_TASK, queue=DELIVER_QUEUE, queueing_lock=name, lock=name, schedule_at=at
-    )
+    if not_before is None:
+        task = jobs.configure_task(DELIVER_TASK, queue=DELIVER_QUEUE, queueing_lock=name, lock=name)
+    else:
+        task = jobs.configure_task(
+            DELIVER_TASK, queue=DELIVER_QUEUE, queueing_lock=f"{name}:later", schedule_at=not_before
+        )
     try:
         with transaction.atomic():
             task.defer(exam_id=exam_id, destination=destination)
@@ -173,7 +180,7 @@ def _begin_again(deliveries: Iterable[Delivery], *, at: datetime, by: str) -> No
         if delivery.image.exam_id is not None:
             ways.add((delivery.image.exam_id, delivery.destination))
     for exam_id, destination in sorted(ways):
-        defer_delivery(exam_id=exam_id, destination=destination, at=at)
+        defer_delivery(exam_id=exam_id, destination=destination)
 
 
 RESUMED_AT_ONCE_MAX = 500
@@ -190,7 +197,7 @@ def resume_deliveries(*, at: datetime) -> int:
     found = [(exam_id, destination) for exam_id, destination in ways if exam_id is not None]
     for exam_id, destination in found:
         with transaction.atomic():
-            defer_delivery(exam_id=exam_id, destination=destination, at=at)
+            defer_delivery(exam_id=exam_id, destination=destination)
     return len(found)
 
 

@@ -76,6 +76,9 @@ DATABASES = {"default": database_settings(_config)}
 
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 
+XRAYDESK_SPOOL = _config.home.resolve() / "spool"
+"""Where received objects are kept; the listener writes there, the worker reads."""
+
 _secure = _config.behind_proxy or _config.tls_cert is not None
 SESSION_COOKIE_NAME = "xraydesk_session"
 SESSION_COOKIE_HTTPONLY = True

@@ -187,7 +187,7 @@ def _representation(element: Any) -> str:
     if element.VR is not None or not isinstance(element, RawDataElement):
         return str(element.VR)
     try:
-        return dictionary_VR(element.tag)
+        return str(dictionary_VR(element.tag))
     except KeyError:
         return "UN"
 

@@ -20,6 +20,7 @@ from xraydesk.links.dicom.object_file import read_object
 from xraydesk.links.dicom.service import Answers, Refused, Request, Response, Service
 from xraydesk.links.dicom.sop_classes import STORAGE_CLASSES, STORAGE_SYNTAXES
 from xraydesk.links.dicom.spool import SpooledFile
+from xraydesk.links.dicom.spool_sweep import day_folder
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
@@ -68,7 +69,7 @@ def store(request: Request) -> Answers:
 
 def path_for(at: datetime) -> str:
     """Where an object is kept below the spool: by day, under a number of our own."""
-    return f"{at:%Y/%m/%d}/{uuid.uuid4().hex}.dcm"
+    return f"{day_folder(at.date())}/{uuid.uuid4().hex}.dcm"
 
 
 def _read(request: Request, file: SpooledFile) -> tuple[Header, DoseReport | None, bool]:

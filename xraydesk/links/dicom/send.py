@@ -1,0 +1,170 @@
+"""Images leave for their destinations by C-STORE, corrected on the way where a person decided so (PS3.4 annex B)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from pydicom import dcmread
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from xraydesk.access.models import Site
+from xraydesk.imaging.models import Delivery
+from xraydesk.journey.route import (
+    defer_delivery,
+    destinations_of,
+    due,
+    record_failure,
+    record_sent,
+)
+from xraydesk.lib import clock
+from xraydesk.siteplan.plan import DestinationPlan
+
+NETWORK_SECONDS_MAX = 30
+CONTEXTS_MAX = 128
+"""PS3.8 9.3.2.2: presentation context ids are odd numbers of one byte."""
+
+PLAIN = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+"""Either may be rewritten as the other on the way."""
+
+DESK = "XRAYDESK"
+
+
+def deliver(*, exam_id: int, destination: str) -> None:
+    """Send what waits of one exam for one destination over one association; ask again where something is left.
+
+    Each image is recorded as soon as the destination has answered, so that a run that is
+    killed goes on where it stopped (row 41 of the faults).
+    """
+    waiting = _waiting(exam_id, destination)
+    if not waiting:
+        return
+    site = waiting[0].site
+    to = next((d for d in destinations_of(site) if d.name == destination), None)
+    if to is None:
+        _all_failed(waiting, "the site file names no such destination any more")
+        return
+    for batch in _batches(waiting):
+        _send_batch(batch, site=site, to=to)
+    left = Delivery.objects.filter(pk__in=[d.pk for d in waiting], state="waiting").order_by("next_at")
+    first = left.first()
+    if first is not None:
+        defer_delivery(exam_id=exam_id, destination=destination, not_before=first.next_at)
+
+
+def _waiting(exam_id: int, destination: str) -> list[Delivery]:
+    keys = due(exam_id=exam_id, destination=destination, at=clock.now())
+    return list(Delivery.objects.filter(pk__in=keys).select_related("image", "site").order_by("id"))
+
+
+def _batches(waiting: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Parts whose kinds of object fit into the presentation contexts of one association."""
+    batch: list[Delivery] = []
+    kinds: set[tuple[str, str]] = set()
+    for delivery in waiting:
+        kind = _kind(delivery)
+        if kind not in kinds and len(kinds) >= CONTEXTS_MAX:
+            yield batch
+            batch, kinds = [], set()
+        batch.append(delivery)
+        kinds.add(kind)
+    yield batch
+
+
+def _kind(delivery: Delivery) -> tuple[str, str]:
+    """SOP class and transfer syntax; plain ones are one kind, because they can be rewritten."""
+    syntax = delivery.image.transfer_syntax_uid
+    return delivery.image.sop_class_uid, PLAIN[0] if syntax in PLAIN else syntax
+
+
+def _send_batch(batch: Sequence[Delivery], *, site: Site, to: DestinationPlan) -> None:
+    ae = AE(ae_title=site.ae_title)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = NETWORK_SECONDS_MAX
+    for sop_class, syntax in dict.fromkeys(map(_kind, batch)):
+        ae.add_requested_context(sop_class, list(PLAIN) if syntax in PLAIN else [syntax])
+    association = ae.associate(to.host, to.port, ae_title=to.ae_title)
+    if not association.is_established:
+        _all_failed(batch, "it takes no association")
+        return
+    try:
+        for place, delivery in enumerate(batch):
+            if not association.is_established:
+                _all_failed(batch[place:], "it closed the association")
+                return
+            why = _send(association, delivery)
+            if why:
+                record_failure(delivery_id=delivery.pk, at=clock.now(), why=why)
+            else:
+                record_sent(delivery_id=delivery.pk, at=clock.now())
+    finally:
+        association.release()
+
+
+def _send(association: Association, delivery: Delivery) -> str:
+    """Send one image; why it was not taken, empty where it was."""
+    image = delivery.image
+    try:
+        dataset = dcmread(Path(settings.XRAYDESK_SPOOL) / image.path)
+    except (OSError, InvalidDicomError) as error:
+        return f"its file cannot be read ({type(error).__name__})"
+    correct(dataset, image.corrections, at=clock.now())
+    try:
+        answer = association.send_c_store(dataset)
+    except (ValueError, RuntimeError, AttributeError, TypeError) as error:
+        # pynetdicom says so where no context was accepted, or the data set cannot be encoded.
+        return f"it takes no such object, or it cannot be written ({type(error).__name__})"
+    status = answer.get("Status")
+    if status is None:
+        return "it did not answer"
+    # Warnings (Bxxx) mean that it was stored (PS3.4 table B.2-1).
+    return "" if status == 0x0000 or status & 0xF000 == 0xB000 else f"it answered {status:04X}"
+
+
+def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> None:
+    """Put right what a person, or the matching, decided on, and keep the old values beside it.
+
+    The old values go into the Original Attributes Sequence (PS3.3 C.12.1.1.9). Where the
+    object's character set cannot write a new value, all of it is rewritten in UTF-8.
+    """
+    if not corrections:
+        return
+    before = Dataset()
+    for keyword in corrections:
+        if keyword in dataset:
+            before.add(dataset[keyword])
+    if not _can_write(dataset, corrections.values()):
+        dataset.decode()
+        before.decode()
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+    for keyword, value in corrections.items():
+        setattr(dataset, keyword, value)
+    change = Dataset()
+    change.ModifiedAttributesSequence = [before]
+    change.AttributeModificationDateTime = at.strftime("%Y%m%d%H%M%S.%f+0000")
+    change.ModifyingSystem = DESK
+    change.SourceOfPreviousValues = ""
+    change.ReasonForTheAttributeModification = "CORRECT"
+    dataset.OriginalAttributesSequence = [*(dataset.get("OriginalAttributesSequence") or []), change]
+
+
+def _can_write(dataset: Dataset, values: Iterable[str]) -> bool:
+    """True where every value can be written in the first character set that the data set names."""
+    first = convert_encodings(dataset.get("SpecificCharacterSet") or "")[0]
+    try:
+        for value in values:
+            value.encode("ascii" if first == default_encoding else first)
+    except (UnicodeError, LookupError):
+        return False
+    return True
+
+
+def _all_failed(deliveries: Iterable[Delivery], why: str) -> None:
+    for delivery in deliveries:
+        record_failure(delivery_id=delivery.pk, at=clock.now(), why=why)

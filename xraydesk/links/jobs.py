@@ -1,0 +1,50 @@
+"""Jobs of the links: images out, promises told, and what is looked after from time to time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from procrastinate.contrib.django import app as jobs
+
+from xraydesk.access.models import Site
+from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
+from xraydesk.journey.route import DELIVER_QUEUE, DELIVER_TASK, resume_deliveries
+from xraydesk.lib import clock
+from xraydesk.links.dicom import commit, send
+from xraydesk.links.dicom.spool_sweep import sweep_kept
+
+
+@jobs.task(name=DELIVER_TASK, queue=DELIVER_QUEUE)
+def deliver(exam_id: int, destination: str) -> None:
+    """Send what waits of one exam for one destination."""
+    send.deliver(exam_id=exam_id, destination=destination)
+
+
+@jobs.task(name=commit.TELL_TASK, queue=commit.TELL_QUEUE)
+def tell_commitment(commitment_id: int) -> None:
+    """Tell a machine whether its images are stored, unless it was told already."""
+    commit.tell(commitment_id, at=clock.now())
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="resume_deliveries", queue=DELIVER_QUEUE, queueing_lock="resume_deliveries")
+def resume(timestamp: int) -> None:
+    """Every minute: images whose time has come and whose job was lost."""
+    resume_deliveries(at=clock.now())
+
+
+@jobs.periodic(cron="*/5 * * * *")
+@jobs.task(name="flag_overdue", queue=DELIVER_QUEUE, queueing_lock="flag_overdue")
+def flag_overdue(timestamp: int) -> None:
+    """Every five minutes: steps that never end, images of exams that never began."""
+    for site in Site.objects.order_by("id"):
+        flag_open_steps(site=site, at=clock.now())
+        flag_images_waiting(site=site, at=clock.now())
+
+
+@jobs.periodic(cron="17 * * * *")
+@jobs.task(name="sweep_spool", queue=DELIVER_QUEUE, queueing_lock="sweep_spool")
+def sweep_spool(timestamp: int) -> None:
+    """Every hour: files of objects that were never acknowledged."""
+    sweep_kept(Path(settings.XRAYDESK_SPOOL), at=clock.now())
