@@ -11,6 +11,7 @@ from django.db import transaction
 from xraydesk.access.models import Site
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
+from xraydesk.journey.arrive import patient_is_here
 from xraydesk.journey.cancel import call_off, refuse_begun
 from xraydesk.journey.change import change_order, hold_order, release_order
 from xraydesk.journey.errors import IncompleteOrder, PatientConflict, UnknownOrder
@@ -309,6 +310,8 @@ def receive_patient_event(
         except patients.NoIdentifier:
             raise IncompleteOrder("The message names no number of its patient: send it with one.") from None
         _follow_stay(found, event, patient, at=at, by=by)
+        if event in COMES:
+            patient_is_here(site=site, patient_id=found.pk, at=at, by=by)
         return found
 
 

@@ -9,6 +9,8 @@ from procrastinate.contrib.django import app as jobs
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.journey.book import book_by_policy, waiting_in_order
+from xraydesk.journey.route import queue_deliveries
+from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 
@@ -19,11 +21,24 @@ Reaction = Callable[[Fact], None]
 """Runs in a transaction of its own, and changes nothing when run again."""
 
 
+def triage(fact: Fact) -> None:
+    """Let the rules decide about an exam that came or was changed."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        triage_exam(exam_id=exam.pk, at=clock.now())
+
+
 def book_accepted(fact: Fact) -> None:
     """Give an accepted exam its place, as the site's policies say."""
     exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
     if exam:
         book_by_policy(exam_id=exam.pk, at=clock.now())
+
+
+def try_waiting_after_cancel(fact: Fact) -> None:
+    """An exam was cancelled: where it had a place, that one is free."""
+    if fact.room:
+        try_waiting_again(fact)
 
 
 def try_waiting_again(fact: Fact) -> None:
@@ -32,8 +47,24 @@ def try_waiting_again(fact: Fact) -> None:
         jobs.configure_task(BOOK_TASK, queue="reactions").defer(exam_id=exam_id)
 
 
+def send_images(fact: Fact) -> None:
+    """Images of an exam that was performed go on to their destinations."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        queue_deliveries(exam_id=exam.pk, at=clock.now())
+
+
 REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
+    FactKind.ORDER_RECEIVED: (triage,),
+    FactKind.ORDER_CHANGED: (triage, book_accepted),
+    FactKind.ORDER_CANCELLED: (try_waiting_after_cancel,),
+    FactKind.EXAM_CANCELLED: (try_waiting_after_cancel,),
     FactKind.EXAM_ACCEPTED: (book_accepted,),
+    FactKind.IMAGE_MATCHED: (send_images,),
+    FactKind.EXAM_ENDED: (send_images,),
+    FactKind.EXAM_DISCONTINUED: (send_images,),
+    FactKind.EXAM_REOPENED: (book_accepted,),
+    FactKind.EXAM_TAKEN: (try_waiting_again,),
     FactKind.BOOKING_RELEASED: (try_waiting_again,),
     FactKind.ROOM_READY: (try_waiting_again,),
 }
