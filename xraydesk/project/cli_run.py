@@ -71,6 +71,36 @@ def worker(home: Home = None) -> None:
     _run("worker", home=home)
 
 
+@app.command()
+def parties(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[pacs|modalities|ehr]", help="One of them alone.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Run the simulated EHR, rooms and PACS of a demonstration that was started in this home."""
+    from xraydesk.parties.run import KINDS, main, run_one
+    from xraydesk.project.config import config
+    from xraydesk.project.lifeline import hold_on
+    from xraydesk.project.logs import configure_logs
+    from xraydesk.project.trouble import Trouble
+
+    _take_flags(home=home)
+    if kind is not None and kind not in KINDS:
+        raise Trouble(f"There is no simulated party {kind}: name one of {', '.join(KINDS)}")
+    hold_on()
+    configure_logs(f"parties-{kind}" if kind else "parties", config().home, config().log_level)
+    try:
+        if kind is None:
+            main(config().home)
+        else:
+            run_one(kind, config().home)
+    except FileNotFoundError as wrong:
+        raise Trouble(
+            f"No demonstration was started in {config().home}: `xraydesk up --demo` does"
+        ) from wrong
+
+
 def _run(kind: str, **flags: Any) -> None:
     from xraydesk.project.processes import run_process
 

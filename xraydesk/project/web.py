@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import uvicorn
 from django.core.asgi import get_asgi_application
 
 from xraydesk.project.addresses import read_address, refuse_exposed_web
 from xraydesk.project.config import Config
-from xraydesk.project.static import StaticFiles
+from xraydesk.project.static import Application, StaticFiles
 
 CONNECTIONS_MAX = 2000
 """Above it new ones are answered 503; an open board holds one."""
@@ -24,7 +26,7 @@ def run(config: Config) -> None:
     refuse_exposed_web(address, tls=tls, behind_proxy=config.behind_proxy)
     uvicorn.Server(
         uvicorn.Config(
-            StaticFiles(get_asgi_application()),
+            StaticFiles(cast(Application, get_asgi_application())),
             host=address.host,
             port=address.port,
             loop="asyncio",

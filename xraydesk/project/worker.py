@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import signal
 from datetime import timedelta
+from typing import Any
 
 import procrastinate
 import psycopg
@@ -90,7 +91,8 @@ class Work:
         """Let the parts run until one ends or all are told to; what one failed with is raised."""
         end = asyncio.ensure_future(self._end.wait())
         try:
-            await asyncio.wait([*parts, end], return_when=asyncio.FIRST_COMPLETED)
+            waited: list[asyncio.Future[Any]] = [*parts, end]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         finally:
             end.cancel()
             for part in parts:

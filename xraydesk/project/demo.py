@@ -1,0 +1,207 @@
+"""The department of `up`: loaded from its file, and, for the demonstration, peopled."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import xraydesk
+from xraydesk.access.actions import create_token, demo_users, revoke_token
+from xraydesk.access.members import member_of_token
+from xraydesk.access.models import Site, User
+from xraydesk.access.roles import Role
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.journey.errors import Refused
+from xraydesk.journey.load_site import load_site
+from xraydesk.lib import clock
+from xraydesk.parties.department import PARTIES_FILE
+from xraydesk.project.config import Config
+from xraydesk.project.demo_file import read_demo, read_private, write_demo, write_private_json
+from xraydesk.project.trouble import Trouble
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.reading import SiteFileErrors, from_json, read_toml, to_json
+
+TOKEN_NAME = "demo"  # noqa: S105 - a name, not a secret
+
+ZONES = (
+    "Pacific/Pago_Pago",
+    "Pacific/Honolulu",
+    "Pacific/Gambier",
+    "Pacific/Pitcairn",
+    "America/Phoenix",
+    "America/Costa_Rica",
+    "America/Bogota",
+    "America/Puerto_Rico",
+    "America/Sao_Paulo",
+    "America/Noronha",
+    "Atlantic/Cape_Verde",
+    "Africa/Abidjan",
+    "Africa/Lagos",
+    "Africa/Johannesburg",
+    "Africa/Nairobi",
+    "Asia/Dubai",
+    "Asia/Karachi",
+    "Asia/Dhaka",
+    "Asia/Bangkok",
+    "Asia/Singapore",
+    "Asia/Tokyo",
+    "Australia/Brisbane",
+    "Pacific/Guadalcanal",
+    "Pacific/Tarawa",
+)
+"""One real zone for each hour of offset, all without clock changes, so that a demonstration has none."""
+
+
+def choose_zone(at: datetime) -> str:
+    """The zone in which it is nearest to ten in the morning at `at`: never more than half an hour off."""
+    return min(ZONES, key=lambda zone: abs(at.astimezone(ZoneInfo(zone)) - _ten(at, zone)))
+
+
+def _ten(at: datetime, zone: str) -> datetime:
+    return at.astimezone(ZoneInfo(zone)).replace(hour=10, minute=0, second=0, microsecond=0)
+
+
+def example_site(name: str) -> Path:
+    """One of the example site files: of the checkout, else of the installation.
+
+    Raises Trouble where neither has it.
+    """
+    package = Path(xraydesk.__file__).parent
+    for folder in (package.parent / "site", Path(sys.prefix) / "share" / "xraydesk" / "site"):
+        if (folder / name).is_file():
+            return folder / name
+    raise Trouble(f"The example department {name} was not installed: name a site file with --site FILE")
+
+
+def load_file(file: Path) -> None:
+    """Load a department from its file, and tell what changed.
+
+    Raises Trouble with every error of the file.
+    """
+    for line in _load(_read(file), simulated=False):
+        print(f"  {line}", flush=True)
+
+
+def prepare_demo(config: Config, file: Path | None) -> None:
+    """Load the demonstration department, give it its people and a token, and write down how to use it.
+
+    Repeatable: a department that is there keeps its time zone, its people and their passwords.
+    """
+    plan = _read(file or example_site("hospital.toml"))
+    told = read_demo(config.home)
+    site = Site.objects.filter(code=plan.code).first()
+    if site is None:
+        print("loading the demonstration department", flush=True)
+    before = from_json(site.plan) if site is not None and site.plan else None
+    plan = replace(
+        plan,
+        timezone=site.timezone if site is not None else choose_zone(clock.now()),
+        ae_title=config.ae_title,
+    )
+    plan = _with_pacs_here(plan, before)
+    _load(plan, simulated=True)
+    site = Site.objects.get(code=plan.code)
+    if not _still_holds(told):
+        revoke_token(site=site, name=TOKEN_NAME, at=clock.now())
+        users = sorted(demo_users(site=site), key=lambda user: list(Role).index(user.role))
+        told = {
+            "token": create_token(site=site, name=TOKEN_NAME, role=Role.SYSTEM, at=clock.now()),
+            "users": [{"name": u.name, "password": u.password, "role": u.role.value} for u in users],
+        }
+    write_demo(config.home, {**_told_of(plan), "token": told["token"], "users": told["users"]})
+    seed = read_private(config.home / PARTIES_FILE).get("seed")
+    write_private_json(
+        config.home / PARTIES_FILE,
+        {
+            "plan": to_json(plan),
+            "mllp": config.mllp,
+            "dicom": config.dicom,
+            "seed": seed if isinstance(seed, int) else secrets.randbelow(2**31),
+        },
+    )
+
+
+def _read(file: Path) -> SitePlan:
+    try:
+        return read_toml(file, item_kinds=[kind.value for kind in ItemKind])
+    except SiteFileErrors as wrong:
+        raise Trouble(f"{file} cannot be loaded:\n{wrong}") from wrong
+    except OSError as wrong:
+        raise Trouble(
+            f"{file} cannot be read ({wrong.strerror}): name a site file with --site FILE"
+        ) from wrong
+
+
+def _load(plan: SitePlan, *, simulated: bool) -> list[str]:
+    try:
+        return load_site(plan=plan, at=clock.now(), by="desk", simulated=simulated)
+    except Refused as wrong:
+        raise Trouble(str(wrong)) from wrong
+
+
+def _with_pacs_here(plan: SitePlan, before: SitePlan | None) -> SitePlan:
+    """The plan with its destinations on ports of this machine that nobody uses; the ones of the last start if free."""
+    ports = {d.name: d.port for d in before.destinations} if before is not None else {}
+    places = tuple(
+        replace(d, host="127.0.0.1", port=_free_port(ports.get(d.name, d.port))) for d in plan.destinations
+    )
+    return replace(plan, destinations=places)
+
+
+def _free_port(wished: int) -> int:
+    for port in (wished, 0):
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(trial.getsockname()[1])
+    raise Trouble("This machine has no free port on 127.0.0.1: stop something that listens there")
+
+
+def _still_holds(told: dict[str, Any]) -> bool:
+    """Whether what the file says of people and token is still so."""
+    names = [user["name"] for user in told.get("users", [])]
+    return (
+        {role.value for role in Role} == set(names)
+        and User.objects.filter(name__in=names, is_active=True).count() == len(names)
+        and member_of_token(told.get("token", "")) is not None
+    )
+
+
+def _told_of(plan: SitePlan) -> dict[str, Any]:
+    return {
+        "ae_title": plan.ae_title,
+        "timezone": plan.timezone,
+        "assigning_authority": plan.assigning_authority,
+        "modalities": [
+            {"ae_title": m.ae_title, "room": m.room, "modality": m.modality} for m in plan.modalities
+        ],
+        "procedures": [
+            {
+                "code": p.code,
+                "text": p.text,
+                "system": p.system,
+                "modality": p.modality,
+                "pregnancy_check": p.pregnancy_check,
+            }
+            for p in plan.procedures
+        ],
+        "links": [
+            {
+                "kind": link.kind,
+                "sending_application": link.sending_application,
+                "sending_facility": link.sending_facility,
+                "receiving_application": link.receiving_application,
+                "receiving_facility": link.receiving_facility,
+            }
+            for link in plan.links
+        ],
+    }
