@@ -72,13 +72,11 @@ def lets_go_on(kind: CheckKind, answer: str, *, ordered_side: str = "") -> bool:
     Identity: `confirmed`. Pregnancy: `no` or `not applicable` (`yes` and `unknown` are for a
     physician). Side: `L`, `R` or `B`, the same as ordered, or any where the order names none.
     """
-    match kind:
-        case CheckKind.IDENTITY:
-            return answer == "confirmed"
-        case CheckKind.PREGNANCY:
-            return answer in ("no", "not applicable")
-        case CheckKind.SIDE:
-            return answer in ("L", "R", "B") and ordered_side in ("", answer)
+    if kind is CheckKind.IDENTITY:
+        return answer == "confirmed"
+    if kind is CheckKind.PREGNANCY:
+        return answer in ("no", "not applicable")
+    return answer in ("L", "R", "B") and ordered_side in ("", answer)
 
 
 def in_words(kinds: Iterable[CheckKind]) -> str:
