@@ -28,6 +28,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("Triage", "triage", Permission.TRIAGE),
     Entry("Rooms", "rooms", Permission.PERFORM),
     Entry("Day list", "day", Permission.SEE_BOARD),
+    Entry("Messages", "messages", Permission.SEE_MESSAGES),
     Entry("Reads", "reads", Permission.SEE_ACCESS_LOG),
 )
 """In the order of the menu. A page that is not about one thing (an exam, a room) stands here."""

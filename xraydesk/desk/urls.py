@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from xraydesk.desk.views import attention, exam, image, live, reads, rooms, search, signing, triage
+from xraydesk.desk.views import attention, exam, image, live, messages, reads, rooms, search, signing, triage
 
 urlpatterns: list[URLPattern] = [
     path("sign-in", signing.sign_in_page, name="sign-in"),
@@ -36,5 +36,8 @@ urlpatterns: list[URLPattern] = [
     path("rooms/<str:code>/state", rooms.state, name="room-state"),
     path("rooms/<str:code>/note", rooms.note, name="room-note"),
     path("search", search.search, name="search"),
+    path("messages", messages.messages_page, name="messages"),
+    path("messages/<int:message_id>", messages.message_page, name="message"),
+    path("messages/<int:message_id>/replay", messages.replay, name="message-replay"),
     path("reads", reads.reads_page, name="reads"),
 ]

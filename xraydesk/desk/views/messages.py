@@ -24,7 +24,7 @@ from xraydesk.links.states import Direction, MessageState
 from xraydesk.patients.models import Patient
 
 PAGE_LENGTH = 50
-RAW_BYTES_SHOWN_MAX = 65_536
+RAW_LENGTH_SHOWN_MAX = 65_536
 """A message may carry a whole document; the page shows its beginning."""
 
 
@@ -68,16 +68,11 @@ def message_page(request: HttpRequest, member: Member, message_id: int) -> HttpR
         patient = Patient.objects.filter(site=member.site, pk=message.patient).first()
         if patient is not None:
             looked_at(member, patient, what="message", accession=message.accession)
-    raw = bytes(message.raw)
-    charset = message.charset or "utf-8"
-    try:
-        text = raw[:RAW_BYTES_SHOWN_MAX].decode(charset, "replace")
-    except LookupError:
-        text = raw[:RAW_BYTES_SHOWN_MAX].decode("utf-8", "replace")
+    text = links.raw_text(message)
     context = {
         "message": message,
-        "raw_lines": text.replace("\r\n", "\r").replace("\n", "\r").split("\r"),
-        "cut": len(raw) > RAW_BYTES_SHOWN_MAX,
+        "raw_lines": text[:RAW_LENGTH_SHOWN_MAX].replace("\r\n", "\r").replace("\n", "\r").split("\r"),
+        "cut": len(text) > RAW_LENGTH_SHOWN_MAX,
         "answer": bytes(message.answer).decode("utf-8", "replace").replace("\r", "\n"),
         "read": json.dumps(links.read_of(message), indent=2, ensure_ascii=False),
         "items": Item.objects.filter(site=member.site, message=message.pk, closed_at=None),
