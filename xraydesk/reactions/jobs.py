@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app as jobs
 
 from xraydesk.facts.actions import REACT_TASK
-from xraydesk.journey.book import book_by_policy
 from xraydesk.lib import clock
-from xraydesk.reactions.run import react_to
-from xraydesk.reactions.table import BOOK_TASK
+from xraydesk.reactions.run import give_up, react_to
+
+RETRIES_MAX = 5
+"""After them, a minute or so in all, a person is told."""
 
 
-@jobs.task(name=REACT_TASK, queue="reactions")
-def react(fact_id: int) -> None:
-    """Run whatever follows from one fact."""
-    react_to(fact_id)
-
-
-@jobs.task(name=BOOK_TASK, queue="reactions")
-def book(exam_id: int) -> None:
-    """Try again to give one exam a place."""
-    book_by_policy(exam_id=exam_id, at=clock.now())
+@jobs.task(
+    name=REACT_TASK,
+    queue="reactions",
+    pass_context=True,
+    retry=RetryStrategy(max_attempts=RETRIES_MAX, exponential_wait=2),
+)
+def react(context: JobContext, fact_id: int) -> None:
+    """Run whatever follows from one fact; when it failed for the last time, tell a person."""
+    try:
+        react_to(fact_id)
+    except Exception:  # raised again for the queue, after a person was told
+        if context.job.attempts >= RETRIES_MAX:
+            give_up(fact_id, clock.now())
+        raise
