@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xraydesk.links.dicom.admission import (
+    APPLICATION_CONTEXT,
+    Caller,
+    Listening,
+    Place,
+    Verdict,
+    judge,
+    make_room,
+)
+
+ECHO, STORE = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.1"
+HERE = Listening(frozenset({"XR1"}))
+
+
+@pytest.mark.parametrize(
+    ("caller", "listening", "verdict"),
+    [
+        (Caller("XR1", "127.0.0.1", APPLICATION_CONTEXT, frozenset({STORE})), HERE, Verdict.TAKEN),
+        (Caller("OTHER", "127.0.0.1", APPLICATION_CONTEXT, frozenset({ECHO})), HERE, Verdict.TAKEN),
+        (Caller("OTHER", "127.0.0.1", APPLICATION_CONTEXT, frozenset({ECHO, STORE})), HERE, Verdict.CALLING_UNKNOWN),
+        (Caller("XR1", "127.0.0.1", APPLICATION_CONTEXT, frozenset({STORE})), None, Verdict.CALLED_UNKNOWN),
+        (Caller("XR1", "127.0.0.1", "1.2.3", frozenset({STORE})), HERE, Verdict.CONTEXT_NAME),
+        (Caller("XR1", "10.0.0.9", APPLICATION_CONTEXT, frozenset({ECHO})),
+         Listening(frozenset({"XR1"}), frozenset({"10.0.0.1"})), Verdict.CALLING_UNKNOWN),
+        (Caller("XR1", "10.0.0.1", APPLICATION_CONTEXT, frozenset({STORE})),
+         Listening(frozenset({"XR1"}), frozenset({"10.0.0.1"})), Verdict.TAKEN),
+    ],
+)  # fmt: skip
+def test_a_modality_is_taken_and_others_may_only_verify(caller, listening, verdict):
+    assert judge(caller, listening) is verdict
+
+
+def test_a_modality_takes_the_place_of_whoever_has_been_idle_the_longest():
+    places = [Place(1, True, 5.0), Place(2, False, 9.0), Place(3, True, None)]
+    assert make_room(places, is_known=True, places_max=3, places_of_others_max=1) == 2
+    assert make_room(places[::2], is_known=True, places_max=2, places_of_others_max=1) == 1
+    assert make_room(places[2:], is_known=True, places_max=1, places_of_others_max=1) is None
+    assert make_room(places, is_known=False, places_max=9, places_of_others_max=1) == 2
+    assert make_room(places, is_known=False, places_max=9, places_of_others_max=2) == -1
+
+
+_PLACES = st.lists(st.tuples(st.booleans(), st.none() | st.floats(0, 100)), max_size=12).map(
+    lambda rows: [Place(key, known, since) for key, (known, since) in enumerate(rows)]
+)
+
+
+@given(_PLACES, st.booleans())
+def test_nobody_at_work_gives_way_and_no_modality_to_a_stranger(places, is_known):
+    key = make_room(places, is_known=is_known, places_max=8, places_of_others_max=2)
+    if key is not None and key >= 0:
+        assert places[key].idle_since is not None
+        assert is_known or not places[key].is_known
+    if key == -1:
+        assert len(places) < 8
+    if is_known and any(place.idle_since is not None for place in places):
+        assert key is not None
