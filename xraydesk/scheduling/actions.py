@@ -138,6 +138,11 @@ def _apply(booking: Booking, action: BookingAction, **fields: Any) -> Booking:
     return booking
 
 
+def confirm(booking: Booking) -> Booking:
+    """A place that was held is a firm one. Raises NotInThatState."""
+    return _apply(booking, BookingAction.CONFIRM)
+
+
 def release(booking: Booking, *, at: datetime, why: str) -> Booking:
     """Give the place up because the exam is moved, freed or done elsewhere. Raises NotInThatState."""
     return _apply(booking, BookingAction.RELEASE, ended_at=at, ended_why=shortened(why, 200))

@@ -60,7 +60,7 @@ def decide_booking(way: BookingWay, *, requested_at: datetime | None, patient_is
             if requested_at:
                 return Decision(Next.BOOK)
             return Decision(Next.ASK, "The order asks for no time. Agree on one and place the exam.")
-        case BookingWay.ASK:
+        case _:
             return Decision(Next.ASK, "These patients are booked by a person. Choose a place.")
 
 

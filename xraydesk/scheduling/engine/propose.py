@@ -14,7 +14,7 @@ from itertools import islice
 from xraydesk.scheduling.engine import words
 from xraydesk.scheduling.engine.department import Department, Need, RoomTimes, TechnologistTimes
 from xraydesk.scheduling.engine.place import Place, Proposal
-from xraydesk.scheduling.engine.spans import Span, Timeline, without
+from xraydesk.scheduling.engine.spans import Span, Timeline, merged, without
 from xraydesk.scheduling.engine.words import Hindrance, Obstacle
 
 GRID_MINUTES = 5
@@ -85,7 +85,7 @@ class Finder:
         clean = self.department.cleaning
         down = (times.down,) if times.down else ()
         seats = tuple(
-            Timeline(without(times.open, (*down, *(Span(b.start - clean, b.end + clean) for b in busy))))
+            Timeline(without(times.open, (*down, *(Span(b.start, b.end + clean) for b in busy))))
             for busy in times.busy
         )
         moments = self._moments.union(*(seat.starts for seat in seats))
@@ -147,7 +147,7 @@ class Finder:
         clean = self.department.cleaning
         down = (room.times.down,) if room.times.down else ()
         for what, spans in (
-            (Hindrance.CLOSED, room.times.open),
+            (Hindrance.CLOSED, merged(room.times.open)),
             (Hindrance.DOWN, without(room.times.open, down)),
         ):
             open_time = Timeline(spans)
@@ -159,7 +159,7 @@ class Finder:
             return Obstacle(Hindrance.PATIENT, _opening((self.patient_free,), start, self.need.length))
         if self.department.technologists is not None and not self._able(start):
             free = tuple(t.free for t in self.technologists)
-            there = any(Timeline(t.times.on).covers(start, end) for t in self.technologists)
+            there = any(Timeline(merged(t.times.on)).covers(start, end) for t in self.technologists)
             what = Hindrance.BUSY if there else Hindrance.NOBODY
             return Obstacle(what, _opening(free, start, self.need.length))
         return None
