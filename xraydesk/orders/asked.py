@@ -53,9 +53,11 @@ def asked(exam: RequestedExam) -> dict[str, str]:
 def changed_parts(before: Mapping[str, Any], now: Mapping[str, str]) -> frozenset[str]:
     """The parts that `now` asks for differently; what it leaves empty is not said, and so not changed.
 
-    A code that comes with no system keeps meaning what it meant.
+    Another procedure brings its own system, words and side, said or not: those of the old one do not fit it.
     """
     found = {part for part in ASKED if now[part] and now[part] != before.get(part, "")}
+    if "code" in found:
+        found |= {part for part in ("system", "text", "laterality") if now[part] != before.get(part, "")}
     # The same moment may be written otherwise by the same sender; only the moment counts.
     return frozenset(found - {"requested_at_as_sent"})
 

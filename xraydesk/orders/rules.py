@@ -212,11 +212,6 @@ def _duplicate(others: Sequence[OpenExam], policies: Policies) -> Finding:
     )
 
 
-def is_duplicate_time(*, other: datetime, wanted: datetime, window_hours: int) -> bool:
-    """True where two exams alike lie so near in time that one of them is most likely asked for twice."""
-    return abs(other - wanted) <= timedelta(hours=window_hours)
-
-
 def _side(exam: ExamAsked) -> list[Finding]:
     if exam.procedure is None:
         return []
