@@ -103,11 +103,10 @@ def groups_of(message: Message) -> list[Group]:
     return groups
 
 
-def read_requisitions(message: Message, *, zone: str, application: str) -> tuple[Requisition, ...]:
+def read_requisitions(message: Message, *, zone: str) -> tuple[Requisition, ...]:
     """What a message orders, changes or takes back, one requisition an order.
 
-    `zone` is where times without an offset are from; `application` the sender, whose
-    placer numbers those are that name no issuer.
+    `zone` is where times without an offset are from.
 
     Raises Rejected where the sender must correct it, NeedsPerson where a person must act.
     """
@@ -129,7 +128,7 @@ def read_requisitions(message: Message, *, zone: str, application: str) -> tuple
     for group, control in zip(groups, controls, strict=True):
         if has_children and group.orc.get(1) == "PA":
             continue
-        one = _requisition(group, control, patient, zone, application)
+        one = _requisition(group, control, patient, zone)
         key = (one.control, one.placer_authority, one.placer or one.filler)
         if key in found:
             one = replace(found[key], exams=found[key].exams + one.exams)
@@ -137,9 +136,7 @@ def read_requisitions(message: Message, *, zone: str, application: str) -> tuple
     return tuple(found.values())
 
 
-def _requisition(
-    group: Group, control: OrderControl, patient: Demographics, zone: str, application: str
-) -> Requisition:
+def _requisition(group: Group, control: OrderControl, patient: Demographics, zone: str) -> Requisition:
     orc, obr = group.orc, group.obr
     placer, authority = placer_of(group)
     filler = filler_of(group)
@@ -161,7 +158,7 @@ def _requisition(
         control=control,
         patient=patient,
         placer=placer,
-        placer_authority=authority or application,
+        placer_authority=authority,
         exams=exams,
         filler=filler,
         provider_id=doctor.get(field_number).strip(),

@@ -103,13 +103,13 @@ def read_demographics(message: Message, zone: str) -> Demographics:
     return _demographics(pid, visit, tuple(message.all("AL1")), zone, number=1)
 
 
-def read_news(message: Message, zone: str) -> tuple[tuple[PatientEvent, Demographics], ...]:
+def read_news(message: Message, trigger: str, zone: str) -> tuple[tuple[PatientEvent, Demographics], ...]:
     """What an ADT message tells, one entry a patient: two for a swap of beds (A17), else one.
 
-    Raises Rejected where there is no patient in it, and KeyError for a trigger outside EVENTS.
+    `trigger` is one of EVENTS. Raises Rejected where there is no patient in it.
     """
-    event = EVENTS[message.header.get(9, 2) or message.first("EVN").get(1)]
-    if message.header.get(9, 2) != "A17":
+    event = EVENTS[trigger]
+    if trigger != "A17":
         return ((event, read_demographics(message, zone)),)
     found: list[tuple[PatientEvent, Demographics]] = []
     segments = [s for s in message.segments if s.name in ("PID", "PV1")]

@@ -1,0 +1,248 @@
+"""What a message makes happen: one journey step for each order or patient in it, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
+
+from xraydesk.access.models import Site
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.journey import errors
+from xraydesk.journey.receive import Received, receive_order, receive_patient_event
+from xraydesk.links.hl7 import patient as news
+from xraydesk.links.hl7.ack import OrderReply, Trouble
+from xraydesk.links.hl7.order import read_requisitions
+from xraydesk.links.hl7.partners import Partner
+from xraydesk.links.hl7.reader import Message
+from xraydesk.links.hl7.refusals import Condition, NeedsPerson, Rejected
+from xraydesk.links.states import MessageState
+from xraydesk.orders.models import Exam
+from xraydesk.orders.requisition import OrderControl, Requisition
+
+log = structlog.get_logger(__name__)
+
+ORDERS = frozenset({("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23")})
+
+DONE = {
+    OrderControl.NEW: "OK",
+    OrderControl.CHANGE: "XR",
+    OrderControl.CANCEL: "CR",
+    OrderControl.DISCONTINUE: "DR",
+    OrderControl.COMPLETED_ELSEWHERE: "OK",
+    OrderControl.HOLD: "HR",
+    OrderControl.RELEASE: "OK",
+}
+NOT_DONE = {
+    OrderControl.NEW: "UA",
+    OrderControl.CHANGE: "UX",
+    OrderControl.CANCEL: "UC",
+    OrderControl.DISCONTINUE: "UD",
+    OrderControl.COMPLETED_ELSEWHERE: "UA",
+    OrderControl.HOLD: "UH",
+    OrderControl.RELEASE: "UR",
+}
+"""ORC-1 of the reply to each wish (HL7 table 0119)."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The journey steps that a message can lead to."""
+
+    order: Callable[..., Received] = receive_order
+    patient: Callable[..., Any] = receive_patient_event
+
+
+JOURNEY = Steps()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What is to be put before a person because of a message; `key` is "" for the message's own."""
+
+    kind: ItemKind
+    text: str
+    key: str = ""
+    accession: str = ""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What became of a message, how it is answered, and what waits for a person because of it."""
+
+    state: MessageState
+    code: str = "AA"
+    trouble: Trouble | None = None
+    orders: tuple[OrderReply, ...] = ()
+    accession: str = ""
+    patient: int | None = None
+    waiting: Waiting | None = None
+    answered: bool = True
+
+    @property
+    def why(self) -> str:
+        """In a sentence, why it was not applied."""
+        if self.trouble:
+            return self.trouble.sentence
+        return self.waiting.text if self.waiting else ""
+
+
+def refused(condition: Condition, where: str, sentence: str) -> Effect:
+    """A message that its sender must correct; a person here sees it too."""
+    return Effect(
+        MessageState.REFUSED,
+        condition.ack,
+        Trouble(condition, where, sentence),
+        waiting=Waiting(ItemKind.MESSAGE_NOT_APPLIED, sentence),
+    )
+
+
+def waits(kind: ItemKind, sentence: str) -> Effect:
+    """A message that is kept and taken, and on which a person decides."""
+    return Effect(MessageState.WAITING, waiting=Waiting(kind, sentence))
+
+
+def apply(message: Message, *, partner: Partner, at: datetime, steps: Steps = JOURNEY) -> Effect:
+    """Do what a message asks, in a savepoint of the caller's transaction, and say what became of it.
+
+    Raises django.db.OperationalError and InterfaceError alone: then the database is not
+    there, or asks for another try, and nothing may be acknowledged.
+    """
+    try:
+        with transaction.atomic():
+            return _effect(message, partner, at, steps)
+    except Rejected as error:
+        return refused(error.condition, error.where, error.sentence)
+    except NeedsPerson as error:
+        return waits(ItemKind.MESSAGE_NOT_APPLIED, str(error))
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # the edge of the protocol: the bytes are kept, and a person sees it
+        log.exception("message not applied", type=message.type, site=partner.site.code)
+        name = type(error).__name__
+        return waits(
+            ItemKind.MESSAGE_NOT_APPLIED,
+            f"The desk failed while applying this message ({name}). It is kept: replay it once the cause is mended",
+        )
+
+
+def _effect(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
+    code, event = message.header.get(9, 1), message.header.get(9, 2)
+    event = event or message.first("EVN").get(1)
+    if any(message.all("MSA")):
+        # An answer is never answered: two desks that did so would never stop.
+        return Effect(MessageState.IGNORED, answered=False)
+    if not message.control_id.strip():
+        raise Rejected(
+            Condition.FIELD_MISSING,
+            "MSH^1^10",
+            "MSH-10 is empty: without a control id a resend is not recognised",
+        )
+    if (code, event) in ORDERS:
+        return _order(message, partner, at, steps)
+    if code == "ADT":
+        return _patient(event, message, partner, at, steps)
+    raise Rejected(
+        Condition.UNSUPPORTED_TYPE,
+        "MSH^1^9",
+        f"{message.type or 'A message without a type'} is not taken here: this desk takes ORM^O01, OMG^O19, OMI^O23 and ADT",
+    )
+
+
+def _patient(event: str, message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
+    if event in news.MERGES:
+        return waits(
+            ItemKind.MERGE_REQUESTED,
+            f"ADT^{event} asks to join or part patient records; nothing was changed yet",
+        )
+    if event in news.DELETES:
+        return waits(
+            ItemKind.MESSAGE_NOT_APPLIED, f"ADT^{event} asks to delete a patient; nothing was changed"
+        )
+    if event in news.NOT_OURS:
+        return Effect(MessageState.IGNORED)
+    if event not in news.EVENTS:
+        raise Rejected(
+            Condition.UNSUPPORTED_EVENT, "MSH^1^9", f"ADT^{event} is no event that this desk knows"
+        )
+    patient = None
+    for kind, said in news.read_news(message, event, partner.zone):
+        try:
+            found = steps.patient(site=partner.site, event=kind, patient=said, at=at, **_who(partner))
+        except errors.Refused as error:
+            return _give_back(refused(*_condition_of(error), str(error)))
+        patient = patient or found.pk
+    return Effect(MessageState.APPLIED, patient=patient)
+
+
+def _order(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
+    replies: list[OrderReply] = []
+    done: list[Received] = []
+    for wish in read_requisitions(message, zone=partner.zone):
+        try:
+            received = steps.order(site=partner.site, requisition=wish, at=at, **_who(partner))
+        except errors.Refused as error:
+            return _give_back(_not_done(wish, error, partner))
+        done.append(received)
+        number = next((e.filler or e.accession for e in received.exams), wish.filler)
+        replies.append(OrderReply(DONE[wish.control], wish.placer, wish.placer_authority, number))
+    return Effect(
+        MessageState.APPLIED,
+        orders=tuple(replies) if partner.link.application_replies else (),
+        accession=next((e.accession for r in done for e in r.exams), ""),
+        patient=done[0].order.patient_id,
+    )
+
+
+def _not_done(wish: Requisition, error: errors.Refused, partner: Partner) -> Effect:
+    """A refused order. One that was cancelled too late is an item of its own, and no error where the link asks for replies."""
+    effect = refused(*_condition_of(error), str(error))
+    replies = partner.link.application_replies
+    if replies:
+        reply = OrderReply(NOT_DONE[wish.control], wish.placer, wish.placer_authority, wish.filler)
+        effect = replace(effect, orders=(reply,))
+    is_end = wish.control in (OrderControl.CANCEL, OrderControl.DISCONTINUE)
+    if isinstance(error, errors.AlreadyStarted) and is_end:
+        accession = _accession_of(partner.site, wish, partner.link.name)
+        item = Waiting(ItemKind.CANCEL_AFTER_START, str(error), f"cancel after start:{accession}", accession)
+        effect = replace(effect, waiting=item, accession=accession)
+        if replies:
+            effect = replace(effect, code="AA", trouble=None)
+    return effect
+
+
+def _accession_of(site: Site, wish: Requisition, link: str) -> str:
+    """The exam that a wish is about."""
+    exams = Exam.objects.filter(site=site).order_by("sequence")
+    if wish.placer:
+        exams = exams.filter(order__placer=wish.placer, order__placer_authority=wish.placer_authority or link)
+    else:
+        exams = exams.filter(filler=wish.filler)
+    return exams.values_list("accession", flat=True).first() or ""
+
+
+def _condition_of(error: errors.Refused) -> tuple[Condition, str]:
+    """HL7's condition for what a step refused, and its place. AE, so 100 to 103: the sender must correct it."""
+    match error:
+        case errors.IncompleteOrder():
+            return Condition.FIELD_MISSING, "ORC^1"
+        case errors.UnknownOrder():
+            return Condition.VALUE_NOT_FOUND, "ORC^1^2"
+        case errors.PatientConflict():
+            return Condition.VALUE_NOT_FOUND, "PID^1^3"
+        case _:
+            return Condition.VALUE_NOT_FOUND, "ORC^1^1"
+
+
+def _give_back(effect: Effect) -> Effect:
+    """Undo what earlier parts of the same message did: a message is applied whole or not at all."""
+    transaction.set_rollback(True)
+    return effect
+
+
+def _who(partner: Partner) -> dict[str, str]:
+    return {"link": partner.link.name, "by": f"link:{partner.link.name}"}

@@ -1,0 +1,228 @@
+"""Taking a message: its bytes and their effect in one transaction, then its answer (DESIGN rule 2)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.lib.text import shortened
+from xraydesk.links import messages
+from xraydesk.links.hl7.ack import NOBODY, Asked, answers
+from xraydesk.links.hl7.apply import JOURNEY, Effect, Steps, Waiting, apply, refused
+from xraydesk.links.hl7.framing import Broken
+from xraydesk.links.hl7.partners import Directory, Partner, may_send
+from xraydesk.links.hl7.reader import Message, Segment, Separators, Unreadable, read_batch, read_header
+from xraydesk.links.hl7.refusals import Condition
+from xraydesk.links.models import Message as Row
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+TRY_AGAIN_SECONDS = (0.0, 0.2)
+"""Waits before a second and a third try."""
+
+CONTROL_ID_LENGTH_MAX = 199
+BROKEN_BYTES_MAX = 65_536
+"""So much is kept of what was no frame."""
+
+
+class NotKept(ConnectionError):
+    """The database could not keep the message: its sender gets no answer, and sends it again (row 1 of the faults)."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who is at the other end."""
+
+    address: str = "127.0.0.1"
+    encrypted: bool = False
+
+
+class Receiver:
+    """Takes messages for every site of this database; one for all threads of a process."""
+
+    def __init__(self, steps: Steps = JOURNEY) -> None:
+        self._steps = steps
+        self.directory = Directory()
+
+    def receive(self, payload: bytes, *, peer: Peer, at: datetime) -> tuple[bytes, ...]:
+        """Take what lay in one frame and return its answers, each to go into a frame of its own.
+
+        A batch is answered by one batch. Raises NotKept where nothing may be acknowledged.
+        """
+        partner = _sure(lambda: self._partner(payload))
+        try:
+            batch = read_batch(payload, fallback=partner.link.charset if partner else "iso8859-1")
+        except Unreadable as error:
+            return _sure(partial(self._unreadable, payload, partner, str(error), at))
+        if partner is None:
+            return _no_site(batch.messages[0], at)
+        if len(batch.messages) == 1 and not batch.enveloped:
+            return _sure(lambda: self._one(batch.messages[0], payload, partner, peer, at))
+        found: list[bytes] = []
+        for message in batch.messages:
+            raw = message.text().encode(message.codec, "replace")
+            found += _sure(partial(self._one, message, raw, partner, peer, at))
+        return (_batch(batch.header, found),) if batch.enveloped else tuple(found)
+
+    def receive_broken(self, broken: Broken, *, peer: Peer, at: datetime) -> tuple[bytes, ...]:
+        """Keep bytes that were no frame, put them before a person, and refuse them where their sender waits."""
+        try:
+            header: Segment | None = read_header(broken.payload)
+        except Unreadable:
+            header = None
+        effect = refused(Condition.INTERNAL, "", f"Framing error: {broken.fault.value}")
+        asked = Asked(Separators.of_header(header.text()), header, "iso8859-1") if header else NOBODY
+        found = answers(asked, code="AR", at=at, number=_number(at), trouble=effect.trouble)
+        found = found if broken.answered else ()
+        partner = _sure(partial(self.directory.partner_of, header))
+        if partner is None:
+            log.warning("framing error for no site", address=peer.address, fault=broken.fault.name)
+            return found
+        text = f"{effect.why} (from {peer.address}). Its sender's connection needs a look"
+        # One open item a peer and fault: a scanner of ports cannot bury the list.
+        waiting = Waiting(ItemKind.MESSAGE_NOT_APPLIED, text, f"framing:{peer.address}:{broken.fault.name}")
+        _sure(
+            partial(
+                messages.keep_once,
+                site=partner.site,
+                arrived=messages.Arrived(broken.payload[:BROKEN_BYTES_MAX], partner.link.name, "", ""),
+                effect=replace(effect, waiting=waiting),
+                answers=found,
+                at=at,
+            )
+        )
+        return found
+
+    def _partner(self, payload: bytes) -> Partner | None:
+        try:
+            return self.directory.partner_of(read_header(payload))
+        except Unreadable:
+            return self.directory.partner_of(None)
+
+    def _one(
+        self, message: Message, raw: bytes, partner: Partner, peer: Peer, at: datetime
+    ) -> tuple[bytes, ...]:
+        arrived = messages.Arrived(
+            raw=raw,
+            link=partner.link.name,
+            control_id=message.control_id[:CONTROL_ID_LENGTH_MAX],
+            type=message.type,
+            charset=message.codec,
+        )
+        with transaction.atomic():
+            earlier = messages.lock_and_find(site=partner.site, arrived=arrived)
+            same = next((m for m in earlier if m.body_sha256 == arrived.body_sha256), None)
+            if same is not None and same.ack not in ("AE", "AR"):
+                messages.count_resend(same)
+                return _as_before(same)
+            effect = self._effect(message, partner, peer, at)
+            found = _answered(message, effect, at)
+            if same is not None:
+                messages.keep_again(message=same, effect=effect, answers=found, at=at)
+                return found
+            row = messages.keep(site=partner.site, arrived=arrived, effect=effect, answers=found, at=at)
+            if earlier:
+                messages.put_conflict_before_a_person(message=row, earlier=earlier[-1], at=at)
+        return found
+
+    def _effect(self, message: Message, partner: Partner, peer: Peer, at: datetime) -> Effect:
+        if not partner.link.name:
+            application, facility = message.header.get(3), message.header.get(4)
+            return refused(
+                Condition.UNKNOWN_KEY,
+                "MSH^1^3",
+                f"No link has the sender “{shortened(application, 60)}” of “{shortened(facility, 60)}”:"
+                " add one to the site file",
+            )
+        if not may_send(partner.link, peer.address, encrypted=peer.encrypted):
+            return refused(
+                Condition.UNKNOWN_KEY,
+                "MSH^1^3",
+                "This link takes nothing in clear from that address: use TLS",
+            )
+        if len(message.control_id) > CONTROL_ID_LENGTH_MAX:
+            return refused(
+                Condition.DATA_TYPE, "MSH^1^10", f"MSH-10 has more than {CONTROL_ID_LENGTH_MAX} characters"
+            )
+        return apply(message, partner=partner, at=at, steps=self._steps)
+
+    def _unreadable(
+        self, payload: bytes, partner: Partner | None, reason: str, at: datetime
+    ) -> tuple[bytes, ...]:
+        effect = refused(Condition.UNSUPPORTED_TYPE, "", f"This is no HL7 v2 message: {reason}")
+        found = answers(NOBODY, code="AR", at=at, number=_number(at), trouble=effect.trouble)
+        if partner:
+            arrived = messages.Arrived(payload, partner.link.name, "", "")
+            with transaction.atomic():
+                messages.keep(site=partner.site, arrived=arrived, effect=effect, answers=found, at=at)
+        return found
+
+
+def _sure(work: Callable[[], T]) -> T:
+    """Do `work`, again where the database asks for it or came back.
+
+    It is safe to repeat: where the first try was committed after all, the second finds its
+    row and answers as before. Raises NotKept where the database stays away.
+    """
+    for wait in (*TRY_AGAIN_SECONDS, None):
+        try:
+            return work()
+        except (OperationalError, InterfaceError) as error:
+            connection.close()
+            if wait is None:
+                log.warning("message not kept, no answer", error=type(error).__name__)
+                raise NotKept from error
+            time.sleep(wait)
+    raise NotKept  # pragma: no cover - the loop returns or raises
+
+
+def _answered(message: Message, effect: Effect, at: datetime) -> tuple[bytes, ...]:
+    if not effect.answered:
+        return ()
+    return answers(
+        Asked.by(message),
+        code=effect.code,
+        at=at,
+        number=_number(at),
+        trouble=effect.trouble,
+        orders=effect.orders,
+    )
+
+
+def _as_before(row: Row) -> tuple[bytes, ...]:
+    """The answers that a message had the first time; its sender may not have seen them."""
+    kept = bytes(row.answer)
+    return tuple(kept.split(messages.ANSWERS_APART)) if kept else ()
+
+
+def _no_site(message: Message, at: datetime) -> tuple[bytes, ...]:
+    """No site is loaded, or it cannot be told which one is meant: nobody here could look at the message."""
+    log.warning("message for no site", type=message.type)
+    effect = refused(Condition.UNKNOWN_KEY, "MSH^1^5", "It cannot be told which department this is for")
+    return answers(Asked.by(message), code="AR", at=at, number=_number(at), trouble=effect.trouble)
+
+
+def _batch(header: Segment, found: list[bytes]) -> bytes:
+    """The answers to a batch as a batch (HL7 2.5.1 §2.10.3.1)."""
+    mark = header.separators.field
+    turned = [header.separators.declared(), header.raw(5), header.raw(6), header.raw(3), header.raw(4)]
+    ends = {"FHS": "FTS", "BHS": "BTS"}
+    lines = [mark.join((header.name, *turned)), *(a.decode("iso8859-1").rstrip("\r") for a in found)]
+    lines.append(mark.join((ends[header.name], str(len(found)))))
+    return ("\r".join(lines) + "\r").encode("iso8859-1")
+
+
+def _number(at: datetime) -> str:
+    """Our own number for an answer, of at most 19 characters: the time in microseconds, and chance."""
+    return f"{int(at.timestamp() * 1_000_000):X}{secrets.token_hex(3).upper()}"

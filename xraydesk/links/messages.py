@@ -1,0 +1,280 @@
+"""Every message in and out: the only writer of its rows, lists of them, and applying one again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+
+from xraydesk.access.models import Site
+from xraydesk.attention.actions import close_items, raise_item
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.attention.models import Item
+from xraydesk.journey.errors import Refused
+from xraydesk.lib import locks
+from xraydesk.lib.text import shortened
+from xraydesk.links.hl7.apply import JOURNEY, Effect, Steps, apply, refused
+from xraydesk.links.hl7.describe import describe
+from xraydesk.links.hl7.partners import Directory
+from xraydesk.links.hl7.reader import Unreadable, read_header, read_message
+from xraydesk.links.hl7.refusals import Condition
+from xraydesk.links.models import Message
+from xraydesk.links.states import Direction, MessageState
+
+WHY_LENGTH_MAX = 500
+LIST_MAX = 100_000
+"""No list is longer than this."""
+
+ANSWERS_APART = b"\x1c"
+"""Between the answers kept with a message that asked for two (it cannot occur in one)."""
+
+
+class UnknownMessage(Refused):
+    """There is no such message here."""
+
+
+class NotReplayable(Refused):
+    """The message cannot be applied again: it went out, or was applied already."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A message as it came: its bytes, and what its header says."""
+
+    raw: bytes
+    link: str
+    control_id: str
+    type: str
+    charset: str = ""
+
+    @property
+    def body_sha256(self) -> str:
+        """Digest of everything after the first segment; line ends at the very end do not count."""
+        return hashlib.sha256(_body(self.raw)).hexdigest()
+
+
+def _body(raw: bytes) -> bytes:
+    text = raw.lstrip(b"\r\n\x0b\x00 ")
+    ends = [at for at in (text.find(b"\r"), text.find(b"\n")) if at >= 0]
+    return text[min(ends) :].strip(b"\r\n\x00 ") if ends else b""
+
+
+def lock_and_find(*, site: Site, arrived: Arrived) -> list[Message]:
+    """The messages that came by this link with this control id, newest last; others with it wait until the transaction ends."""
+    if not arrived.control_id.strip():
+        return []
+    locks.take([f"message:{site.pk}:{arrived.link}:{arrived.control_id}"])
+    return list(
+        Message.objects.filter(
+            site=site, direction=Direction.IN, link=arrived.link, control_id=arrived.control_id
+        )
+        .defer("raw")
+        .order_by("id")
+    )
+
+
+def keep(*, site: Site, arrived: Arrived, effect: Effect, answers: Sequence[bytes], at: datetime) -> Message:
+    """Write down a message with what became of it, and put before a person what waits because of it."""
+    message = Message.objects.create(
+        site=site,
+        direction=Direction.IN,
+        link=arrived.link,
+        control_id=arrived.control_id,
+        type=arrived.type[:32],
+        at=at,
+        raw=arrived.raw,
+        charset=arrived.charset,
+        body_sha256=arrived.body_sha256,
+        **_outcome(effect, answers),
+    )
+    _put_before_a_person(message, effect, at)
+    return message
+
+
+def keep_once(
+    *, site: Site, arrived: Arrived, effect: Effect, answers: Sequence[bytes], at: datetime
+) -> None:
+    """Write down bytes that were no frame; the very same bytes again are counted on the row that is there."""
+    with transaction.atomic():
+        same = Message.objects.filter(
+            site=site,
+            direction=Direction.IN,
+            link=arrived.link,
+            control_id="",
+            body_sha256=arrived.body_sha256,
+            why=shortened(effect.why, WHY_LENGTH_MAX),
+        ).first()
+        if same is None:
+            keep(site=site, arrived=arrived, effect=effect, answers=answers, at=at)
+        else:
+            count_resend(same)
+            _put_before_a_person(same, effect, at)
+
+
+def keep_again(*, message: Message, effect: Effect, answers: Sequence[bytes], at: datetime) -> None:
+    """A message that was refused came once more and was read anew: what became of it this time."""
+    for name, value in _outcome(effect, answers).items():
+        setattr(message, name, value)
+    message.seen += 1
+    message.save(update_fields=[*_outcome(effect, answers), "seen"])
+    _close_or_put(message, effect, at, by=f"link:{message.link}", how="sent again and applied")
+
+
+def count_resend(message: Message) -> None:
+    """A resend that was recognised: no second row."""
+    Message.objects.filter(pk=message.pk).update(seen=F("seen") + 1)
+
+
+def put_conflict_before_a_person(*, message: Message, earlier: Message, at: datetime) -> None:
+    """Two different messages came with one control id; both are kept and applied (row 3 of the faults)."""
+    raise_item(
+        site_id=message.site_id,
+        kind=ItemKind.MESSAGE_CONFLICT,
+        key=f"message conflict:{message.pk}",
+        at=at,
+        text=f"Message {shortened(message.control_id, 60)} came twice by {message.link} with different contents;"
+        " both were taken. Ask the sender which one is right",
+        accession=message.accession,
+        message=message.pk,
+        control_id=message.control_id,
+        data={"earlier": earlier.pk},
+    )
+
+
+def _outcome(effect: Effect, answers: Sequence[bytes]) -> dict[str, Any]:
+    return {
+        "state": effect.state,
+        "ack": effect.code if effect.answered else "",
+        "answer": ANSWERS_APART.join(answers),
+        "why": shortened(effect.why, WHY_LENGTH_MAX),
+        "accession": effect.accession,
+        "patient": effect.patient,
+    }
+
+
+def _close_or_put(message: Message, effect: Effect, at: datetime, *, by: str, how: str) -> None:
+    if effect.waiting is None:
+        waiting = Item.objects.filter(
+            site_id=message.site_id, message=message.pk, kind=ItemKind.MESSAGE_NOT_APPLIED, closed_at=None
+        )
+        for key in waiting.values_list("key", flat=True):
+            close_items(site_id=message.site_id, key=key, at=at, by=by, how=how)
+    else:
+        _put_before_a_person(message, effect, at)
+
+
+def _put_before_a_person(message: Message, effect: Effect, at: datetime) -> None:
+    waiting = effect.waiting
+    if waiting:
+        raise_item(
+            site_id=message.site_id,
+            kind=waiting.kind,
+            key=waiting.key or f"message:{message.pk}",
+            at=at,
+            text=waiting.text,
+            accession=waiting.accession,
+            message=message.pk,
+            control_id=message.control_id,
+        )
+
+
+def replay(*, message_id: int, at: datetime, by: str, steps: Steps = JOURNEY) -> Message:
+    """Apply once more a message that was not applied, under the link it would come by today.
+
+    What it does now closes its item; where it fails again, the item stays and says why.
+    Raises UnknownMessage and NotReplayable.
+    """
+    directory = Directory()
+    with transaction.atomic():
+        message = Message.objects.select_for_update().filter(pk=message_id).first()
+        if message is None:
+            raise UnknownMessage(f"There is no message {message_id} here.")
+        if message.direction != Direction.IN:
+            raise NotReplayable(f"Message {message_id} went out; only one that came in can be applied.")
+        if message.state in (MessageState.APPLIED, MessageState.IGNORED):
+            raise NotReplayable(f"Message {message_id} is {message.state} already; nothing was changed.")
+        effect = _effect_now(message, directory, at, steps)
+        outcome = _outcome(effect, ())
+        outcome.pop("answer")
+        outcome.pop("ack")  # what its sender was told stays as it was
+        for name, value in outcome.items():
+            setattr(message, name, value)
+        message.replayed_at = at
+        message.save(update_fields=[*outcome, "replayed_at"])
+        _close_or_put(message, effect, at, by=by, how="replayed")
+        return message
+
+
+def _effect_now(message: Message, directory: Directory, at: datetime, steps: Steps) -> Effect:
+    raw = bytes(message.raw)
+    try:
+        partner = directory.partner_of(read_header(raw))
+        if partner is None or not partner.link.name or partner.site.pk != message.site_id:
+            return refused(Condition.UNKNOWN_KEY, "MSH^1^3", "No link of this site has this sender")
+        return apply(read_message(raw, fallback=partner.link.charset), partner=partner, at=at, steps=steps)
+    except Unreadable as error:
+        return refused(Condition.UNSUPPORTED_TYPE, "", f"This is no HL7 v2 message: {error}")
+
+
+def list_messages(
+    *, site: Site, direction: str = "", control_id: str = "", limit: int = 100
+) -> QuerySet[Message]:
+    """The newest messages of a site first, without their bytes."""
+    found = Message.objects.filter(site=site)
+    if direction:
+        found = found.filter(direction=direction)
+    if control_id:
+        found = found.filter(control_id=control_id)
+    return found.defer("raw", "answer").order_by("-at", "-id")[: min(limit, LIST_MAX)]
+
+
+def get_message(*, site: Site, message_id: int) -> Message:
+    """One message with its bytes; raises UnknownMessage, also for another site's."""
+    message = Message.objects.filter(site=site, pk=message_id).first()
+    if message is None:
+        raise UnknownMessage(f"There is no message {message_id} here.")
+    return message
+
+
+def as_json(message: Message, *, whole: bool = False) -> dict[str, Any]:
+    """A message as the command line prints it; `whole` adds the bytes as text and what is read in them."""
+    values: dict[str, Any] = {
+        "id": message.pk,
+        "direction": message.direction,
+        "link": message.link,
+        "control_id": message.control_id,
+        "type": message.type,
+        "at": message.at.isoformat(),
+        "state": message.state,
+        "ack": message.ack or None,
+        "accession": message.accession or None,
+        "why": message.why or None,
+        "seen": message.seen,
+    }
+    if whole:
+        values["raw"] = raw_text(message)
+        values["answer"] = _text(bytes(message.answer), message.charset)
+        values["read"] = read_of(message)
+    return values
+
+
+def raw_text(message: Message) -> str:
+    """A message's bytes as text, for people; bytes without meaning in its character set are marked."""
+    return _text(bytes(message.raw), message.charset)
+
+
+def read_of(message: Message) -> list[dict[str, Any]]:
+    """What is read in a message, as `xraydesk read` prints it; empty where it cannot be read."""
+    try:
+        return describe(bytes(message.raw), fallback=message.charset or "iso8859-1")
+    except Unreadable:
+        return []
+
+
+def _text(raw: bytes, charset: str) -> str:
+    return raw.decode(charset or "utf-8", "backslashreplace")
