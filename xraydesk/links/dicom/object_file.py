@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
@@ -41,6 +42,9 @@ class _Capped:
         if wanted > self._left:
             raise BadDataSet("its header is too large")
         data = self._file.read(wanted)
+        if data and size > len(data):
+            # pydicom takes a few bytes where an element's header should stand for the end of the file.
+            raise BadDataSet("it is cut short")
         self._left -= len(data)
         return data
 
@@ -82,8 +86,9 @@ def _check_deferred(dataset: Dataset, size: int) -> None:
     """A value left in the file must lie within it; pydicom skips over it unseen."""
     for tag in list(dataset.keys()):
         element = dataset.get_item(tag)
-        end = getattr(element, "value_tell", 0) + max(0, getattr(element, "length", 0) or 0)
-        if getattr(element, "value", b"") is None and element.length not in (0, UNDEFINED) and end > size:
+        if not isinstance(element, RawDataElement) or element.value is not None:
+            continue
+        if element.length not in (0, UNDEFINED) and element.value_tell + element.length > size:
             raise BadDataSet("it is cut short")
 
 
