@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -129,8 +130,8 @@ def open_items(site: Site) -> list[str]:
 def jobs(task: str) -> list[dict[str, Any]]:
     """The arguments of the jobs asked for, oldest first."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT args FROM procrastinate_jobs WHERE task_name = %s ORDER BY id", [task])
-        return [row[0] for row in cursor.fetchall()]
+        cursor.execute("SELECT args::text FROM procrastinate_jobs WHERE task_name = %s ORDER BY id", [task])
+        return [json.loads(row[0]) for row in cursor.fetchall()]
 
 
 def minutes(count: int) -> timedelta:
