@@ -1,47 +1,135 @@
-"""What every test shares: a PostgreSQL of its own, made in a temporary folder and thrown away."""
+"""What every test shares: a PostgreSQL of its own, in a temporary folder, thrown away afterwards.
+
+Making one with all its tables takes seconds, so it is made once for each state of the
+migrations, kept stopped in the temporary files, and copied for each run.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from xraydesk.project import postgres
 
-_HOME = Path(tempfile.mkdtemp(prefix="xraydesk-test-"))
-os.environ.setdefault("XRAYDESK_HOME", str(_HOME / "home"))
-os.environ.setdefault("XRAYDESK_SECRET_KEY", "a key that only tests use")
-_HOME.chmod(0o755)
+MADE_KEPT = 5
+"""Databases of earlier states of the migrations that are kept."""
+
+MEMORY_BYTES_MIN = 1_000_000_000
+
+
+def _folder() -> str | None:
+    """Memory, where there is enough that programs can be run from; else the usual temporary files."""
+    try:
+        shm = os.statvfs("/dev/shm")
+    except OSError:
+        return None
+    roomy = shm.f_bavail * shm.f_frsize > MEMORY_BYTES_MIN and not shm.f_flag & os.ST_NOEXEC
+    return "/dev/shm" if roomy else None
+
+
+_HOME = Path(tempfile.mkdtemp(prefix="xraydesk-test-", dir=_folder()))
+_HOME.chmod(0o711)
+os.environ["XRAYDESK_HOME"] = str(_HOME / "home")
+os.environ["XRAYDESK_SECRET_KEY"] = "a key that only tests use"
 _server: subprocess.Popen[bytes] | None = None
 
 # Loaded with `-p`, before Django's settings are: they ask where this home's database is.
 _PLACE = None if "DATABASE_URL" in os.environ else postgres.choose_place(Path(os.environ["XRAYDESK_HOME"]))
 
 
-def _start_postgres(place: postgres.Place) -> None:
-    global _server
-    postgres.make(place)
-    log = os.open(_HOME / "postgres.log", os.O_WRONLY | os.O_CREAT, 0o600)
-    _server = postgres.start(place, log=log, durable=False)
+def _start(place: postgres.Place, log_file: Path) -> subprocess.Popen[bytes]:
+    log = os.open(log_file, os.O_WRONLY | os.O_CREAT, 0o600)
+    server = postgres.start(place, log=log, durable=False)
     os.close(log)
     deadline = time.monotonic() + 30
     while subprocess.run(
         [str(place.bin_dir / "pg_isready"), "-q", "-h", str(place.socket_dir), "-p", str(place.port)]
     ).returncode:
-        if _server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError((_HOME / "postgres.log").read_text(errors="replace"))
-        time.sleep(0.05)
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(log_file.read_text(errors="replace"))
+        time.sleep(0.02)
+    return server
+
+
+def _state_of_migrations(place: postgres.Place) -> str:
+    package = Path(postgres.__file__).parents[1]
+    told = hashlib.sha256()
+    for file in sorted([*package.glob("*/migrations/*.py"), Path(postgres.__file__), Path(__file__)]):
+        told.update(f"{file.relative_to(package.parent)}\n".encode())
+        told.update(file.read_bytes())
+    told.update(f"{version('django')} {version('procrastinate')} {place.bin_dir}".encode())
+    told.update(str((place.bin_dir / "postgres").stat().st_mtime_ns).encode())
+    return told.hexdigest()[:16]
+
+
+def _made_database(place: postgres.Place) -> Path:
+    """A stopped data folder whose database `xraydesk` has every table."""
+    kept = Path(tempfile.gettempdir()) / f"xraydesk-test-databases-{os.geteuid()}"
+    kept.mkdir(mode=0o711, exist_ok=True)
+    if kept.stat().st_uid != os.geteuid():
+        raise RuntimeError(f"{kept} belongs to somebody else")
+    made = kept / _state_of_migrations(place)
+    with (kept / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            _make(place)
+            shutil.copytree(place.data_dir, made.with_suffix(".partial"))
+            made.with_suffix(".partial").rename(made)
+            older = sorted(kept.iterdir(), key=lambda folder: folder.stat().st_mtime)
+            for folder in [f for f in older if f.is_dir()][:-MADE_KEPT]:
+                shutil.rmtree(folder, ignore_errors=True)
+    return made
+
+
+def _make(place: postgres.Place) -> None:
+    postgres.make(place, durable=False)
+    server = _start(place, _HOME / "make.log")
+    subprocess.run(
+        [sys.executable, "-m", "django", "migrate", "--verbosity", "0"],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "xraydesk.project.settings"},
+        cwd=Path(postgres.__file__).parents[2],
+        check=True,
+    )
+    server.terminate()
+    server.wait(20)
+
+
+def _copy(made: Path, place: postgres.Place) -> None:
+    """The made database as this run's own, if it is not the one that was made just now."""
+    postgres.own(place.socket_dir, place)
+    if not place.data_dir.exists():
+        shutil.copytree(made, place.data_dir)
+    owner = (place.socket_dir.stat().st_uid, place.socket_dir.stat().st_gid)
+    for entry in [place.data_dir, *place.data_dir.rglob("*")]:
+        os.chown(entry, *owner)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """The database of tests begins as a copy of the one with every table."""
+    from django.db import connections
+
+    if _PLACE is not None:
+        connections["default"].settings_dict["TEST"]["TEMPLATE"] = "xraydesk"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if _PLACE is not None and not config.option.collectonly:
-        _start_postgres(_PLACE)
+    global _server
+    hands_tests_on = getattr(config.option, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ
+    if _PLACE is not None and not config.option.collectonly and not hands_tests_on:
+        _copy(_made_database(_PLACE), _PLACE)
+        _server = _start(_PLACE, _HOME / "postgres.log")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -227,7 +227,8 @@ def _become(place: Place) -> Callable[[], None] | None:
     return _becoming(pwd.getpwnam(place.run_as)) if os.geteuid() == 0 else None
 
 
-def _own(path: Path, place: Place) -> None:
+def own(path: Path, place: Place) -> None:
+    """Make a folder that PostgreSQL's user alone can use."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     if os.geteuid() == 0:
         user = pwd.getpwnam(place.run_as)
@@ -241,7 +242,7 @@ def make(place: Place, *, durable: bool = True) -> None:
     Raises PostgresTrouble with PostgreSQL's own words where it cannot, or where the data
     there are of another version.
     """
-    _own(place.socket_dir, place)
+    own(place.socket_dir, place)
     made_by = place.data_dir / "PG_VERSION"
     if made_by.exists():
         major = major_version(place.bin_dir)
@@ -255,7 +256,7 @@ def make(place: Place, *, durable: bool = True) -> None:
     partial = place.data_dir.with_name("data.partial")
     for unfinished in (place.data_dir, partial):
         shutil.rmtree(unfinished, ignore_errors=True)
-    _own(partial, place)
+    own(partial, place)
     line = [
         str(place.bin_dir / "initdb"),
         "--pgdata", str(partial),

@@ -1,0 +1,73 @@
+# Everything here is safe to type again; what is done already is not done twice.
+#
+#   XRAYDESK_WHEELS=DIR   install from a folder of wheels, without any package index
+#   PYTHON=…              a certain Python (3.11, 3.12 or 3.13)
+#   ARGS=…                more arguments for `make up` and `make test`
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint lock bench clean
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+FROM := $(if $(XRAYDESK_WHEELS),--no-index --find-links $(XRAYDESK_WHEELS))
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+export PIP_ROOT_USER_ACTION := ignore
+
+help: ## what can be typed
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+up: $(VENV)/.ready-to-run ## install what is needed and show the demonstration department
+	@exec $(BIN)/xraydesk up --demo $(ARGS)
+
+test: lint ## everything that must pass
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.ready-to-test ## form, types, layers, migrations
+	@echo "checking form, types, layers and migrations"
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@XRAYDESK_SECRET_KEY=lint XRAYDESK_HOME=$(VENV)/no-home DJANGO_SETTINGS_MODULE=xraydesk.project.settings \
+	  $(BIN)/python -W ignore -m django makemigrations --check --dry-run
+
+lock: $(VENV)/.made ## pin anew what pyproject.toml asks for (needs a package index)
+	@$(BIN)/python -m venv $(VENV)/lock
+	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@for lock in "requirements.lock --extra build" "requirements-dev.lock --extra build --extra dev -c requirements.lock"; do \
+	  set -- $$lock; out=$$1; shift; echo "pinning $$out"; \
+	  $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links "$$@" pyproject.toml -o $$out || exit 2; \
+	done
+
+bench: $(VENV)/.ready-to-test ## measure, beside the peers where they are installed
+	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script $(ARGS) || exit 1; done
+
+clean: ## take away what these commands made; the desk's data stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+
+# A Python that fits, with venv; one sentence where there is none.
+$(VENV)/.made:
+	@found=""; for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	  command -v $$python >/dev/null 2>&1 || continue; \
+	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "xraydesk needs Python 3.11, 3.12 or 3.13 and finds none: install python3.13 and python3.13-venv, or say make PYTHON=/path/to/python"; exit 2; fi; \
+	if ! $$found -c 'import venv, ensurepip' 2>/dev/null; then \
+	  version=$$($$found -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "Python $$version here has no venv: install the package python$$version-venv (Debian, Ubuntu: apt-get install python$$version-venv)"; exit 2; fi; \
+	echo "making $(VENV) with $$($$found --version)"; \
+	$$found -m venv --clear $(VENV) && touch $@
+
+$(VENV)/.ready-to-run: requirements.lock pyproject.toml $(VENV)/.made
+	@echo "installing what xraydesk stands on"
+	@$(INSTALL) $(FROM) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-index --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.ready-to-test: requirements-dev.lock $(VENV)/.ready-to-run
+	@echo "installing what its tests stand on"
+	@$(INSTALL) $(FROM) --require-hashes -r requirements-dev.lock
+	@touch $@
