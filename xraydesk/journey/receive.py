@@ -86,7 +86,8 @@ def receive_order(
             site, requisition, order, link=link, at=at, by=by, simulated=simulated, vouched=vouched
         )
         if order is None:
-            return _create(site, requisition, patient, link=link, at=at, by=by, simulated=simulated)
+            source = f"link:{link}" if vouched else by
+            return _create(site, requisition, patient, source=source, at=at, by=by, simulated=simulated)
         return _apply(site, order, requisition, at=at, by=by)
 
 
@@ -105,14 +106,15 @@ def _refuse_incomplete(requisition: Requisition) -> None:
 
 
 def _lock(site: Site, requisition: Requisition, *, link: str) -> None:
-    """One message at a time for the same order, and for the same patient; one round trip for both."""
+    """One message at a time for the same order, patient and exam numbers; one round trip for all."""
     identifiers = identifiers_that_count(
         requisition.patient.identifiers, authority=identifier_authority(site, link)
     )
     order = actions.lock_name(
         site_id=site.pk, authority=requisition.placer_authority, placer=requisition.placer
     )
-    locks.take([order, *patients.lock_names(site_id=site.pk, identifiers=identifiers)])
+    numbers = actions.number_locks(site_id=site.pk, asked_for=requisition.exams)
+    locks.take([order, *numbers, *patients.lock_names(site_id=site.pk, identifiers=identifiers)])
 
 
 def _order_meant(site: Site, requisition: Requisition) -> Order | None:
@@ -217,7 +219,7 @@ def _create(
     requisition: Requisition,
     patient: Patient,
     *,
-    link: str,
+    source: str,
     at: datetime,
     by: str,
     simulated: bool,
@@ -226,7 +228,7 @@ def _create(
         site=site,
         patient=patient,
         requisition=requisition,
-        source=f"link:{link}",
+        source=source,
         policies=policies_of(site),
         at=at,
         simulated=simulated,

@@ -94,6 +94,16 @@ def lock_name(*, site_id: int, authority: str, placer: str) -> str:
     return f"order:{site_id}:{authority}:{placer}"
 
 
+def number_locks(*, site_id: int, asked_for: Sequence[RequestedExam]) -> list[str]:
+    """The names of the locks under which a sender's number is found free and taken; at most two an exam."""
+    return [
+        f"number:{site_id}:{number}"
+        for exam in asked_for
+        for number in (exam.accession, exam.study_instance_uid)
+        if number
+    ]
+
+
 def _next_exam_keys(count: int) -> list[int]:
     # The keys come first because our accession numbers are made of them. A sequence is never
     # waited for, where a counter in the site's row would let one order through at a time.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import BigIntegerField, F, Max, Q, QuerySet
+from django.db.models.functions import Cast, Substr
 
 from xraydesk.access.models import Site
 from xraydesk.orders.models import Exam, Order
@@ -83,3 +84,18 @@ def waiting(*, site: Site) -> QuerySet[Exam]:
         .select_related("patient", "order", "procedure")
         .order_by(F("due_at").asc(nulls_last=True), "created_at", "id")[:WAITING_MAX]
     )
+
+
+def order_by_form_key(*, site: Site, authority: str, key: str) -> Order | None:
+    """The order made from one form already; None where there is none."""
+    return Order.objects.filter(site=site, placer_authority=authority, details__form=key).first()
+
+
+def last_number_of_block(*, site: Site, authority: str, letter: str) -> int:
+    """The highest number given of a reserved block (`F000123` is 123); 0 where none was."""
+    found = (
+        Order.objects.filter(site=site, placer_authority=authority, placer__regex=rf"^{letter}[0-9]{{6,12}}$")
+        .annotate(number=Cast(Substr("placer", 2), BigIntegerField()))
+        .aggregate(last=Max("number"))
+    )
+    return int(found["last"] or 0)
