@@ -29,12 +29,12 @@ def signed_in(request: HttpRequest) -> Member | None:
 
 
 def needs(
-    permission: Permission,
+    *permissions: Permission,
 ) -> Callable[
     [Callable[Concatenate[HttpRequest, Member, P], HttpResponseBase]],
     Callable[..., HttpResponseBase],
 ]:
-    """Let only members with `permission` in; the view is handed the member after the request.
+    """Let only members in who may do one of `permissions`; the view is handed the member after the request.
 
     A stranger is led to the sign-in form and back here afterwards; a member whose role may
     not is told that there is no such page (404). Times in templates are in the site's zone.
@@ -48,7 +48,7 @@ def needs(
             member = signed_in(request)
             if member is None:
                 return to_sign_in(request)
-            if not member.may(permission):
+            if not any(member.may(permission) for permission in permissions):
                 raise Http404
             with timezone.override(ZoneInfo(member.site.timezone)):
                 return view(request, member, *args, **kwargs)

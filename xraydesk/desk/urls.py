@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from xraydesk.desk.views import attention, exam, image, live, messages, reads, rooms, search, signing, triage
+from xraydesk.desk.views import (
+    attention,
+    board,
+    day,
+    exam,
+    image,
+    live,
+    messages,
+    places,
+    reads,
+    rooms,
+    search,
+    signing,
+    triage,
+)
 
 urlpatterns: list[URLPattern] = [
+    path("", board.board, name="board"),
+    path("day", day.day, name="day"),
     path("sign-in", signing.sign_in_page, name="sign-in"),
     path("sign-out", signing.sign_out, name="sign-out"),
     path("about/intended-use", signing.intended_use, name="intended-use"),
@@ -20,6 +36,14 @@ urlpatterns: list[URLPattern] = [
     path("triage/<str:accession>/cancel", triage.cancel_exam, name="triage-cancel"),
     path("triage/<str:accession>/amend", triage.amend, name="triage-amend"),
     path("exams/<str:accession>", exam.exam_page, name="exam"),
+    path("exams/<str:accession>/arrive", places.arrive, name="arrive"),
+    path("exams/<str:accession>/unarrive", places.unarrive, name="unarrive"),
+    path("exams/<str:accession>/book", places.book, name="book"),
+    path("exams/<str:accession>/move", places.move, name="move"),
+    path("exams/<str:accession>/move-back", places.move_back, name="move-back"),
+    path("exams/<str:accession>/cancel-booking", places.cancel_booking, name="cancel-booking"),
+    path("exams/<str:accession>/no-show", places.no_show, name="no-show"),
+    path("exams/<str:accession>/undo-no-show", places.undo_no_show, name="undo-no-show"),
     path("exams/<str:accession>/note", triage.note, name="exam-note"),
     path("exams/<str:accession>/check", rooms.check_exam, name="exam-check"),
     path("exams/<str:accession>/end", exam.end, name="exam-end"),

@@ -51,11 +51,14 @@ document.addEventListener("keydown", (e) => {
     case "/": { const q = document.getElementById("q"); if (q) { e.preventDefault(); q.focus(); q.select(); } break; }
     case "?": e.preventDefault(); document.getElementById("keys")?.showModal(); break;
     case "g": afterG = Date.now(); break;
-    case "j": case "ArrowDown": if (e.key === "j") step(1); break;
-    case "k": if (e.key === "k") step(-1); break;
+    case "j": step(1); break;
+    case "k": step(-1); break;
+    case "Enter": if (document.activeElement === document.body && press("Enter")) e.preventDefault(); break;
     default: if (e.key.length === 1 && press(e.key)) e.preventDefault();
   }
 });
+
+for (const b of document.querySelectorAll("[data-print]")) { b.hidden = false; b.addEventListener("click", () => print()); }
 
 document.addEventListener("click", (e) => {
   if (e.target.closest("[data-keys]")) { e.preventDefault(); document.getElementById("keys")?.showModal(); }

@@ -7,9 +7,10 @@ const shift = state ? Date.parse(state.dataset.liveAt) - Date.now() : 0;   // th
 let seen = state?.dataset.revision, wanted = seen, fresh = Date.now(), heard = Date.now();
 let stream, busy = false, last = 0, timer = 0;
 
-export const now = () => Date.now() + shift;
+const now = () => Date.now() + shift;
 const two = (n) => String(n).padStart(2, "0");
-const zone = Number(document.querySelector(".live time")?.dateTime.match(/([+-])(\d\d):(\d\d)$/)?.slice(1).reduce((a, x, i) => (i === 0 ? (x === "-" ? -1 : 1) : i === 1 ? a * Number(x) * 60 : a + Math.sign(a || 1) * Number(x)), 1) ?? 0);
+const offset = /([+-])(\d\d):(\d\d)$/.exec(clock?.dateTime ?? "");
+const zone = offset ? Number(`${offset[1]}1`) * (Number(offset[2]) * 60 + Number(offset[3])) : 0;   // minutes east of Greenwich, of the department
 const wall = (ms) => { const d = new Date(ms + zone * 60_000); return `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}`; };
 
 function say() {
@@ -37,28 +38,43 @@ const kept = new Map();
 const parts = (root) => [...root.querySelectorAll("[data-live]")].filter((e) => e.id);
 const untouchable = (e) => e.contains(document.activeElement) && document.activeElement !== document.body || e.querySelector("[data-dragged], dialog[open]") || [...e.querySelectorAll("input:not([type=hidden]), textarea, select")].some((i) => i.type === "radio" || i.type === "checkbox" ? i.checked !== i.defaultChecked : i.matches("select") ? [...i.options].some((o) => o.selected !== o.defaultSelected) && i.dataset.touched : i.value !== i.defaultValue);
 
-function put(next) {
+// Puts what differs in `next` in its place. `calm` after an own click: nothing lights up, and what has focus is no obstacle.
+function put(next, calm = false) {
+  const focused = document.activeElement?.closest("[data-live]")?.id;
   const there = new Map(parts(next).map((e) => [e.id, e]));
   for (const [id, e] of there) {
-    const mine = document.getElementById(id), text = served(e);
-    if (!mine) {
-      const home = e.parentElement?.id && document.getElementById(e.parentElement.id);
-      if (home) { const copy = document.importNode(e, true); home.insertBefore(copy, home.children[[...e.parentElement.children].indexOf(e)] ?? null); if (e.matches("li, tr")) copy.classList.add("changed"); kept.set(id, text); }
-      continue;
-    }
-    if (kept.get(id) === text || untouchable(mine)) continue;
-    const copy = document.importNode(e, true);
-    const scroll = mine.scrollTop;
-    mine.replaceWith(copy);
-    copy.scrollTop = scroll;
-    if (e.matches("li, tr")) copy.classList.add("changed");
+    let mine = document.getElementById(id);
+    const text = served(e);
+    const home = e.parentElement.id ? document.getElementById(e.parentElement.id) : mine?.parentElement ?? document.querySelector("main");
+    if (mine && (kept.get(id) === text && mine.parentElement === home || !calm && untouchable(mine))) continue;
+    if (mine && mine.parentElement !== home) { mine.remove(); mine = null; }
+    if (!home) continue;
+    const copy = document.importNode(e, true), scroll = mine?.querySelector(".body")?.scrollTop ?? 0;
+    if (mine) mine.replaceWith(copy); else home.insertBefore(copy, e.parentElement.id ? home.children[[...e.parentElement.children].indexOf(e)] ?? null : null);
+    if (scroll && !calm) copy.querySelector(".body").scrollTop = scroll;
+    if (!calm && e.matches("li, tr")) copy.classList.add("changed");
+    if (calm && id === focused) copy.querySelector("a")?.focus({ preventScroll: true });
     kept.set(id, text);
   }
-  for (const mine of parts(document)) if (!there.has(mine.id) && !untouchable(mine)) { mine.remove(); kept.delete(mine.id); }
-  const style = next.querySelector("main")?.getAttribute("style");
-  if (style) document.querySelector("main").setAttribute("style", style);
-  document.dispatchEvent(new CustomEvent("desk:fresh"));
+  for (const mine of parts(document)) if (!there.has(mine.id) && (calm || !untouchable(mine))) { mine.remove(); kept.delete(mine.id); }
+  const style = next.querySelector("main")?.getAttribute("style"), main = document.querySelector("main");
+  if (style && main.getAttribute("style") !== style) main.setAttribute("style", style);
+  const from = next.querySelector("main")?.dataset.start;
+  if (from) main.dataset.start = from;
+  count();
 }
+
+// Another state of this page (a chosen exam): true where it could be put in place.
+async function visit(url) {
+  try {
+    const answer = await fetch(url, { headers: { "X-Live": "1" }, credentials: "same-origin" });
+    if (!answer.ok || answer.redirected) return false;
+    put(new DOMParser().parseFromString(await answer.text(), "text/html"), true);
+    return true;
+  } catch { return false; }
+}
+
+document.addEventListener("desk:visit", (e) => visit(e.detail.url).then((ok) => e.detail.then(ok)));
 
 async function refresh() {
   if (busy || document.hidden) return;

@@ -1,0 +1,205 @@
+"""The blocks, lanes and stretches of the board as markup.
+
+Written in Python, not in a template: three hundred blocks are built for every change that
+anybody sees. Every text that came from outside passes `escape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from django.utils.html import escape
+from django.utils.safestring import SafeString
+
+from xraydesk.desk import where
+from xraydesk.desk.board_layout import (
+    SHOWN_BY_THE_MINUTE_MAX,
+    Block,
+    Card,
+    Mark,
+    Window,
+    blocks_of_lane,
+    drawn_stage,
+)
+from xraydesk.desk.board_query import Lane
+from xraydesk.desk.words import CLASS_WORDS, GLYPHS, NO_NAME, STAGE_WORDS
+from xraydesk.journey.stage import Stage
+from xraydesk.orders.states import Priority
+from xraydesk.scheduling.engine.department import PORTABLE
+from xraydesk.scheduling.engine.spans import Span, without
+
+Link = Callable[[str], str]
+"""From an accession number to the board's address with that exam chosen."""
+
+
+def short_name(card: Card) -> str:
+    """What a block says: the family name; with the given name where two are alike."""
+    if card.alike:
+        return " ".join(part for part in (card.family, card.given) if part) or NO_NAME
+    return card.family or card.given or NO_NAME
+
+
+def whole_name(card: Card) -> str:
+    """`Family, Given`, or "no name yet"."""
+    return ", ".join(part for part in (card.family, card.given) if part) or NO_NAME
+
+
+def stage_word(card: Card) -> str:
+    """The word for where the exam stands."""
+    if card.displaced:
+        return "Needs a place"
+    match card.stage:
+        case Stage.HELD:
+            return "On hold"
+        case Stage.NO_SHOW:
+            return "Did not come"
+        case Stage.DISCONTINUED:
+            return "Discontinued"
+        case _:
+            return STAGE_WORDS[drawn_stage(card)]
+
+
+def _cap(stage: str, glyph: str) -> str:
+    inner = f'<svg aria-hidden="true"><use href="#g-{glyph}"/></svg>' if glyph else ""
+    return f'<span class="cap" data-stage="{stage}">{inner}</span>'
+
+
+def _glyph(card: Card, stage: str) -> str:
+    if card.displaced:
+        return "lost"
+    return "hold" if card.stage is Stage.HELD else GLYPHS[stage]
+
+
+def _running(mark: Mark) -> str:
+    """A lateness, counting by itself while minutes are the right unit."""
+    if mark.minutes <= SHOWN_BY_THE_MINUTE_MAX:
+        since = mark.since.isoformat()
+        inner = f"+{mark.minutes}"
+        return f'<span class="flag" data-since="{since}" data-form="+#">{inner}<span class="w"> {mark.word}</span></span>'
+    return f'<span class="flag">+{mark.minutes // 60} h<span class="w"> {mark.word}</span></span>'
+
+
+def _waits(mark: Mark) -> str:
+    if mark.minutes > SHOWN_BY_THE_MINUTE_MAX:
+        return f'<span class="flag">{mark.minutes // 60} h</span>'
+    return f'<span class="flag" data-since="{mark.since.isoformat()}" data-form="#′" title="minutes of waiting">{mark.minutes}′</span>'
+
+
+def _flags(block: Block) -> str:
+    card, found = block.card, []
+    if card.stage is Stage.HELD:
+        found.append('<span class="flag">hold</span>')
+    elif card.stage is Stage.NO_SHOW:
+        found.append('<span class="flag">no-show</span>')
+    elif card.stage is Stage.DISCONTINUED:
+        found.append('<span class="flag">stopped</span>')
+    if block.late:
+        found.append(_running(block.late))
+    elif block.waiting:
+        found.append(_waits(block.waiting))
+    if card.isolation:
+        found.append(f'<span class="flag safe" title="{escape(card.isolation)} precautions">iso</span>')
+    return "".join(found)
+
+
+def _before_name(card: Card) -> str:
+    open_stages = (Stage.SCHEDULED, Stage.ARRIVED, Stage.BEGUN, Stage.HELD)
+    stat = (
+        '<b class="flag fill">STAT</b>'
+        if card.priority is Priority.STAT and card.stage in open_stages
+        else ""
+    )
+    alike = '<span class="flag safe" title="Two patients have names alike">≈</span>' if card.alike else ""
+    return stat + alike
+
+
+def _from_and_how(card: Card) -> str:
+    markup = ""
+    if card.origin:
+        word = CLASS_WORDS.get(card.patient_class, "")
+        markup += f'<abbr class="cls" title="{word}">{escape(card.origin)}</abbr>'
+    if card.mode:
+        markup += f'<span class="mode"><span class="vh">{card.mode}</span><svg class="g" aria-hidden="true"><use href="#g-{card.mode}"/></svg></span>'
+    return markup
+
+
+def block(block: Block, *, link: Link, zone: ZoneInfo, chosen: bool) -> str:
+    """One exam in its lane."""
+    card = block.card
+    stage = drawn_stage(card)
+    kinds = "ex"
+    if block.late:
+        kinds += " late"
+    if card.displaced:
+        kinds += " lost"
+    if card.stage is Stage.HELD:
+        kinds += " held"
+    row = f";--y:{block.row}" if block.row else ""
+    begins = card.begun_at or card.planned_start
+    time = f'<time class="at">{begins.astimezone(zone):%H:%M}</time>' if begins else ""
+    current = ' aria-current="true"' if chosen else ""
+    return (
+        f'<li id="e-{escape(card.accession)}" data-live style="--s:{block.start};--d:{block.length};--g:{block.label}{row}">'
+        f'<a class="{kinds}" data-stage="{stage}" href="{escape(link(card.accession))}"{current}>'
+        f"{_cap(stage, _glyph(card, stage))}{_before_name(card)}"
+        f'<span class="who">{escape(short_name(card))}</span>{_from_and_how(card)}{_flags(block)}'
+        f'<span class="what">{escape(card.what)}</span><span class="st">{stage_word(card)}</span>{time}</a></li>'
+    )
+
+
+def _shut(lane: Lane, window: Window) -> list[str]:
+    found = []
+    whole = (Span(window.start, window.end),)
+    for number, span in enumerate(without(whole, lane.opened)):
+        shown = window.clipped(span.start, span.end)
+        if shown:
+            found.append(
+                f'<li class="shut" id="s-{escape(lane.code)}-{number}" data-live style="--s:{shown[0]};--d:{shown[1]}"><span class="vh">Closed</span></li>'
+            )
+    down = window.clipped(*lane.down) if lane.down else None
+    if down:
+        reason = (
+            f"<span>{escape(lane.down_reason)}</span>" if lane.down_reason else '<span class="vh">Down</span>'
+        )
+        found.append(
+            f'<li class="shut hatch" id="d-{escape(lane.code)}" data-live style="--s:{down[0]};--d:{down[1]}"><p>{reason}</p></li>'
+        )
+    return found
+
+
+def line(
+    lane: Lane, window: Window, at: datetime, *, link: Link, zone: ZoneInfo, chosen: str = ""
+) -> SafeString:
+    """Everything in one room's lane: closed and down stretches, then the exams in order of time."""
+    parts = _shut(lane, window)
+    for one in blocks_of_lane(lane.cards, window, at):
+        parts.append(block(one, link=link, zone=zone, chosen=one.card.accession == chosen))
+    return SafeString("".join(parts))
+
+
+def lane_head(lane: Lane, at: datetime, *, day: str, zone: ZoneInfo) -> SafeString:
+    """A lane's head: room, kind, who is there, how full it is; or that it is down."""
+    code = escape(lane.code)
+    room = f'<a href="{where.room(lane.code)}" title="{escape(lane.name)}">{code}</a>'
+    if lane.down and lane.down.start <= at < lane.down.end:
+        until = f"until {lane.down.end.astimezone(zone):%H:%M}" if lane.down.end else ""
+        again = ""
+        if lane.to_place_again:
+            target = escape(where.day_list(day=day, show="unplaced"))
+            again = f'<p><a href="{target}">{lane.to_place_again} to place again</a></p>'
+        return SafeString(
+            f'<h3 id="r-{code}">{room}<b class="tag fill">Down</b></h3><p class="muted">{until}</p>{again}'
+        )
+    kind = "Portable" if lane.kind == PORTABLE else lane.kind.replace("-", " ").capitalize()
+    who = (
+        f"<p>{escape(lane.technologist)}</p>" if lane.technologist else '<p class="muted">nobody planned</p>'
+    )
+    if lane.load is None:
+        load = '<p class="muted">closed</p>'
+    else:
+        load = (
+            f'<p class="load muted" style="--v:{min(lane.load, 100)}%"><i></i><span>{lane.load} %</span></p>'
+        )
+    return SafeString(f'<h3 id="r-{code}">{room}<span>{escape(kind)}</span></h3>{who}{load}')

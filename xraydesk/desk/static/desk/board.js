@@ -1,0 +1,24 @@
+// The board by itself: the now line moves, a click fills the panel without losing the place.
+const board = document.querySelector("main.board");
+const start = () => Date.parse(board.dataset.start);
+
+const visit = (url) => new Promise((then) => document.dispatchEvent(new CustomEvent("desk:visit", { detail: { url, then } })));
+
+document.addEventListener("desk:tick", (e) => {
+  if (!("today" in board.dataset)) return;
+  const span = Number(board.style.getPropertyValue("--span")), minute = Math.floor((e.detail - start()) / 60_000);
+  if (minute >= 0 && minute <= span) board.style.setProperty("--now", minute);
+  const shown = document.querySelector(".live time")?.textContent, label = board.querySelector(".axis b");
+  if (label && shown && label.textContent !== shown) label.textContent = shown;
+});
+
+// Blocks, the tray, the panel's cross and the day's links lead to this same page: fetch it and put what differs in place.
+board.addEventListener("click", (e) => {
+  const link = e.target.closest(".line a, .tray a, .panel > header a[data-key]");
+  if (!link || e.ctrlKey || e.metaKey || e.shiftKey || e.button) return;
+  const to = new URL(link.href);
+  if (to.pathname !== location.pathname) return;
+  e.preventDefault();
+  visit(to.href).then((ok) => { if (ok) history.pushState(null, "", to.href); else location.href = to.href; });
+});
+addEventListener("popstate", () => visit(location.href).then((ok) => { if (!ok) location.reload(); }));

@@ -1,0 +1,238 @@
+"""The board: one day of the department, and the exam that was chosen on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
+
+from xraydesk.access.members import Member
+from xraydesk.access.roles import Permission
+from xraydesk.desk import where
+from xraydesk.desk.access import needs
+from xraydesk.desk.board_layout import (
+    SPAN_HOURS,
+    Card,
+    Window,
+    counts,
+    day_window,
+    hours_window,
+    stretch,
+    ticks,
+)
+from xraydesk.desk.board_markup import lane_head, line, whole_name
+from xraydesk.desk.board_query import Board, board_of, usual_hours
+from xraydesk.desk.panel import Panel, offers, panel_of, what_can_be_done
+from xraydesk.desk.words import due
+from xraydesk.journey.book import propose_places
+from xraydesk.journey.exam_view import find
+from xraydesk.lib import clock
+from xraydesk.orders.states import TriageState
+from xraydesk.rooms.queries import rooms_in_use
+
+HOURS = f"{SPAN_HOURS}h"
+STEP = timedelta(hours=2)
+"""How far the four hours move at a click."""
+
+PROPOSALS = 5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the board's address asks for. `since` is a wall time, empty to follow now."""
+
+    day: date
+    today: date
+    hours: bool
+    since: str
+    exam: str
+
+    @property
+    def is_today(self) -> bool:
+        """Whether the day shown is the one we live in."""
+        return self.day == self.today
+
+    def url(self, **other: Any) -> str:
+        """The board's address with some of it changed."""
+        day = other.get("day", self.day)
+        hours = other.get("hours", self.hours)
+        return where.board(
+            day="" if day == self.today else day.isoformat(),
+            span=HOURS if hours else "",
+            since=other.get("since", self.since) if hours else "",
+            exam=other.get("exam", self.exam),
+        )
+
+
+def day_asked(request: HttpRequest, today: date) -> date:
+    """The day of `?day=YYYY-MM-DD`, today without one; raises Http404 where it is none."""
+    text = request.GET.get("day", "")
+    try:
+        day = date.fromisoformat(text) if text else today
+    except ValueError:
+        raise Http404 from None
+    if not today - timedelta(days=36525) < day < today + timedelta(days=3653):
+        raise Http404
+    return day
+
+
+def _asked(request: HttpRequest, member: Member, at: datetime) -> Asked:
+    today = clock.local_day(at, member.site.timezone)
+    since = request.GET.get("from", "")
+    try:
+        since = datetime.strptime(since, "%H:%M").strftime("%H:%M") if since else ""  # noqa: DTZ007
+    except ValueError:
+        raise Http404 from None
+    return Asked(
+        day=day_asked(request, today),
+        today=today,
+        hours=request.GET.get("span", "") == HOURS,
+        since=since,
+        exam=request.GET.get("exam", "")[:16],
+    )
+
+
+@require_safe
+@needs(Permission.SEE_BOARD)
+def board(request: HttpRequest, member: Member) -> HttpResponse:
+    """The board of today, or of `?day=`; `?span=4h` for detail, `?exam=` with that exam in the side panel."""
+    at = clock.now()
+    asked = _asked(request, member, at)
+    seen = board_of(site=member.site, day=asked.day, at=at, locations=member.locations, chosen=asked.exam)
+    window = _window(seen, asked, member, at)
+    zone = ZoneInfo(member.site.timezone)
+    now = window.minute(at)
+    context = {
+        "day": asked.day,
+        "before": asked.day - timedelta(days=1),
+        "after": asked.day + timedelta(days=1),
+        "is_today": asked.is_today,
+        "hours": asked.hours,
+        "at": at,
+        "board": seen,
+        "window": window,
+        "now": max(0, min(window.minutes, now)),
+        "shows_now": 0 <= now <= window.minutes,
+        "ticks": ticks(window),
+        "tick_format": "H:i" if asked.hours else "H",
+        "counts": counts(seen.cards, at),
+        "lists": _lists(asked),
+        "tray": [_in_tray(card, asked, at, zone) for card in seen.tray],
+        "tray_more": max(0, seen.tray_total - len(seen.tray)),
+        "groups": list(_groups(seen, window, asked, at, zone)),
+        "panel": _panel(seen, asked, member, at) if asked.exam else None,
+        **_urls(asked, window, zone),
+    }
+    return render(request, "desk/board.html", context)
+
+
+def _window(seen: Board, asked: Asked, member: Member, at: datetime) -> Window:
+    usual = usual_hours(seen, zone=member.site.timezone)
+    if asked.hours:
+        since = at - timedelta(minutes=40) if asked.is_today else usual[0]
+        if asked.since:
+            wall = datetime.strptime(asked.since, "%H:%M").time()  # noqa: DTZ007
+            since = clock.at_wall_time(asked.day, wall, member.site.timezone)
+        return hours_window(seen.first, seen.after, since=since)
+    busy = [times for card in seen.cards if (times := stretch(card, at))]
+    if asked.is_today:
+        busy.append((at, at))
+    return day_window(seen.first, seen.after, busy=busy, usual=usual)
+
+
+def _urls(asked: Asked, window: Window, zone: ZoneInfo) -> dict[str, str]:
+    def wall(at: datetime) -> str:
+        return f"{at.astimezone(zone):%H:%M}"
+
+    return {
+        "before_url": asked.url(day=asked.day - timedelta(days=1), exam=""),
+        "after_url": asked.url(day=asked.day + timedelta(days=1), exam=""),
+        "today_url": asked.url(day=asked.today, since="", exam=""),
+        "whole_url": asked.url(hours=False),
+        "hours_url": asked.url(hours=True, since=""),
+        "earlier_url": asked.url(hours=True, since=wall(window.start - STEP)),
+        "later_url": asked.url(hours=True, since=wall(window.start + STEP)),
+    }
+
+
+def _lists(asked: Asked) -> dict[str, str]:
+    day = "" if asked.is_today else asked.day.isoformat()
+    shows = ("read", "inroom", "waiting", "late", "unplaced")
+    return {"all": where.day_list(day=day)} | {show: where.day_list(day=day, show=show) for show in shows}
+
+
+def _groups(
+    seen: Board, window: Window, asked: Asked, at: datetime, zone: ZoneInfo
+) -> Iterator[dict[str, Any]]:
+    def link(accession: str) -> str:
+        return asked.url(exam=accession)
+
+    day = "" if asked.is_today else asked.day.isoformat()
+    for location, lanes in groupby(seen.lanes, key=lambda lane: lane.location):
+        drawn: list[dict[str, str | SafeString]] = [
+            {
+                "code": lane.code,
+                "head": lane_head(lane, at, day=day, zone=zone),
+                "line": line(lane, window, at, link=link, zone=zone, chosen=asked.exam),
+            }
+            for lane in lanes
+        ]
+        yield {"name": location, "lanes": drawn}
+
+
+def _in_tray(card: Card, asked: Asked, at: datetime, zone: ZoneInfo) -> dict[str, Any]:
+    """One exam without a place: who, what, and the most pressing thing about it."""
+    strong = rest = ""
+    if card.held:
+        strong, rest = "hold", card.why
+    elif card.due_at:
+        strong, rest = f"due {card.due_at.astimezone(zone):%H:%M}", due(card.due_at, at)
+    elif card.was and card.was_at:
+        rest = f"was {card.was} {card.was_at.astimezone(zone):%H:%M}"
+    elif card.requested_at:
+        rest = f"asked for {card.requested_at.astimezone(zone):%a %H:%M}"
+    else:
+        rest = card.why
+    return {
+        "card": card,
+        "lead": card.priority == "stat",
+        "url": asked.url(exam=card.accession),
+        "chosen": card.accession == asked.exam,
+        "name": whole_name(card),
+        "what": " · ".join(
+            part for part in (card.what, ", ".join(p for p in (card.origin, card.mode) if p)) if part
+        ),
+        "strong": strong,
+        "rest": rest,
+    }
+
+
+def _panel(seen: Board, asked: Asked, member: Member, at: datetime) -> Panel | None:
+    view = find(site=member.site, accession=asked.exam)
+    if view is None:
+        return None
+    booked_in = view.booking.room.location_id if view.booking else None
+    if member.locations and booked_in is not None and booked_in not in member.locations:
+        return None
+    found = []
+    if what_can_be_done(view, member, at).book and view.exam.triage == TriageState.ACCEPTED:
+        rooms = dict(rooms_in_use(site=member.site).values_list("pk", "code"))
+        found = offers(propose_places(exam_id=view.exam.pk, at=at, count=PROPOSALS), rooms)
+    return panel_of(
+        view,
+        seen.card(asked.exam),
+        member=member,
+        day=asked.day,
+        at=at,
+        here_url=asked.url(),
+        leave_url=asked.url(exam=""),
+        proposals=found,
+    )
