@@ -13,16 +13,35 @@ app = typer.Typer(
     help="The coordination desk of a radiography department.",
     pretty_exceptions_show_locals=False,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 
-def main() -> None:
-    """Entry point of the installed command: 0 done, 1 the answer is no, 2 it cannot be done so."""
+def run(arguments: list[str] | None = None) -> int:
+    """Do what the arguments ask, the process's own where none are given; the exit status.
+
+    0 done, 1 the answer is no, 2 it cannot be done so.
+    """
     try:
-        app()
+        app(arguments, prog_name="xraydesk")
     except Trouble as trouble:
         print(f"xraydesk: {trouble}", file=sys.stderr)
-        sys.exit(2)
+        return 2
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
-from xraydesk.project import cli_run  # noqa: E402, F401 - its commands are added by importing it
+def main() -> None:
+    """Entry point of the installed command."""
+    sys.exit(run())
+
+
+from xraydesk.project import (  # noqa: E402 - their commands are added by importing them
+    cli_batch,  # noqa: F401
+    cli_people,  # noqa: F401
+    cli_read,  # noqa: F401
+    cli_records,  # noqa: F401
+    cli_run,  # noqa: F401
+    cli_site,  # noqa: F401
+)
