@@ -17,6 +17,9 @@ class Side(Flag):
 SIDE_OF = {"L": Side.LEFT, "R": Side.RIGHT, "B": Side.LEFT | Side.RIGHT, "": Side.NONE}
 """The side of an exam's laterality (`L`, `R`, `B`)."""
 
+LETTER_OF = {side: letter for letter, side in SIDE_OF.items()}
+"""The laterality that a side is written as."""
+
 WORD_OF = {"L": "left", "R": "right", "B": "both sides"}
 """Laterality in words, as people read it."""
 

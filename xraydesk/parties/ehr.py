@@ -104,10 +104,10 @@ class Ehr:
         reason = escaped(reason_for(self.random, procedure.body_part or procedure.text))
         transport = {"I": self.random.choice(["WHLC", "CART"]), "E": "CART"}.get(person.patient_class, "WALK")
         modifier = {"L": "LT", "R": "RT", "": ""}[side]
-        obr = [""] * 45
+        obr = [""] * 46
         obr[0], obr[1], obr[2] = "OBR", "1", f"{placer}^{application}"
         obr[4] = f"{procedure.code}^{escaped(words)}^{procedure.system}"
-        obr[16], obr[30], obr[31], obr[36], obr[44] = doctor, transport, reason, when, modifier
+        obr[16], obr[30], obr[31], obr[36], obr[45] = doctor, transport, reason, when, modifier
         self.send(
             [
                 self.header("ORM^O01^ORM_O01"),

@@ -16,6 +16,7 @@ from xraydesk.links.hl7.reader import NOWHERE, Message, Segment
 from xraydesk.links.hl7.refusals import Condition, Rejected
 from xraydesk.links.hl7.times import read_time
 from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.sides import LETTER_OF, sides_named
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Allergy, Demographics, Name
 
@@ -39,12 +40,10 @@ SIDES = {
     "L": "L",
     "LT": "L",
     "LEFT": "L",
-    "7771000": "L",
     "G-A101": "L",
     "R": "R",
     "RT": "R",
     "RIGHT": "R",
-    "24028007": "R",
     "G-A100": "R",
     "B": "B",
     "50": "B",
@@ -52,10 +51,9 @@ SIDES = {
     "BIL": "B",
     "BILATERAL": "B",
     "BOTH": "B",
-    "51440002": "B",
     "G-A102": "B",
 }
-"""How senders write a side: words, CPT modifiers, SNOMED CT and SRT codes (CID 244)."""
+"""How senders write a side: words, letters, billing modifiers and DICOM's older codes (CID 244)."""
 
 TRANSPORT_LENGTH_MAX = 16
 
@@ -271,7 +269,8 @@ def read_reason(obr: Segment) -> str:
 
 
 def read_laterality(obr: Segment) -> str:
-    """The side asked for, `L`, `R` or `B`: OBR-15.5 and .4, the modifiers OBR-45, or OBR-46; "" where none is given.
+    """The side asked for, `L`, `R` or `B`: OBR-15.5 and .4, the modifiers OBR-45, or OBR-46; else as the
+    ordered procedure's own text (OBR-4) names it; "" where none is given.
 
     Left and right together mean both.
     """
@@ -282,7 +281,7 @@ def read_laterality(obr: Segment) -> str:
     sides = {SIDES[w.strip().upper()] for w in written if w.strip().upper() in SIDES}
     if len(sides) > 1:
         return "B"
-    return next(iter(sides), "")
+    return next(iter(sides), "") or LETTER_OF[sides_named(f"{obr.get(4, 2)} {obr.get(4, 5)}")]
 
 
 def _person(segment: Segment, number: int) -> str:
