@@ -66,13 +66,13 @@ def read_object(path: Path, *, dataset_offset: int, transfer_syntax: str) -> Dat
             )
         except BadDataSet:
             raise
-        except RecursionError:
-            raise BadDataSet("its sequences are nested too deeply") from None
         except Exception as error:  # pydicom lets many kinds through for broken input
             raise BadDataSet(f"it cannot be read ({type(error).__name__})") from None
         order = "<" if syntax.is_little_endian else ">"
         _check_rest(file, size, order=order, is_implicit=syntax.is_implicit_VR)
     _check_deferred(dataset, size)
+    # What was left in the file can still be asked for while it lies there.
+    dataset.filename, dataset.timestamp, dataset.fileobj_type, dataset.buffer = str(path), None, open, None
     if not dataset:
         raise BadDataSet("it is empty")
     return dataset
@@ -84,12 +84,12 @@ def _is_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
 
 def _check_deferred(dataset: Dataset, size: int) -> None:
     """A value left in the file must lie within it; pydicom skips over it unseen."""
-    for tag in list(dataset.keys()):
-        element = dataset.get_item(tag)
-        if not isinstance(element, RawDataElement) or element.value is not None:
-            continue
-        if element.length not in (0, UNDEFINED) and element.value_tell + element.length > size:
-            raise BadDataSet("it is cut short")
+    for element in dataset.values():
+        if isinstance(element, RawDataElement) and element.value is None:
+            if element.value_tell + element.length > size:
+                raise BadDataSet("it is cut short")
+            if element.VR == "SQ" and element.length > HEADER_BYTES_MAX:
+                raise BadDataSet("its header is too large")
 
 
 def _check_rest(file: BinaryIO, size: int, *, order: str, is_implicit: bool) -> None:
