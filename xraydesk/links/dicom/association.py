@@ -224,9 +224,7 @@ class Association(asyncio.BufferedProtocol):
                 self._last_word(negotiation.release())
             case Action.SEND_ABORT:
                 if event is not Event.ABORT:
-                    _log.warning(
-                        "dicom_association_aborted", address=self._address, event=event.name, why=why
-                    )
+                    _log.warning("dicom_association_aborted", address=self._address, pdu=event.name, why=why)
                 self._last_word(_abort(event))
             case Action.CLOSE:
                 if self._transport is not None:

@@ -25,6 +25,7 @@ class ObjectPipe:
         self._jobs: list[tuple[Sequence[memoryview], bytearray]] = []
         self._running: list[tuple[Sequence[memoryview], bytearray]] = []
         self._is_running = False
+        self._is_over = False
         self._is_abandoned = False
         self._finished: asyncio.Future[SpooledFile | None] | None = None
 
@@ -53,17 +54,17 @@ class ObjectPipe:
         self._start()
 
     def _start(self) -> None:
-        if self._is_running or not (self._jobs or self._finished or self._is_abandoned):
-            return
-        self._is_running = True
-        self._running, self._jobs = self._jobs, []
         is_last = self._finished is not None or self._is_abandoned
+        if self._is_running or self._is_over or not (self._jobs or is_last):
+            return
+        self._is_running, self._is_over = True, is_last
+        self._running, self._jobs = self._jobs, []
         job = self._loop.run_in_executor(self._threads, self._write, is_last)
         job.add_done_callback(self._written)
 
     def _write(self, is_last: bool) -> SpooledFile | None:
         """In a thread."""
-        if self._is_abandoned:
+        if is_last and self._is_abandoned:
             self._writer.abandon()
             return None
         for views, _ in self._running:
@@ -72,18 +73,15 @@ class ObjectPipe:
 
     def _written(self, job: asyncio.Future[SpooledFile | None]) -> None:
         done, self._running, self._is_running = self._running, [], False
-        while done:
-            views, buffer = done.pop()
+        for views, buffer in done:
             for view in views:
                 view.release()
             self._give_back(buffer)
         error = job.exception()
         finished = self._finished
-        if finished is not None and (error is not None or job.result() is not None or self._is_abandoned):
-            self._finished = None
-            if not finished.done():
-                finished.set_exception(error) if error else finished.set_result(job.result())
-            return
-        if self._is_abandoned:
-            return
+        if self._is_over and finished is not None and not finished.done():
+            if error is not None:
+                finished.set_exception(error)
+            else:
+                finished.set_result(job.result())
         self._start()

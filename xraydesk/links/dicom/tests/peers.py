@@ -100,6 +100,7 @@ def association_request(
     *,
     calling: str = "XR1",
     called: str = "XRAYDESK",
+    syntax: str = "1.2.840.10008.1.2",
 ) -> bytes:
     """An A-ASSOCIATE-RQ as bytes."""
     primitive = A_ASSOCIATE()
@@ -107,7 +108,7 @@ def association_request(
     primitive.calling_ae_title, primitive.called_ae_title = calling, called
     contexts = []
     for number, abstract_syntax in enumerate(abstract_syntaxes):
-        context = build_context(abstract_syntax, "1.2.840.10008.1.2")
+        context = build_context(abstract_syntax, syntax)
         context.context_id = 2 * number + 1
         contexts.append(context)
     primitive.presentation_context_definition_list = contexts
@@ -141,3 +142,10 @@ def _read(peer: socket.socket, size: int) -> bytes:
             return data
         data += part
     return data
+
+
+def status_of(peer: socket.socket) -> int:
+    """The status in the next PDU, which holds a response's command set."""
+    kind, body = read_pdu(peer)
+    assert kind == 4, kind
+    return int(struct.unpack("<H", body[body.index(b"\x00\x00\x00\x09\x02\x00\x00\x00") + 8 :][:2])[0])

@@ -47,8 +47,8 @@ def _expected(answer_lines):
         if line.startswith("(fffe"):
             continue
         # the answers were recorded when dcmtk's files still held an impossible 31st of April
-        line = line.replace("17320431", "17320331")
-        out.append(line[:14] if " SQ " in line else line.replace(" ]", "]"))
+        right = line.replace("17320431", "17320331").replace(" ]", "]")
+        out.append(line[:14] if " SQ " in line else right)
     return out
 
 
