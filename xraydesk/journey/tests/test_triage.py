@@ -20,7 +20,6 @@ from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam, ExamNote, Order
 from xraydesk.orders.states import OrderState, Priority, TriageState
 from xraydesk.patients.models import Patient
-from xraydesk.reactions.run import react_to
 from xraydesk.rooms.models import Room, RoomNote
 from xraydesk.scheduling.states import BookingState
 
@@ -89,21 +88,6 @@ def test_triage_again_changes_nothing(site: Site) -> None:
     triaged(exam)
     triaged(accepted)
     assert (kinds(exam), kinds(accepted), open_items()) == before
-
-
-def test_the_coming_of_an_order_triages_and_books_it_without_a_person(site: Site) -> None:
-    from tests.factories import AT as now
-    from xraydesk.facts.actions import record
-
-    exam = came(site)
-    fact = record(
-        site_id=site.pk, kind=FactKind.ORDER_RECEIVED, at=now, by="link:EHR", accession=exam.accession
-    )
-    react_to(fact.pk)
-    react_to(Fact.objects.get(kind=FactKind.EXAM_ACCEPTED).pk)
-    assert exam.bookings.get().state == BookingState.BOOKED
-    react_to(fact.pk)
-    assert exam.bookings.count() == 1
 
 
 @pytest.mark.parametrize(
@@ -292,31 +276,6 @@ def test_an_order_stands_while_one_exam_of_it_does(site: Site) -> None:
     )
     triage.cancel_exam(exam_id=exam.pk, at=AT, by=BY, why="?")
     assert Order.objects.get(pk=exam.order_id).state == OrderState.ACTIVE
-
-
-def test_the_freed_place_is_offered_to_those_that_wait(site: Site) -> None:
-    exam, waits = triaged(came(site)), triaged(came(site))
-    make_booking(exam)
-    Item.objects.create(
-        site=site, kind="no place found", key=f"no place:{waits.accession}", at=AT, until=AT, text="?",
-        accession=waits.accession,
-    )  # fmt: skip
-    triage.cancel_exam(exam_id=exam.pk, at=AT, by=BY, why="?")
-    react_to(Fact.objects.get(kind=FactKind.EXAM_CANCELLED).pk)
-    never_placed = came(site)
-    triage.cancel_exam(exam_id=never_placed.pk, at=AT, by=BY, why="?")
-    react_to(Fact.objects.get(kind=FactKind.EXAM_CANCELLED, accession=never_placed.accession).pk)
-    assert _jobs("book") == [waits.pk]
-
-
-def _jobs(task: str) -> list[int]:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (args->>'exam_id')::bigint FROM procrastinate_jobs WHERE task_name = %s", [task]
-        )
-        return [row[0] for row in cursor.fetchall()]
 
 
 STEPS: dict[str, dict[str, Any]] = {
