@@ -89,19 +89,18 @@ def patient_is_here(*, site: Site, patient_id: int, at: datetime, by: str) -> li
     )
     # Every exam's lock comes before the first lock of a place, as everywhere.
     ids = list(open_exams.values_list("pk", flat=True)[:EXAMS_AT_ONCE_MAX])
-    exams = [exam for exam in (locked_exam(pk) for pk in ids) if not standing_states(exam.pk)]
+    locked = [locked_exam(pk) for pk in ids]
+    exams = [e for e in locked if e.triage == TriageState.ACCEPTED and not standing_states(e.pk)]
     first, after = clock.day_bounds(clock.local_day(at, site.timezone), site.timezone)
-    here: list[Booking] = []
-    without_place: list[Exam] = []
-    for exam in exams:
-        booking = live_booking(exam.pk)
-        if booking is None:
-            if exam.triage == TriageState.ACCEPTED and _is_booked_now(exam, before=after):
-                without_place.append(exam)
-        elif booking.state == BookingState.BOOKED and first <= booking.during.lower < after:
-            here.append(_mark(exam, booking, at=at, by=by))
+    bookings = {exam.pk: live_booking(exam.pk) for exam in exams}
+    without_place = [e for e in exams if bookings[e.pk] is None and _is_booked_now(e, before=after)]
     if without_place:
         hold_department(site=site, patient_id=patient_id)
+    here: list[Booking] = []
+    for exam in exams:
+        booking = bookings[exam.pk]
+        if booking and booking.state == BookingState.BOOKED and first <= booking.during.lower < after:
+            here.append(_mark(exam, booking, at=at, by=by))
     for exam in without_place:
         try:
             with transaction.atomic():

@@ -127,7 +127,7 @@ def book_exam(*, exam_id: int, at: datetime, by: str, place: Place | None = None
     if before:
         actions.release(before, at=at, why="given a new place")
     if place:
-        booking = _insert_chosen(exam, place, at=at, by=by)
+        booking = _insert_chosen(exam, _fitting(exam, place, at=at), at=at, by=by)
     else:
         booking = _insert_proposed(exam, at=at, by=by)
     tell_booking(exam, FactKind.EXAM_BOOKED, booking, at=at, by=by, data=as_told(booking))
@@ -171,18 +171,23 @@ def hold_department(*, site: Site, patient_id: int) -> None:
     )
 
 
-def _insert_chosen(
-    exam: Exam, place: Place, *, at: datetime, by: str, arrived_at: datetime | None = None
-) -> Booking:
+def _fitting(exam: Exam, place: Place, *, at: datetime) -> Place:
+    """A chosen place with what it lacks filled in. Raises PlaceTaken, PlaceUnfit."""
     verdict = judge_place(exam, place, at=at)
     if verdict.place is None:
         reasons = "; ".join(verdict.why_not)
         refusal = PlaceTaken if verdict.taken else PlaceUnfit
         raise refusal(f"Exam {exam.accession} was not placed: {reasons}.", _alternatives(exam, place, at=at))
+    return verdict.place
+
+
+def _insert_chosen(
+    exam: Exam, place: Place, *, at: datetime, by: str, arrived_at: datetime | None = None
+) -> Booking:
     try:
         return actions.insert_booking(
             exam=exam,
-            place=verdict.place,
+            place=place,
             at=at,
             by=by,
             why=("chosen by a person",),
@@ -215,6 +220,13 @@ def move_exam(*, exam_id: int, place: Place, at: datetime, by: str) -> Booking:
         raise WrongState(f"Exam {exam.accession} has no place that could be moved. Book it instead.")
     if _is_same(before, place):
         return before
+    place = _fitting(exam, place, at=at)
+    old = actions.place_of(before)
+    actions.lock_places(
+        room_ids=[old.room_id, place.room_id],
+        technologist_ids=[old.technologist_id, place.technologist_id],
+        patient_id=exam.patient_id,
+    )
     actions.release(before, at=at, why="moved")
     booking = _insert_chosen(exam, place, at=at, by=by, arrived_at=before.arrived_at)
     data = {"from": as_told(before), "to": as_told(booking)}

@@ -48,9 +48,10 @@ def lock_places(*, room_ids: Iterable[int], technologist_ids: Iterable[int | Non
     """Wait for whoever is booking one of these rooms, technologists or the patient, and hold them.
 
     All at once and in one order, so that no two writers wait for each other in a circle.
-    Take these locks after the exam's, never before. They last until the transaction (or
-    the savepoint they were taken in) ends. Beyond the number of locks allowed at once the
-    last are left out: the constraints hold all the same.
+    Take these locks after the exam's, and before the first write to a booking: whoever
+    inserts beside a row that is being changed waits for that change to commit. They last
+    until the transaction (or the savepoint they were taken in) ends. Beyond the number of
+    locks allowed at once the last are left out: the constraints hold all the same.
     """
     names = [f"booking patient:{patient_id}"]
     names += [f"booking room:{pk}" for pk in room_ids]
@@ -195,13 +196,15 @@ def reassign_for_step(
 
     Raises NotInThatState where the booking is over.
     """
-    release(booking, at=at, why=why)
     old = place_of(booking)
+    lock_places(
+        room_ids=[old.room_id, room_id], technologist_ids=[old.technologist_id], patient_id=exam.patient_id
+    )
+    release(booking, at=at, why=why)
     here = replace(old, room_id=room_id, technologist_id=None)
     length = old.end - old.start
     for start in (at, old.start):
         place = replace(here, start=start, end=start + length)
-        _lock_place(place, patient_id=exam.patient_id)
         seat = _spare_seat(place)
         if not _patient_is_taken(exam.patient_id, place):
             break
