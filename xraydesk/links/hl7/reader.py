@@ -78,12 +78,12 @@ class Segment:
     def repetitions(self, number: int) -> tuple[str, ...]:
         """The repetitions of a field, as written; empty where the field is."""
         raw = self.raw(number)
-        if number <= 2 and self.name in HEADERS:
-            return (raw,)
         return tuple(raw.split(self.separators.repetition)) if raw else ()
 
     def get(self, number: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 1) -> str:
         """One value with its escapes resolved; an explicit null reads as ""."""
+        if number <= 2 and self.name in HEADERS:
+            return self.raw(number)  # the separators themselves
         found = self.repetitions(number)
         if repetition > len(found):
             return ""

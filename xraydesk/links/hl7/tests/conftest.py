@@ -27,6 +27,7 @@ EHR = LinkPlan(
     receiving_facility="XRAY",
     charset="iso8859-1",
 )
+HERE = Peer()
 HIS = replace(EHR, name="HIS", sending_application="HIS", application_replies=True)
 
 
@@ -64,7 +65,7 @@ def receiver() -> Receiver:
 def ask(site: Site, receiver: Receiver) -> Callable[..., list[str]]:
     """Give the desk one message as if it came over loopback; the answer's segments."""
 
-    def ask(message: str | bytes, peer: Peer = Peer()) -> list[str]:
+    def ask(message: str | bytes, peer: Peer = HERE) -> list[str]:
         raw = message.encode() if isinstance(message, str) else message
         answers = receiver.receive(raw, peer=peer, at=AT)
         return [line for answer in answers for line in answer.decode().rstrip("\r").split("\r")]

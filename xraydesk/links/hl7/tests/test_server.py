@@ -140,7 +140,7 @@ def test_a_sender_that_hangs_up_inside_a_message_leaves_an_item(site: Site, list
     peer = listen().connect()
     peer.sendall(b"\x0b" + order(control="C1").encode()[:60])
     peer.close()
-    _wait_until(lambda: Item.objects.exists())
+    _wait_until(Item.objects.exists)
     assert "ended inside the message" in Item.objects.get().text
 
 
