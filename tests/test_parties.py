@@ -85,7 +85,13 @@ def test_no_simulated_party_ever_speaks_to_another_machine(address: str) -> None
 
 def test_a_department_is_read_from_what_up_wrote_down(tmp_path: Path) -> None:
     plan = read_toml(HOSPITAL)
-    told = {"plan": to_json(plan), "mllp": "127.0.0.1:1", "dicom": "127.0.0.1:2", "seed": 7}
+    told = {
+        "plan": to_json(plan),
+        "mllp": "127.0.0.1:1",
+        "dicom": "127.0.0.1:2",
+        "http": "127.0.0.1:3",
+        "seed": 7,
+    }
     (tmp_path / "parties.json").write_text(json.dumps(told))
     department = read_department(tmp_path)
     assert department.plan == plan

@@ -45,6 +45,7 @@ class Department:
     plan: SitePlan
     mllp: Address
     dicom: Address
+    http: Address
     seed: int
 
     @property
@@ -73,5 +74,6 @@ def read_department(home: Path) -> Department:
         plan=from_json(told["plan"]),
         mllp=loopback(told["mllp"]),
         dicom=loopback(told["dicom"]),
+        http=loopback(told["http"]),
         seed=int(told["seed"]),
     )

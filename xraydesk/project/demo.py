@@ -122,6 +122,7 @@ def prepare_demo(config: Config, file: Path | None) -> None:
             "plan": to_json(plan),
             "mllp": config.mllp,
             "dicom": config.dicom,
+            "http": config.http,
             "seed": seed if isinstance(seed, int) else secrets.randbelow(2**31),
         },
     )
