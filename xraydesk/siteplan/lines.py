@@ -77,6 +77,8 @@ class _Walk:
         parts = self.key()
         self.at += 2 if double else 1
         end, self.at = self.at, start
+        for count in range(1, len(parts)):
+            self.note(self.resolve(parts[:count]))
         if double:
             path = (*self.resolve(parts[:-1]), parts[-1])
             self.note(path)
@@ -139,7 +141,7 @@ class _Walk:
 
 
 def lines_of(text: str) -> Mapping[Path, int]:
-    """The line, from 1, of everything in a text that is valid TOML."""
+    """The line, from 1, of everything in a text that is valid TOML; raises ValueError where it is not."""
     return _Walk(text.replace("\r\n", "\n")).walk()
 
 

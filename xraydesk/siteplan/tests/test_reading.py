@@ -1,0 +1,484 @@
+"""A site file: what is right is read whole, and everything that is wrong is told with its line and field."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from pathlib import Path
+
+import pytest
+
+from xraydesk.siteplan import reading
+from xraydesk.siteplan.plan import WEEKDAYS, BookingWay, ClosurePlan, SitePlan
+from xraydesk.siteplan.problems import SiteFileErrors
+from xraydesk.siteplan.reading import FILE_BYTES_MAX, read_toml, read_toml_text
+
+SITE_FILES = Path(__file__).parents[3] / "site"
+GOOD = """\
+[site]
+code = "S"
+name = "A department"
+timezone = "Europe/Berlin"
+assigning_authority = "HOSP"
+ae_title = "XRAYDESK"
+
+[[location]]
+code = "MAIN"
+name = "Main building"
+
+[[room]]
+code = "XR1"
+name = "Room 1"
+location = "MAIN"
+kind = "general"
+hours = { every = ["07:00-19:00"] }
+
+[[modality]]
+ae_title = "XR1"
+room = "XR1"
+modality = "DX"
+
+[[procedure]]
+code = "CHEST2"
+text = "Chest 2 views"
+minutes = 10
+room_kinds = ["general"]
+skills = ["general"]
+laterality = ["L"]
+
+[[technologist]]
+code = "T1"
+name = "Adeyemi"
+skills = ["general"]
+shifts = { weekdays = ["07:00-19:00"] }
+
+[[porter]]
+code = "P1"
+name = "Webb"
+shifts = { every = ["07:00-15:00"] }
+
+[[ward]]
+code = "W3"
+name = "Medicine"
+
+[[destination]]
+name = "PACS"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = 11113
+
+[[link]]
+name = "EHR"
+kind = "orders"
+sending_application = "EHR"
+sending_facility = "HOSP"
+
+[policies]
+stat_due_minutes = 60
+
+[policies.booking]
+O = "on-arrival"
+
+[policies.item_minutes]
+"exam held" = 30
+"""
+
+
+def wrong(text: str, **more: object) -> list[tuple[int, str, str]]:
+    """Line, field and words of everything that is wrong with a file."""
+    with pytest.raises(SiteFileErrors) as caught:
+        read_toml_text(text, item_kinds=["exam held"], **more)  # type: ignore[arg-type]
+    return [(error.line, error.field, error.what) for error in caught.value.errors]
+
+
+def changed(old: str, new: str, text: str = GOOD) -> str:
+    assert text.count(old) == 1, old
+    return text.replace(old, new)
+
+
+def test_the_file_that_the_other_tests_spoil_is_right() -> None:
+    plan = read_toml_text(GOOD, item_kinds=["exam held"])
+    assert plan.rooms[0].hours == dict.fromkeys(WEEKDAYS, ((time(7), time(19)),))
+    assert plan.technologists[0].shifts == dict.fromkeys(WEEKDAYS[:5], ((time(7), time(19)),))
+    assert plan.policies.booking == {"O": BookingWay.ON_ARRIVAL}
+    assert plan.policies.item_minutes == {"exam held": 30}
+    assert plan.procedures[0].system == "L"
+    assert plan.links[0].charset == "utf-8"
+
+
+SPOILED = [
+    # What is spoiled, and with what; the line of the complaint, its field, and words of it.
+    ('name = "A department"', 'nam = "A department"', 3, "site, nam", "no such field"),
+    ('name = "A department"\n', "", 1, "site, name", "is missing"),
+    ('name = "A department"', "name = 3", 3, "site, name", "text in quotes"),
+    ('name = "A department"', 'name = " "', 3, "site, name", "is empty"),
+    ('name = "A department"', f'name = "{"x" * 121}"', 3, "site, name", "longer than 120"),
+    ('name = "A department"', 'name = "a\\nb"', 3, "site, name", "one line"),
+    ('code = "S"', 'code = "a b"', 2, "site, code", "letters, digits"),
+    ('"Europe/Berlin"', '"Berlin"', 4, "site, timezone", "no time zone “Berlin”"),
+    ('"Europe/Berlin"', '"../etc/passwd"', 4, "site, timezone", "no time zone"),
+    ('ae_title = "XRAYDESK"', 'ae_title = "SEVENTEEN LETTERS"', 6, "site, ae_title", "1 to 16 characters"),
+    ('ae_title = "XRAYDESK"', 'ae_title = "A\\\\B"', 6, "site, ae_title", "no backslash"),
+    ('location = "MAIN"', 'location = "ATTIC"', 15, "room 1, location", "no location ATTIC"),
+    ('kind = "general"\n', "", 12, "room 1, kind", "is missing"),
+    ('kind = "general"\n', 'kind = "general"\nseats = 0\n', 17, "room 1, seats", "between 1 and 20"),
+    ('kind = "general"\n', 'kind = "general"\nseats = "2"\n', 17, "room 1, seats", "whole number"),
+    ('kind = "general"\n', 'kind = "general"\nseats = true\n', 17, "room 1, seats", "whole number"),
+    ('kind = "general"\n', 'kind = "general"\nabilities = "bed"\n', 17, "room 1, abilities", "list"),
+    ('kind = "general"\n', 'kind = "general"\nabilities = ["a", 3]\n', 17, "room 1, abilities 2", "text"),
+    ('hours = { every = ["07:00-19:00"] }\n', "", 12, "room 1, hours", "is missing"),
+    ('{ every = ["07:00-19:00"] }', '"07:00-19:00"', 17, "room 1, hours", "table of days"),
+    (
+        '{ every = ["07:00-19:00"] }',
+        '{ monday = ["07:00-19:00"] }',
+        17,
+        "room 1, hours, monday",
+        "is no day",
+    ),
+    ('{ every = ["07:00-19:00"] }', "{ every = 7 }", 17, "room 1, hours, every", "list such as"),
+    ('{ every = ["07:00-19:00"] }', '{ every = ["7-19"] }', 17, "room 1, hours, every 1", "no interval"),
+    (
+        '{ every = ["07:00-19:00"] }',
+        '{ every = ["25:00-26:00"] }',
+        17,
+        "room 1, hours, every 1",
+        "no interval",
+    ),
+    (
+        '{ every = ["07:00-19:00"] }',
+        '{ mon = ["19:00-07:00"] }',
+        17,
+        "room 1, hours, mon",
+        "ends before it starts",
+    ),
+    (
+        '{ every = ["07:00-19:00"] }',
+        '{ mon = ["07:00-12:00", "11:00-19:00"] }',
+        17,
+        "room 1, hours, mon",
+        "11:00-19:00 overlaps with 07:00-12:00",
+    ),
+    (
+        '{ every = ["07:00-19:00"] }',
+        '{ mon = ["07:00-24:00", "11:00-19:00"] }',
+        17,
+        "room 1, hours, mon",
+        "overlaps with 07:00-24:00",
+    ),
+    (
+        '[[modality]]\nae_title = "XR1"',
+        '[[modality]]\nae_title = " "',
+        20,
+        "modality 1, ae_title",
+        "is empty",
+    ),
+    (
+        '[[modality]]\nae_title = "XR1"',
+        '[[modality]]\nae_title = "XRAYDESK"',
+        20,
+        "modality 1, ae_title",
+        "of the desk itself",
+    ),
+    ('room = "XR1"', 'room = "XR2"', 21, "modality 1, room", "no room XR2"),
+    ('modality = "DX"', 'modality = "x-ray"', 22, "modality 1, modality", "capital letters"),
+    ('modality = "DX"', 'modality = "DX"\nhost = "h"', 23, "modality 1, host", "needs a port"),
+    ('modality = "DX"', 'modality = "DX"\nport = 70000', 23, "modality 1, port", "between 1 and 65535"),
+    ("minutes = 10", "minutes = 0", 27, "procedure 1, minutes", "between 1 and 480"),
+    ("minutes = 10", "minutes = 481", 27, "procedure 1, minutes", "between 1 and 480"),
+    ("minutes = 10", "minutes = 7.5", 27, "procedure 1, minutes", "whole number"),
+    ('room_kinds = ["general"]', 'room_kinds = ["chest"]', 28, "procedure 1, room_kinds 1", "kind chest"),
+    ('room_kinds = ["general"]', "room_kinds = []", 28, "procedure 1, room_kinds", "is empty"),
+    ('["general"]\nlaterality', '["juggling"]\nlaterality', 29, "procedure 1, skills 1", "skill juggling"),
+    ('laterality = ["L"]', 'laterality = ["L", "left"]', 30, "procedure 1, laterality 2", "L, R or B"),
+    ('laterality = ["L"]', 'sex = "X"', 30, "procedure 1, sex", "F or M"),
+    (
+        'laterality = ["L"]',
+        "age_max_years = 3\nage_min_years = 5",
+        30,
+        "procedure 1, age_max_years",
+        "below",
+    ),
+    ('laterality = ["L"]', "pregnancy_check = 1", 30, "procedure 1, pregnancy_check", "true or false"),
+    (
+        '{ weekdays = ["07:00-19:00"] }',
+        '{ sat = ["9-10"] }',
+        36,
+        "technologist 1, shifts, sat 1",
+        "no interval",
+    ),
+    ('{ every = ["07:00-15:00"] }', '{ sat = ["15:00-07:00"] }', 41, "porter 1, shifts, sat", "ends before"),
+    ('name = "Medicine"', 'name = "M"\ntravel_minutes = 121', 46, "ward 1, travel_minutes", "0 and 120"),
+    (
+        'ae_title = "PACS"',
+        'ae_title = "PACS "\nsends = ["DX", "CT"]',
+        50,
+        "destination 1, sends 2",
+        "type CT",
+    ),
+    ("port = 11113", "port = 0", 51, "destination 1, port", "between 1 and 65535"),
+    ('kind = "orders"', 'kind = "results"', 55, "link 1, kind", "one of: orders"),
+    ('kind = "orders"', 'kind = "orders"\ncharset = "utf-9"', 56, "link 1, charset", "no character set"),
+    ('kind = "orders"', 'kind = "orders"\ntimezone = "X/Y"', 56, "link 1, timezone", "no time zone"),
+    ('kind = "orders"', 'kind = "orders"\npeers = ["10.0.0.0/8", "pc"]', 56, "link 1, peers 2", "no address"),
+    ("stat_due_minutes = 60", "stat_due_minutes = 0", 60, "policies, stat_due_minutes", "between 1"),
+    ("stat_due_minutes = 60", "stat_due = 60", 60, "policies, stat_due", "no such field"),
+    (
+        "stat_due_minutes = 60",
+        "pregnancy_age_max_years = 3",
+        60,
+        "policies, pregnancy_age_max_years",
+        "below",
+    ),
+    ('O = "on-arrival"', 'O = "whenever"', 63, "policies, booking, O", "none of: next-free"),
+    ('O = "on-arrival"', 'OUT = "ask"', 63, "policies, booking, OUT", "one capital letter"),
+    ('"exam held" = 30', '"exam lost" = 30', 66, "policies, item_minutes, exam lost", "no kind of item"),
+    ('"exam held" = 30', '"exam held" = 0', 66, "policies, item_minutes, exam held", "between 1"),
+    ("[policies.item_minutes]\n", "[[policies.item_minutes]]\n", 65, "policies, item_minutes", "a table"),
+    ("[[ward]]", "[ward]", 43, "ward", "written as a list of tables, such as [[ward]]"),
+    ("[[ward]]", "[[wards]]", 43, "wards", "no such field"),
+    ("[policies]", "[[policies]]", 59, "policies", "must be a table"),
+    ("[site]", "[sites]", 1, "sites", "no such field"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "field", "word"), SPOILED)
+def test_what_is_wrong_is_told_with_its_line_and_field(
+    old: str, new: str, line: int, field: str, word: str
+) -> None:
+    if old == "[policies]":
+        text = GOOD.replace("[policies]\n", "[[policies]]\n").split("[policies.booking]")[0]
+    else:
+        text = changed(old, new)
+    told = wrong(text)
+    assert [one for one in told if one[0] == line and one[1] == field and word in one[2]], told
+
+
+@pytest.mark.parametrize(
+    ("table", "field", "what"),
+    [
+        ('[[location]]\ncode = "MAIN"\nname = "x"\n', "location 2, code", "location MAIN is there already"),
+        (
+            '[[room]]\ncode = "XR1"\nname = "x"\nlocation = "MAIN"\nkind = "g"\nhours = {}\n',
+            "room 2, code",
+            "room XR1",
+        ),
+        (
+            '[[modality]]\nae_title = "XR1"\nroom = "XR1"\nmodality = "CR"\n',
+            "modality 2, ae_title",
+            "modality with AE title XR1",
+        ),
+        (
+            '[[procedure]]\ncode = "CHEST2"\ntext = "x"\nminutes = 1\nroom_kinds = ["general"]\n',
+            "procedure 2, code",
+            "procedure CHEST2 (L)",
+        ),
+        (
+            '[[technologist]]\ncode = "T1"\nname = "x"\nskills = []\nshifts = {}\n',
+            "technologist 2, code",
+            "technologist T1",
+        ),
+        ('[[porter]]\ncode = "P1"\nname = "x"\nshifts = {}\n', "porter 2, code", "porter P1"),
+        ('[[ward]]\ncode = "W3"\nname = "x"\n', "ward 2, code", "ward W3"),
+        (
+            '[[destination]]\nname = "PACS"\nae_title = "P"\nhost = "h"\nport = 1\n',
+            "destination 2, name",
+            "destination PACS",
+        ),
+        (
+            '[[link]]\nname = "EHR"\nkind = "orders"\nsending_application = "A"\nsending_facility = "B"\n',
+            "link 2, name",
+            "link EHR",
+        ),
+        (
+            '[[link]]\nname = "TWO"\nkind = "orders"\nsending_application = "EHR"\nsending_facility = "HOSP"\n',
+            "link 2, sending_application",
+            "belong to the link EHR already",
+        ),
+    ],
+)
+def test_what_is_there_twice_is_told_where_it_stands_the_second_time(
+    table: str, field: str, what: str
+) -> None:
+    (told,) = wrong(GOOD + table)
+    assert told[1] == field
+    assert what in told[2]
+    assert (GOOD + table).splitlines()[told[0] - 1].startswith(field.split(", ")[1])
+
+
+def test_the_same_code_in_another_system_is_another_procedure() -> None:
+    more = (
+        '[[procedure]]\ncode = "CHEST2"\nsystem = "CPT"\ntext = "x"\nminutes = 1\nroom_kinds = ["general"]\n'
+    )
+    assert len(read_toml_text(GOOD + more).procedures) == 2
+
+
+def test_everything_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
+    text = changed('"Europe/Berlin"', '"Berlin"')
+    text = changed('room = "XR1"', 'room = "XR2"', text)
+    text = changed("minutes = 10\n", "", text)
+    assert [(line, field) for line, field, _ in wrong(text)] == [
+        (4, "site, timezone"),
+        (21, "modality 1, room"),
+        (24, "procedure 1, minutes"),
+    ]
+
+
+def test_the_whole_list_can_be_read_as_one_message() -> None:
+    with pytest.raises(SiteFileErrors, match="line 4, site, timezone: there is no time zone “Berlin”"):
+        read_toml_text(changed('"Europe/Berlin"', '"Berlin"'))
+
+
+def test_what_is_missing_altogether_is_told() -> None:
+    assert {field for _, field, _ in wrong("")} == {"site", "location", "room", "procedure"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("[site\n", 1), ('[site]\ncode = "a"\ncode = "b"\n', 3), ("[site]\n\ncode = \n", 3), ('x = "a', 1)],
+)
+def test_a_file_that_is_no_toml_is_told_with_the_line(text: str, line: int) -> None:
+    ((told, field, what),) = wrong(text)
+    assert (told, field) == (line, "")
+    assert what.startswith("this is not TOML")
+    assert "(at " not in what
+
+
+def test_a_file_that_is_no_text_or_too_long_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "site.toml"
+    file.write_bytes(b"[site]\nname = '\xff'\n")
+    with pytest.raises(SiteFileErrors, match="line 2: the file is not UTF-8"):
+        read_toml(file)
+    file.write_bytes(b"#" * (FILE_BYTES_MAX + 1))
+    with pytest.raises(SiteFileErrors, match="longer than 1048576 bytes"):
+        read_toml(file)
+    with pytest.raises(FileNotFoundError):
+        read_toml(tmp_path / "none")
+
+
+def test_a_file_of_another_system_is_read_with_its_line_ends_and_mark(tmp_path: Path) -> None:
+    file = tmp_path / "site.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert read_toml(file) == read_toml_text(GOOD)
+    file.write_bytes(GOOD.replace("Europe/Berlin", "Berlin").replace("\n", "\r\n").encode())
+    with pytest.raises(SiteFileErrors, match="line 4"):
+        read_toml(file)
+
+
+def test_lists_and_tables_have_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "ROWS_MAX", 1)
+    more = '[[ward]]\ncode = "W4"\nname = "x"\n'
+    assert "more than 1 entries" in wrong(GOOD + more)[0][2]
+    long = ", ".join(['"x"'] * 201)
+    assert "more than 200" in wrong(changed('laterality = ["L"]', f"views = [{long}]"))[0][2]
+
+
+def test_narrower_days_replace_wider_ones_and_an_empty_list_closes() -> None:
+    hours = '{ every = ["07:00-19:00"], weekend = ["09:00–12:00"], sun = [], wed = "00:00-24:00" }'
+    plan = read_toml_text(changed('{ every = ["07:00-19:00"] }', hours))
+    assert {day: len(plan.rooms[0].hours.get(day, ())) for day in WEEKDAYS} == {
+        **dict.fromkeys(WEEKDAYS, 1),
+        "sun": 0,
+    }
+    assert plan.rooms[0].hours["sat"] == ((time(9), time(12)),)
+    assert plan.rooms[0].hours["wed"] == ((time(0), time(0)),)
+
+
+def test_intervals_that_touch_do_not_overlap() -> None:
+    hours = '{ every = ["12:00-24:00", "07:00-12:00"] }'
+    plan = read_toml_text(changed('{ every = ["07:00-19:00"] }', hours))
+    assert plan.rooms[0].hours["mon"] == ((time(7), time(12)), (time(12), time(0)))
+
+
+def with_closures(closures: str) -> str:
+    return changed('kind = "general"\n', f'kind = "general"\nclosures = {closures}\n')
+
+
+def test_closures_are_wall_times_without_an_offset() -> None:
+    plan = read_toml_text(
+        with_closures('[{ start = 2026-12-24T12:00:00, end = 2026-12-24T13:00:00, reason = "service" }]')
+    )
+    assert plan.rooms[0].closures == (
+        ClosurePlan(datetime(2026, 12, 24, 12), datetime(2026, 12, 24, 13), "service"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("closure", "field", "what"),
+    [
+        ('{ start = 2026-12-24T12:00:00Z, end = 2026-12-25T12:00:00, reason = "x" }', "start", "without"),
+        (
+            '{ start = 2026-12-24T12:00:00, end = 2026-12-24T12:00:00, reason = "x" }',
+            "end",
+            "before it starts",
+        ),
+        ('{ start = 2026-12-24T12:00:00, reason = "x" }', "end", "is missing"),
+        ('{ end = 2026-12-24T12:00:00, reason = "x" }', "start", "is missing"),
+        ('{ start = 2026-12-24, end = "tomorrow", reason = "x" }', "end", "date and time"),
+    ],
+)
+def test_a_closure_that_is_wrong_is_told(closure: str, field: str, what: str) -> None:
+    told = wrong(with_closures(f"[\n  {closure},\n]"))
+    assert any(
+        (line, name) == (18, f"room 1, closures 1, {field}") and what in words for line, name, words in told
+    ), told
+    assert all(line == 18 for line, _, _ in told)
+
+
+@pytest.mark.parametrize("closures", ['["x"]', "3", "[3]"])
+def test_closures_that_are_no_tables_are_told(closures: str) -> None:
+    assert wrong(with_closures(closures))[0][0] == 17
+
+
+def test_item_kinds_are_checked_where_they_are_known() -> None:
+    assert read_toml_text(changed('"exam held"', '"exam lost"')).policies.item_minutes == {"exam lost": 30}
+
+
+@pytest.mark.parametrize("name", ["hospital.toml", "clinic.toml"])
+def test_the_examples_can_be_read(name: str) -> None:
+    assert read_toml(SITE_FILES / name).rooms
+
+
+@pytest.fixture(scope="module")
+def hospital() -> SitePlan:
+    return read_toml(SITE_FILES / "hospital.toml")
+
+
+def test_the_hospital_is_as_the_demonstration_promises(hospital: SitePlan) -> None:
+    assert [room.code for room in hospital.rooms] == ["XR1", "XR2", "XR3", "XR4", "XR5", "XR6", "M1", "M2"]
+    for room in hospital.rooms:
+        wanted = ((time(0), time(0)),) if room.code in ("XR4", "M1", "M2") else ((time(7), time(19)),)
+        assert room.hours == dict.fromkeys(WEEKDAYS, wanted)
+    assert {m.ae_title: m.room for m in hospital.modalities} == {r.code: r.code for r in hospital.rooms}
+    assert hospital.procedures[0].code == "XRCHEST2"
+    assert set(hospital.policies.booking.values()) == {BookingWay.NEXT_FREE}
+    assert hospital.links[0].charset == "iso-8859-1"
+    assert len({p.charge_code for p in hospital.procedures}) == len(hospital.procedures) >= 35
+
+
+def test_every_open_room_of_the_hospital_has_a_technologist_at_every_minute(hospital: SitePlan) -> None:
+    """Each of the rooms open at once needs a technologist of its own who can do what is done there."""
+
+    def on(hours: object, day: str, at: time) -> bool:
+        spans = hours.get(day, ())  # type: ignore[attr-defined]
+        return any(start <= at and (at < end or end == time(0)) for start, end in spans)
+
+    for day in WEEKDAYS:
+        for minute in range(0, 24 * 60, 15):
+            at = time(minute // 60, minute % 60)
+            open_rooms = [room for room in hospital.rooms if on(room.hours, day, at)]
+            people = [person for person in hospital.technologists if on(person.shifts, day, at)]
+            assert len(people) >= len(open_rooms), (day, at)
+            portables = [room for room in open_rooms if room.kind == "portable"]
+            assert sum("portable" in p.skills for p in people) >= len(portables)
+            assert all("general" in p.skills for p in people)
+            if "XR6" in [room.code for room in open_rooms]:
+                assert any("longfilm" in p.skills for p in people)
+
+
+def test_nobody_at_the_hospital_works_more_than_fifty_hours_a_week(hospital: SitePlan) -> None:
+    for person in hospital.technologists:
+        minutes = 0
+        for spans in person.shifts.values():
+            for start, end in spans:
+                ends = 1440 if end == time(0) else end.hour * 60 + end.minute
+                minutes += ends - (start.hour * 60 + start.minute)
+        assert minutes <= 50 * 60, person.code
