@@ -113,7 +113,7 @@ def _transfer_syntax(file: BinaryIO) -> str:
 
 
 def _is_past_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return tag.group != 2
+    return bool(tag.group != 2)
 
 
 def _guessed_syntax(file: BinaryIO, *, has_preamble: bool) -> str:
