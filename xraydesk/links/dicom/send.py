@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> N
     before = Dataset()
     for keyword in corrections:
         if keyword in dataset:
-            before.add(dataset[keyword])
+            before.add(deepcopy(dataset[keyword]))
     if not _can_write(dataset, corrections.values()):
         dataset.decode()
         before.decode()
