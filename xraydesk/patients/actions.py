@@ -89,16 +89,14 @@ def find_or_create(
 
 
 def _matched(site: Site, identifiers: Sequence[Identifier]) -> tuple[rules.Matching, Patient | None]:
-    rows = list(
-        PatientIdentifier.objects.filter(site=site, value__in=[i.value for i in identifiers]).select_related(
-            "patient__merged_into"
-        )
+    """Who has these numbers; a merged record's numbers mean the record that stays."""
+    rows = PatientIdentifier.objects.filter(site=site, value__in=[i.value for i in identifiers]).values_list(
+        "value", "authority", "patient_id", "patient__merged_into_id"
     )
-    survivors = {row.pk: row.patient.merged_into or row.patient for row in rows}
-    known = [rules.KnownIdentifier(row.value, row.authority, survivors[row.pk].pk) for row in rows]
+    known = [rules.KnownIdentifier(value, issuer, stays or key) for value, issuer, key, stays in rows]
     matching = rules.match(identifiers, known)
-    by_key = {patient.pk: patient for patient in survivors.values()}
-    return matching, by_key.get(matching.patient_id) if matching.patient_id else None
+    key = matching.patient_id
+    return matching, Patient.objects.get(pk=key) if key is not None else None
 
 
 def _create(*, site: Site, said: Demographics, at: datetime, simulated: bool) -> Patient:

@@ -15,6 +15,7 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import PerformedStep, StepExam
 from xraydesk.imaging.states import StepState
+from xraydesk.journey.cancel import cancel_exam
 from xraydesk.journey.errors import (
     AlreadyStarted,
     IncompleteOrder,
@@ -344,8 +345,6 @@ def test_a_cancelled_order_does_not_come_back_by_a_late_copy_of_itself(site: Sit
 
 
 def test_an_exam_that_the_desk_cancelled_is_not_changed(site: Site) -> None:
-    from xraydesk.journey.cancel import cancel_exam
-
     exams = receive(site, asking(CHEST, KNEE, control=OrderControl.NEW)).exams
     cancel_exam(exam_id=exams[0].pk, at=AT, by="user:ann", why="asked twice")
     with pytest.raises(WrongState, match="asked twice"):
@@ -375,6 +374,20 @@ def test_an_order_is_found_by_our_own_number_where_the_sender_gives_that_alone(s
     exam = receive(site).exams[0]
     got = receive(site, asking(control=OrderControl.CANCEL, placer="", filler=exam.accession))
     assert got.outcome is Outcome.CANCELLED
+
+
+def test_a_number_that_two_orders_share_names_neither(site: Site) -> None:
+    """Fillers of a careless sender; to guess would cancel the wrong exam."""
+    for placer in ("P1", "P2"):
+        receive(site, asking(replace(CHEST, filler="F1"), control=OrderControl.NEW, placer=placer))
+    with pytest.raises(UnknownOrder, match="F1"):
+        receive(site, asking(control=OrderControl.CANCEL, placer="", filler="F1"))
+
+
+def test_another_procedure_does_not_keep_the_side_of_the_old_one(site: Site) -> None:
+    receive(site, asking(KNEE, control=OrderControl.NEW))
+    (exam,) = receive(site, asking(RequestedExam("XRCHEST2"))).exams
+    assert (exam.laterality, exam.procedure_text) == ("", "Chest 2 views")
 
 
 def test_what_a_message_leaves_empty_stays(site: Site) -> None:

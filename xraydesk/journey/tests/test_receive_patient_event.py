@@ -80,6 +80,18 @@ def test_an_inpatient_who_moves_is_fetched_from_the_new_bed(site: Site) -> None:
     assert Visit.objects.get().ward == "ICU"
 
 
+def test_a_patient_who_becomes_an_inpatient_is_fetched_as_one(site: Site) -> None:
+    patient = tell(
+        site,
+        PatientEvent.REGISTER,
+        replace(ADA, visit=VisitDetails(number="V1", patient_class="E", ward="ED")),
+    )
+    order = inpatient_order(site, patient, patient_class="E", ward="ED", bed="")
+    tell(site, PatientEvent.ADMIT)
+    order.refresh_from_db()
+    assert (order.patient_class, order.ward, order.bed) == ("I", "W3", "12")
+
+
 def test_a_move_told_without_a_visit_number_is_of_the_stay_that_goes_on(site: Site) -> None:
     patient = tell(site, PatientEvent.ADMIT)
     order = inpatient_order(site, patient)
