@@ -87,10 +87,10 @@ def name_of(patient: Patient) -> Name:
     return Name(patient.family, patient.given, patient.middle, patient.prefix, patient.suffix)
 
 
-def views_of(exams: QuerySet[Exam], *, site: Site) -> list[ExamView]:
+def views_of(exams: QuerySet[Exam], *, site: Site, limit: int = EXAMS_AT_ONCE_MAX) -> list[ExamView]:
     """The views of a site's exams, in their order, in a fixed number of queries.
 
-    At most EXAMS_AT_ONCE_MAX of them.
+    At most `limit` of them, and never more than EXAMS_AT_ONCE_MAX.
     """
     found = exams.filter(site=site).select_related("patient", "order", "procedure")
     found = found.prefetch_related(
@@ -115,7 +115,7 @@ def views_of(exams: QuerySet[Exam], *, site: Site) -> list[ExamView]:
         Modality.objects.filter(site=site, retired=False).order_by("id").values_list("room_id", "ae_title")
     ):
         ae_titles.setdefault(room_id, ae_title)
-    return [_view(exam, ae_titles) for exam in found[:EXAMS_AT_ONCE_MAX]]
+    return [_view(exam, ae_titles) for exam in found[: min(limit, EXAMS_AT_ONCE_MAX)]]
 
 
 def _view(exam: Any, ae_titles: dict[int, str]) -> ExamView:

@@ -132,7 +132,7 @@ def patient_page(request: HttpRequest, member: Member, patient_id: int) -> HttpR
     exams = Exam.objects.filter(patient=patient).order_by("-created_at", "-id")
     context = {
         "banner": banner_of(patient),
-        "views": views_of(exams[:EXAMS_OF_PATIENT_MAX], site=member.site),
+        "views": views_of(exams, site=member.site, limit=EXAMS_OF_PATIENT_MAX),
         "visits": patient.visits.order_by("-changed_at")[:20],
         "may_order": member.may(Permission.ORDER),
     }

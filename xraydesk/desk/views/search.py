@@ -40,5 +40,5 @@ def search(request: HttpRequest, member: Member) -> HttpResponse:
     exams = Exam.objects.filter(site=member.site, accession__istartswith=typed) | Exam.objects.filter(
         site=member.site, order__placer__iexact=typed
     )
-    views = views_of(exams.order_by("-id")[:EXAMS_SHOWN_MAX], site=member.site)
+    views = views_of(exams.order_by("-id"), site=member.site, limit=EXAMS_SHOWN_MAX)
     return render(request, "desk/search.html", {"typed": typed, "patients": patients, "views": views})

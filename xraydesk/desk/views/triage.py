@@ -58,7 +58,8 @@ def triage_page(request: HttpRequest, member: Member) -> HttpResponse:
             "earlier": views_of(
                 Exam.objects.filter(patient=chosen.patient).exclude(pk=chosen.pk).order_by("-created_at"),
                 site=member.site,
-            )[:BEFORE_SHOWN_MAX],
+                limit=BEFORE_SHOWN_MAX,
+            ),
             "message": Message.objects.filter(site=member.site, accession=chosen.accession)
             .order_by("id")
             .only("id")
