@@ -210,5 +210,5 @@ def panel_of(
 
 def _word(view: ExamView, card: Card | None) -> str:
     if view.stage is Stage.ORDERED:
-        return "No place yet" if view.exam.triage == TriageState.ACCEPTED else "Waits for triage"
+        return "" if view.exam.triage == TriageState.ACCEPTED else "Waits for triage"
     return stage_word(card) if card else view.stage.capitalize()

@@ -38,6 +38,21 @@ NAMES = (
 )
 
 
+FAMILIES = (
+    "Abdi Castellanos Novák Mbeki Stojanović Yusuf Zielińska Larsen Diallo Šimić Fernandes Wójcik Abernathy "
+    "Westhuizen Ito Bautista Svensson Mwangi Pérez Goldberg Rossi Chaiyasit Suzuki Amoah Okonkwo Haile "
+    "Wiśniewski Dlamini Osei Papadopoulos Bhattacharya Tapueluelu Rautavaara Ismail Ortega Ferrari"
+).split()
+GIVENS = "Hodan Inés Petr Thandi Mira Amina Grażyna Søren Fatou Tin Duarte Jan Ruth Piet Yuki Luz Nils".split()
+HOUR_OF_DAY = 10
+
+
+def mid_morning_zone(at: datetime) -> str:
+    """A zone in which `at` is about half past ten, so that a scene lies in the middle of its day."""
+    east = (HOUR_OF_DAY - at.hour + 11) % 24 - 11
+    return f"Etc/GMT{-east:+d}" if east else "Etc/GMT"
+
+
 def make_user(site: Site, role: Role, name: str = "") -> str:
     """A person of that role who can sign in with PASSWORD; the name."""
     name = name or f"{role.value}.{site.code.lower()}"
@@ -47,7 +62,11 @@ def make_user(site: Site, role: Role, name: str = "") -> str:
 
 def person(site: Site, number: int) -> Patient:
     """A patient with one of NAMES."""
-    family, given = NAMES[number % len(NAMES)]
+    if number < len(NAMES):
+        family, given = NAMES[number]
+    else:
+        family = FAMILIES[number % len(FAMILIES)] + (f" {number // len(FAMILIES)}" if number > 72 else "")
+        given = GIVENS[number % len(GIVENS)]
     return make_patient(
         site,
         family=family,
@@ -106,6 +125,8 @@ def place(
 def full_day(at: datetime, *, rooms: int = 6, exams_a_room: int = 12, code: str = "T") -> Site:
     """A department in the middle of its day at `at`, every stage on the board."""
     site = make_site(code=code, rooms=rooms)
+    site.timezone = mid_morning_zone(at)
+    site.save()
     wing = Location.objects.create(site=site, code="WING", name="Clinic wing", sort=1)
     everyone = list(Room.objects.filter(site=site).order_by("sort"))
     for number, room in enumerate(everyone):
@@ -114,12 +135,12 @@ def full_day(at: datetime, *, rooms: int = 6, exams_a_room: int = 12, code: str 
         if number >= max(2, rooms * 2 // 3):
             room.location = wing
         room.save()
-    half = timedelta(minutes=exams_a_room // 2 * 30)
+    half = timedelta(minutes=exams_a_room // 3 * 30)
     for number, room in enumerate(everyone):
         taken: list[tuple[int, datetime]] = []
         for turn in range(exams_a_room):
             start = at - half + timedelta(minutes=30 * turn + number * 3 % 20)
-            _one(site, room.code, number * 5 + turn, start, at, taken)
+            _one(site, room.code, number * exams_a_room + turn, start, at, taken)
     for number, (priority, triage) in enumerate(
         (
             (Priority.STAT, TriageState.ACCEPTED),
@@ -128,7 +149,7 @@ def full_day(at: datetime, *, rooms: int = 6, exams_a_room: int = 12, code: str 
         )
     ):
         due = at + timedelta(minutes=30 * (number + 1)) if priority != Priority.ROUTINE else None
-        exam = make_exam(site, patient=person(site, number + 4), priority=priority, triage=triage, due_at=due)
+        exam = make_exam(site, patient=person(site, number + 400), priority=priority, triage=triage, due_at=due)
         if triage == TriageState.HELD:
             exam.findings = [{"level": "hold", "code": "side", "sentence": "Side is missing from the order."}]
             exam.save()

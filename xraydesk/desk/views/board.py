@@ -177,9 +177,10 @@ def _groups(
 
     day = "" if asked.is_today else asked.day.isoformat()
     for location, lanes in groupby(seen.lanes, key=lambda lane: lane.location):
-        drawn: list[dict[str, str | SafeString]] = [
+        drawn: list[dict[str, str | SafeString | bool]] = [
             {
                 "code": lane.code,
+                "down": lane.down is not None and bool(lane.down_reason),
                 "head": lane_head(lane, at, day=day, zone=zone),
                 "line": line(lane, window, at, link=link, zone=zone, chosen=asked.exam),
             }

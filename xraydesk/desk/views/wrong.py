@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
 
 def _answer(request: HttpRequest | None, status: int, heading: str, sentence: str) -> HttpResponse:
-    text = render_to_string("desk/wrong.html", {"heading": heading, "sentence": sentence}, request)
+    try:
+        text = render_to_string("desk/wrong.html", {"heading": heading, "sentence": sentence}, request)
+    finally:
+        # Django answers exceptions in a thread of no request, whose connection nobody else would give back.
+        close_old_connections()
     return HttpResponse(text, status=status)
 
 

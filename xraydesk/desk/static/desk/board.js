@@ -14,7 +14,7 @@ document.addEventListener("desk:tick", (e) => {
 
 // Blocks, the tray, the panel's cross and the day's links lead to this same page: fetch it and put what differs in place.
 board.addEventListener("click", (e) => {
-  const link = e.target.closest(".line a, .tray a, .panel > header a[data-key]");
+  const link = e.target.closest(".line a, .tray a, .panel > footer a[data-key=Escape]");
   if (!link || e.ctrlKey || e.metaKey || e.shiftKey || e.button) return;
   const to = new URL(link.href);
   if (to.pathname !== location.pathname) return;

@@ -1,0 +1,90 @@
+"""A real server and a real browser, for tests that look at pages."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from django.core.asgi import get_asgi_application
+from django.db import connection
+
+from xraydesk.desk.live import end_streams
+from xraydesk.project.static import StaticFiles
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+class Served(uvicorn.Server):
+    """Uvicorn in a thread of its own, on a free port."""
+
+    def install_signal_handlers(self) -> None:
+        """Signals belong to the test run."""
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The desk's address while it is served over a real socket."""
+    # Each request of an ASGI server runs in a thread that ends with it: a connection must not outlive it.
+    kept, connection.settings_dict["CONN_MAX_AGE"] = connection.settings_dict["CONN_MAX_AGE"], 0
+    listener = socket.create_server(("127.0.0.1", 0))
+    settings = uvicorn.Config(
+        StaticFiles(get_asgi_application()),
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+    )
+    server = Served(settings)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        await server.serve(sockets=[listener])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    try:
+        yield "http://127.0.0.1:{}".format(listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        asyncio.run_coroutine_threadsafe(end_streams(), loops[0]).result(10)
+        thread.join(15)
+        assert not thread.is_alive(), "the server did not end"
+        listener.close()
+        connection.settings_dict["CONN_MAX_AGE"] = kept
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """Debian's chromium under playwright; skips with the reason where it is absent."""
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip("chromium is not installed here")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        try:
+            yield chromium
+        finally:
+            chromium.close()
+
+
+def sign_in(page: Any, address: str, name: str, password: str) -> None:
+    """Through the form, as a person does."""
+    page.goto(address + "/sign-in")
+    page.fill("#username", name)
+    page.fill("#password", password)
+    page.click("button.go")
+    page.wait_for_selector("header.top")
