@@ -27,6 +27,7 @@ from xraydesk.links.dicom.sop_classes import (
     STORAGE_COMMITMENT,
     STORAGE_COMMITMENT_INSTANCE,
 )
+from xraydesk.links.tasks import TELL_QUEUE, TELL_TASK
 from xraydesk.rooms.models import Modality
 
 SUCCESS, NO_SUCH_INSTANCE, INVALID_ARGUMENT, NO_SUCH_ACTION = 0x0000, 0x0112, 0x0115, 0x0123
@@ -43,8 +44,6 @@ ANSWER_SECONDS_MAX = 30.0
 SAFETY_SECONDS = 60
 """So long after the question the job looks whether the answer was taken, should this process die meanwhile."""
 
-TELL_TASK = "tell_commitment"
-TELL_QUEUE = "images"
 NETWORK_SECONDS_MAX = 20
 
 

@@ -36,6 +36,7 @@ from xraydesk.links.dicom.sop_classes import (
 from xraydesk.links.dicom.spool_sweep import AGE_MIN, sweep_kept
 from xraydesk.links.dicom.tests.peers import listening
 from xraydesk.links.dicom.tests.test_mpps_codec import creation, end, item
+from xraydesk.links.tasks import TELL_TASK
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Modality
 from xraydesk.siteplan.jsonform import from_json, to_json
@@ -360,9 +361,9 @@ def test_a_promise_refused_on_its_association_is_told_over_a_new_one(desk, site)
     deadline = time.monotonic() + 5
     kept = Commitment.objects.get()
     asked_for = {"commitment_id": kept.pk}
-    while jobs(commit.TELL_TASK).count(asked_for) < 2 and time.monotonic() < deadline:
+    while jobs(TELL_TASK).count(asked_for) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert jobs(commit.TELL_TASK).count(asked_for) == 2
+    assert jobs(TELL_TASK).count(asked_for) == 2
     assert kept.told_at is None
     events: list[int] = []
 

@@ -1,0 +1,59 @@
+"""The jobs of the links do what their names say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from tests.factories import AT, make_exam
+from xraydesk.attention.models import Item
+from xraydesk.imaging.models import Commitment, Delivery
+from xraydesk.imaging.states import StepState
+from xraydesk.journey.tests.performing import begun, header, received, site_with_pacs, told
+from xraydesk.lib import clock
+from xraydesk.links import jobs
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_is_overdue_becomes_an_item(settings, tmp_path) -> None:
+    """Rows 36 and 32."""
+    settings.XRAYDESK_SPOOL = tmp_path
+    site = site_with_pacs()
+    begun(site, make_exam(site), at=clock.now() - timedelta(hours=5))
+    jobs.flag_overdue(0)
+    assert Item.objects.filter(kind="begun long ago, not ended").count() == 1
+    jobs.resume(0)
+    jobs.sweep_spool(0)
+
+
+def test_a_delivery_whose_destination_is_gone_is_counted_as_an_attempt() -> None:
+    site = site_with_pacs()
+    exam = make_exam(site)
+    uid = begun(site, exam)
+    image = received(site, header(exam))
+    told(site, uid, StepState.COMPLETED)
+    Delivery.objects.create(site=site, image=image, destination="GONE", next_at=AT)
+    jobs.deliver(exam.pk, "GONE")
+    assert Delivery.objects.get().attempts == 1
+
+
+def test_a_promise_to_a_machine_without_an_address_is_counted_as_an_attempt() -> None:
+    site = site_with_pacs()
+    kept = Commitment.objects.create(site=site, transaction_uid="1.2", ae_title="XR1", asked_at=AT)
+    jobs.tell_commitment(kept.pk)
+    kept.refresh_from_db()
+    assert (kept.attempts, kept.told_at) == (1, None)
+
+
+def test_knowing_the_jobs_does_not_import_what_speaks_dicom() -> None:
+    code = (
+        "import sys, django; django.setup(); import xraydesk.links.jobs; "
+        "sys.exit('pydicom' in sys.modules or 'pynetdicom' in sys.modules)"
+    )
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "xraydesk.project.settings"}
+    assert subprocess.run([sys.executable, "-c", code], env=env, timeout=60).returncode == 0
