@@ -27,7 +27,7 @@ MADE_KEPT = 5
 MEMORY_BYTES_MIN = 1_000_000_000
 
 
-def _folder() -> str | None:
+def memory_folder() -> str | None:
     """Memory, where there is enough that programs can be run from; else the usual temporary files."""
     try:
         shm = os.statvfs("/dev/shm")
@@ -37,7 +37,7 @@ def _folder() -> str | None:
     return "/dev/shm" if roomy else None
 
 
-_HOME = Path(tempfile.mkdtemp(prefix="xraydesk-test-", dir=_folder()))
+_HOME = Path(tempfile.mkdtemp(prefix="xraydesk-test-", dir=memory_folder()))
 _HOME.chmod(0o711)
 os.environ["XRAYDESK_HOME"] = str(_HOME / "home")
 os.environ["XRAYDESK_SECRET_KEY"] = "a key that only tests use"

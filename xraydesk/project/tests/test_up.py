@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.database import memory_folder
 from tests.running import RunningDesk, until
 from xraydesk.project import postgres
 
@@ -22,7 +23,7 @@ KINDS = ("web", "mllp", "dicom", "worker")
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="xraydesk-up-") as made:
+    with tempfile.TemporaryDirectory(prefix="xraydesk-up-", dir=memory_folder()) as made:
         Path(made).chmod(0o711)
         yield Path(made)
 
