@@ -88,6 +88,7 @@ SILENT = frozenset(
         FactKind.ARRIVAL_UNDONE,
         FactKind.EXAM_BOOKED,
         FactKind.EXAM_MOVED,
+        FactKind.ROOM_DOWN,
     }
 )
 """Kinds that the reactions table has no entry for; a test in `reactions` holds the two together."""

@@ -6,8 +6,10 @@ from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app as jobs
 
 from xraydesk.facts.actions import REACT_TASK
+from xraydesk.journey.book import book_by_policy
 from xraydesk.lib import clock
 from xraydesk.reactions.run import give_up, react_to
+from xraydesk.reactions.table import BOOK_TASK
 
 RETRIES_MAX = 5
 """After them, a minute or so in all, a person is told."""
@@ -27,3 +29,13 @@ def react(context: JobContext, fact_id: int) -> None:
         if context.job.attempts >= RETRIES_MAX:
             give_up(fact_id, clock.now())
         raise
+
+
+@jobs.task(
+    name=BOOK_TASK,
+    queue="reactions",
+    retry=RetryStrategy(max_attempts=RETRIES_MAX, exponential_wait=2),
+)
+def book(exam_id: int) -> None:
+    """Try again to give one exam a place. Where that fails, the item that asks a person for one is still open."""
+    book_by_policy(exam_id=exam_id, at=clock.now())

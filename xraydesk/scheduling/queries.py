@@ -102,8 +102,11 @@ def _taken(site: Site, since: datetime, until: datetime, without_exam: int | Non
     found = occupying_between(site=site, since=since, until=until)
     if without_exam is not None:
         found = found.exclude(exam=without_exam)
-    rows: Iterable[Any] = found.values_list("room_id", "seat", "technologist_id", "patient_id", "during")
-    return [(r, s, t, p, Span(d.lower.astimezone(UTC), d.upper.astimezone(UTC))) for r, s, t, p, d in rows]
+    rows: Iterable[Any] = found.values_list(
+        "room_id", "seat", "technologist_id", "patient_id", "during__startswith", "during__endswith"
+    )
+    # One zone object for all: moments of the same zone compare several times faster.
+    return [(r, s, t, p, Span(a.astimezone(UTC), b.astimezone(UTC))) for r, s, t, p, a, b in rows]
 
 
 def _room_times(
