@@ -27,6 +27,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("Attention", "attention", Permission.SEE_PATIENT),
     Entry("Triage", "triage", Permission.TRIAGE),
     Entry("Rooms", "rooms", Permission.PERFORM),
+    Entry("Order", "order-new", Permission.ORDER),
     Entry("Day list", "day", Permission.SEE_BOARD),
     Entry("Messages", "messages", Permission.SEE_MESSAGES),
     Entry("Reads", "reads", Permission.SEE_ACCESS_LOG),

@@ -63,11 +63,13 @@ def pages(exam: Exam, image: Image) -> list[str]:
         reverse("rooms"),
         reverse("room", args=["XR1"]),
         reverse("search"),
+        reverse("order-new"),
     ]
 
 
 def posts(exam: Exam, image: Image, item: Item) -> list[str]:
     return [
+        reverse("order-new"),
         reverse("item-done", args=[item.pk]),
         reverse("item-undone", args=[item.pk]),
         *(reverse(f"triage-{what}", args=[exam.accession]) for what in ("accept", "hold", "cancel", "amend")),
@@ -293,3 +295,47 @@ def test_the_attention_list_takes_a_fixed_number_of_queries(
     browser = signed_in(site)
     with django_assert_max_num_queries(22):
         assert browser.get(reverse("attention")).status_code == 200
+
+
+def order_fields(browser: Client, exam: Exam, **typed: str) -> dict[str, str]:
+    page = browser.get(reverse("order-new")).content.decode()
+    key = page.split('name="key" value="')[1].split('"')[0]
+    return {
+        "key": key, "family": "Osei", "given": "Kwabena", "birth_date": "1971-02-03", "sex": "M",
+        "patient_class": "O", "transport": "WALK", "priority": "routine", "reason": "fell on the stairs",
+        "provider_name": "Dr Okafor", "procedure1": str(exam.procedure_id),
+    } | typed  # fmt: skip
+
+
+def test_an_order_by_form_is_an_exam_and_pressing_twice_is_one_order() -> None:
+    exam = make_exam(make_site())
+    browser = signed_in(exam.site)
+    fields = order_fields(browser, exam)
+    for _ in range(2):
+        assert browser.post(reverse("order-new"), fields).status_code == 303
+    [made] = Exam.objects.exclude(pk=exam.pk).select_related("order", "patient")
+    assert made.order.placer.startswith("F")
+    assert (made.patient.family, made.reason) == ("Osei", "fell on the stairs")
+
+
+def test_a_form_with_a_gap_is_given_back_with_what_was_typed() -> None:
+    exam = make_exam(make_site())
+    browser = signed_in(exam.site)
+    response = browser.post(reverse("order-new"), order_fields(browser, exam, reason="", birth_date="soon"))
+    assert response.status_code == 400
+    html = response.content.decode()
+    assert "Kwabena" in html
+    assert html.count('aria-invalid="true"') == 2
+    assert Exam.objects.count() == 1
+
+
+def test_the_order_form_starts_with_what_is_known_of_the_patient() -> None:
+    exam = make_exam(make_site())
+    html = signed_in(exam.site).get(f"{reverse('order-new')}?patient={exam.patient_id}").content.decode()
+    assert "Prüfer" in html
+    assert (
+        "Prüfer"
+        not in signed_in(make_site("O"))
+        .get(f"{reverse('order-new')}?patient={exam.patient_id}")
+        .content.decode()
+    )
