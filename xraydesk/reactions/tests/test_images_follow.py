@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import AT, make_booking, make_exam
+from xraydesk.attention.actions import raise_item
+from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Delivery
@@ -47,7 +49,9 @@ def test_images_go_when_the_exam_ends_and_later_ones_at_once(state: StepState, k
 
 def test_the_slot_that_an_exam_left_is_offered_to_those_who_wait() -> None:
     site = site_with_pacs()
-    exam, waiting = make_exam(site), make_exam(site, booking_blocked="No free place.")
+    exam, waiting = make_exam(site), make_exam(site)
+    key = f"no place:{waiting.accession}"
+    raise_item(site_id=site.pk, kind=ItemKind.NO_PLACE, key=key, at=AT, accession=waiting.accession)
     make_booking(exam, room="XR1", start=AT + minutes(5))
     begun(site, exam, ae_title="XR2")
     react(FactKind.EXAM_TAKEN)

@@ -21,6 +21,8 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from tests.factories import AT, make_booking, make_exam
 from xraydesk.attention.models import Item
+from xraydesk.dose.queries import dose_of_exam
+from xraydesk.dose.report import DoseSource
 from xraydesk.imaging.models import Commitment, Delivery, Image, PerformedStep
 from xraydesk.imaging.rules import ATTEMPTS_MAX
 from xraydesk.imaging.states import StepState
@@ -199,6 +201,60 @@ def test_every_real_image_comes_in_from_storescu(desk, site, number, shared_imag
     dose = expected.get("ImageAndFluoroscopyAreaDoseProduct")
     assert image.header.get("dap_gym2") == (pytest.approx(dose * 1e-5) if dose is not None else None)
     assert image.state == "quarantined"
+
+
+DOSE_SR = "1.2.840.10008.5.1.4.1.1.88.67"
+
+
+def dose_report(exam: Exam, **values: Any) -> Dataset:
+    """A dose report of one exam with a total of 4.1e-5 Gy·m²."""
+    total = item(
+        ValueType="NUM",
+        ConceptNameCodeSequence=[item(CodeValue="113722", CodingSchemeDesignator="DCM")],
+        MeasuredValueSequence=[
+            item(
+                NumericValue="0.000041",
+                MeasurementUnitsCodeSequence=[item(CodeValue="Gy.m2", CodingSchemeDesignator="UCUM")],
+            )
+        ],
+    )
+    plane = item(
+        ValueType="CONTAINER",
+        ConceptNameCodeSequence=[item(CodeValue="113702", CodingSchemeDesignator="DCM")],
+        ContentSequence=[total],
+    )
+    ds = drawn(exam, SOPClassUID=DOSE_SR, Modality="SR", ContentSequence=[plane])
+    del ds.PixelData
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def sent_report(desk, ds: Dataset) -> int:
+    association = desk.associate([DOSE_SR])
+    try:
+        return association.send_c_store(ds).Status
+    finally:
+        association.release()
+
+
+def test_a_dose_report_counts_for_its_exam(desk, site) -> None:
+    exam = make_exam(site)
+    assert sent_report(desk, dose_report(exam)) == 0
+    dose = dose_of_exam(exam_id=exam.pk)
+    assert (dose.total_dap_gym2, dose.source) == (pytest.approx(4.1e-5), DoseSource.REPORT)
+
+
+def test_a_dose_report_that_cannot_be_read_is_kept_and_becomes_an_item(desk, site, monkeypatch) -> None:
+    def broken(_: Dataset) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(store, "read_dose_report", broken)
+    exam = make_exam(site)
+    assert sent_report(desk, dose_report(exam)) == 0
+    image = Image.objects.get()
+    assert image.state == "matched"
+    assert f"dose report:{image.pk}" in open_items(site)
 
 
 # -- performed steps -------------------------------------------------------------------------
