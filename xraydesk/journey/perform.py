@@ -111,11 +111,17 @@ def update_step(*, site: Site, report: StepReport, at: datetime, by: str) -> Per
     if step.state != StepState.IN_PROGRESS and not actions.take_back_hand_ending(step):
         raise StepIsFinal("The performed step is completed or discontinued already.")
     _end(step, exams, report=report, at=at, by=by)
-    for exam in exams[:1]:
-        # One total for the whole step (PS3.3 C.4.16); it stands with the first exam of the step.
-        record_dose(
-            site_id=site.pk, exam=exam, report=report_of_step(report), at=at, by=by, simulated=exam.simulated
-        )
+    # One total for the whole step (PS3.3 C.4.16); it stands with the first exam of the step that still is its.
+    standing = step.stepexam_set.filter(voided=False).values_list("exam", flat=True)
+    first = next((exam for exam in exams if exam.pk in standing), None)
+    record_dose(
+        site_id=site.pk,
+        exam=first,
+        report=report_of_step(report),
+        at=at,
+        by=by,
+        simulated=step.simulated,
+    )
     return step
 
 

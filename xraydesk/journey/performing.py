@@ -19,6 +19,7 @@ from xraydesk.imaging.models import Image, PerformedStep
 from xraydesk.imaging.rules import AfterDiscontinuation, after_discontinuation, is_of_voided_step
 from xraydesk.imaging.states import ImageAction, ImageState, StepAction, StepState
 from xraydesk.journey.check import check_missing_key, missing_checks
+from xraydesk.journey.dose import assign_dose
 from xraydesk.journey.errors import PlaceTaken, UnknownExam
 from xraydesk.lib import locks
 from xraydesk.orders.models import Exam
@@ -271,6 +272,7 @@ def discontinue(exams: Iterable[Exam], *, step: PerformedStep, at: datetime, by:
 
 def _reopen(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
     put_back(exam, step=step, at=at, by=by)
+    assign_dose(site_id=exam.site_id, sop_instance_uid=step.sop_instance_uid, exam=None)
     tell(exam, FactKind.EXAM_REOPENED, at=at, by=by, room=step.room, data={"reason": step.reason_code})
     close_items(
         site_id=exam.site_id,
@@ -295,8 +297,9 @@ def _reopen(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
 
 
 def hold_image(image: Image, *, exam: Exam, at: datetime, by: str) -> None:
-    """Keep a matched image back: it was taken on a worklist entry picked by mistake."""
+    """Keep a matched image back: it was taken on a worklist entry picked by mistake. Its dose counts for nobody yet."""
     actions.move_image(image, action=ImageAction.HOLD, at=at, by=by, why=HELD_WHY)
+    assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=None)
     tell(exam, FactKind.IMAGE_HELD, at=at, by=by, data={"image": image.pk})
 
 

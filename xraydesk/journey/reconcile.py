@@ -86,7 +86,7 @@ def receive_image(
     _ask_a_person(image, exam, at=at)
     record_dose(
         site_id=site.pk,
-        exam=exam if matched else None,
+        exam=exam if state is ImageState.MATCHED else None,
         report=dose or report_of_header(header),
         at=at,
         by=by,
@@ -246,6 +246,7 @@ def release_held(*, exam_id: int, at: datetime, by: str) -> int:
     )
     for image in held:
         _move(image, ImageAction.RELEASE, at=at, by=by)
+        assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=exam)
         _tell(image, exam, FactKind.IMAGE_MATCHED, at=at, by=by)
     _close_held(exam, at=at, by=by, how="they belong to the exam")
     return len(held)

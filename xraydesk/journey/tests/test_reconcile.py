@@ -137,9 +137,12 @@ def test_held_images_are_released_or_given_to_their_exam_and_the_item_ends() -> 
     site = make_site()
     exam, right = make_exam(site), make_exam(site)
     uid = begun(site, exam)
-    one, two = received(site, header(exam)), received(site, header(exam))
-    told(site, uid, StepState.DISCONTINUED, reason_code="110514")
-    assert counts_of_exam(exam.pk) == ImageCounts(received=2, held=2)
+    one, two = received(site, header(exam, dap_gym2=1e-5)), received(site, header(exam, dap_gym2=2e-5))
+    told(site, uid, StepState.IN_PROGRESS, dap_gym2=3e-5)
+    told(site, uid, StepState.DISCONTINUED, reason_code="110514", dap_gym2=3e-5)
+    received(site, header(exam, patient_id="W1"))
+    assert dose_of_exam(exam_id=exam.pk).total_dap_gym2 is None
+    assert counts_of_exam(exam.pk) == ImageCounts(received=3, held=2, quarantined=1)
     key = f"images held:{exam.accession}"
     reconcile.belongs_here(image_id=one.pk, exam_id=right.pk, at=AT, by="user:c")
     assert key in open_items(site)
@@ -147,6 +150,8 @@ def test_held_images_are_released_or_given_to_their_exam_and_the_item_ends() -> 
     assert key not in open_items(site)
     two.refresh_from_db()
     assert two.state == "matched"
+    assert dose_of_exam(exam_id=exam.pk).total_dap_gym2 == pytest.approx(2e-5)
+    assert dose_of_exam(exam_id=right.pk).total_dap_gym2 == pytest.approx(1e-5)
 
 
 def test_an_image_of_a_cancelled_exam_waits_for_a_person_unless_it_was_begun() -> None:
