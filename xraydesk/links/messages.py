@@ -54,8 +54,8 @@ class Arrived:
 
     @property
     def body_sha256(self) -> str:
-        """Digest of everything after the first segment; line ends at the very end do not count."""
-        return hashlib.sha256(_body(self.raw)).hexdigest()
+        """Digest of everything after the first segment, line ends at the very end left out; of all where no number names it."""
+        return hashlib.sha256(_body(self.raw) if self.control_id else self.raw).hexdigest()
 
 
 def _body(raw: bytes) -> bytes:

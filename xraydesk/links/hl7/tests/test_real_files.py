@@ -67,7 +67,7 @@ def _patient_agrees(one: dict[str, Any], wanted: dict[str, Any]) -> None:
         assert one["patient"] is None
         return
     marks = wanted["separators"]
-    written = [r for r in wanted["pid3"].split(marks[2]) if components(r, 1, marks) not in ("", '""')]
+    written = [r for r in wanted["pid3"].split(marks[2]) if components(r, 1, marks).strip() not in ("", '""')]
     ids = [(i["id"], i["type"]) for i in one["patient"]["ids"]]
     if written:
         assert ids == [(components(r, 1, marks).strip(), components(r, 5, marks)) for r in written]

@@ -14,8 +14,11 @@ from xraydesk.access.models import Site
 from xraydesk.attention.models import Item
 from xraydesk.imaging.models import PerformedStep, StepExam
 from xraydesk.imaging.states import StepState
+from xraydesk.journey import errors
 from xraydesk.lib.ids import new_uid
 from xraydesk.links.hl7.apply import Steps
+from xraydesk.links.hl7.framing import Broken, Fault
+from xraydesk.links.hl7.partners import is_loopback
 from xraydesk.links.hl7.receive import Peer, Receiver
 from xraydesk.links.hl7.tests.conftest import EHR, plan_with
 from xraydesk.links.hl7.tests.sent import adt, header, order
@@ -394,3 +397,79 @@ def test_bytes_that_cannot_be_read_are_shown_all_the_same(ask: Ask, site: Site) 
     shown = as_json(Message.objects.get(), whole=True)
     assert shown["read"] == []
     assert "no message" in shown["raw"]
+
+
+@pytest.mark.parametrize(
+    ("error", "where"),
+    [
+        (errors.IncompleteOrder, "ORC^1"),
+        (errors.UnknownOrder, "ORC^1^2"),
+        (errors.PatientConflict, "PID^1^3"),
+        (errors.WrongState, "ORC^1^1"),
+        (errors.AlreadyStarted, "ORC^1^1"),
+    ],
+)
+def test_what_a_step_refuses_is_an_error_with_its_place_and_an_item(
+    site: Site, error: type[errors.Refused], where: str
+) -> None:
+    def refuse(**asked: Any) -> Any:
+        raise error("This cannot be done.")
+
+    receiver = Receiver(Steps(order=refuse, patient=refuse))
+    for number, message in enumerate((order(), adt("A08"))):
+        answer = receiver.receive(message.encode(), peer=Peer(), at=AT)[0].decode().split("\r")
+        assert answer[1].startswith("MSA|AE|")
+        assert answer[2].split("|")[2] == where
+        assert Item.objects.count() == number + 1
+    assert set(Item.objects.values_list("text", flat=True)) == {"This cannot be done."}
+
+
+def test_a_wish_for_an_order_number_waits_for_a_person(ask: Ask) -> None:
+    assert ask(order(control="C1", action="SN"))[1] == "MSA|AA|C1"
+    assert "placer numbers" in Item.objects.get().text
+
+
+def test_a_replay_finds_a_message_that_no_link_brings_any_more(ask: Ask, site: Site) -> None:
+    ask(adt("A40", control="C1", extra="MRG|N2"))
+    site.plan = plan_with(replace(EHR, sending_application="ELSEWHERE"))
+    site.save()
+    assert replay(message_id=Message.objects.get().pk, at=AT, by="user:c").why.startswith("No link")
+
+
+def test_the_same_broken_bytes_are_kept_once_and_others_by_themselves(ask: Ask, receiver: Receiver) -> None:
+    for payload in (b"noise", b"noise", b"other noise"):
+        broken = Broken(Fault.NO_START, payload, answered=False)
+        assert receiver.receive_broken(broken, peer=Peer("10.0.0.9"), at=AT) == ()
+    assert sorted(Message.objects.values_list("seen", flat=True)) == [1, 2]
+    assert Item.objects.count() == 1
+
+
+def test_broken_bytes_for_no_site_are_refused_all_the_same(db: None) -> None:
+    broken = Broken(Fault.NOT_ENDED, b"MSH|^~\\&|A|||||||C1")
+    (answer,) = Receiver().receive_broken(broken, peer=Peer(), at=AT)
+    assert b"MSA|AR|C1" in answer
+
+
+@pytest.mark.parametrize(
+    ("address", "answer"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("fe80::1%eth0", False),
+        ("10.0.0.9", False),
+        ("localhost", True),
+        ("", False),
+    ],
+)
+def test_an_address_of_this_machine_is_told_from_others(address: str, answer: bool) -> None:
+    assert is_loopback(address) is answer
+
+
+def test_of_two_links_with_one_sender_the_one_with_the_receiver_named_is_meant(ask: Ask, site: Site) -> None:
+    other = replace(EHR, name="OTHER", receiving_application="PACS")
+    site.plan = plan_with(other, EHR)
+    site.save()
+    ask(order(control="C1"))
+    assert Message.objects.get().link == "EHR"
+    ask(order(control="C2", placer="P2").replace("XRAYDESK", "NOBODY"))
+    assert Message.objects.get(control_id="C2").link == "OTHER"

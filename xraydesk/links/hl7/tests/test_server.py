@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +22,12 @@ from xraydesk.access.models import Site
 from xraydesk.attention.models import Item
 from xraydesk.links.hl7.apply import Steps
 from xraydesk.links.hl7.receive import Receiver
+from xraydesk.links.hl7.server import NotSafe, run
+from xraydesk.links.hl7.tests.conftest import EHR, plan_with
 from xraydesk.links.hl7.tests.sent import answers, code, framed, is_closed, order
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam, Order
+from xraydesk.project.config import Config
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 Listen = Callable[..., Any]
@@ -183,6 +194,97 @@ def test_a_message_under_way_is_answered_before_the_server_stops(site: Site, lis
     assert ("AA", "C1") in [code(a) for a in answers(busy, 2)]
     assert is_closed(idle)
     stopping.join(20)
+
+
+def _answers_at(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def test_the_process_serves_until_it_is_told_to_end(site: Site, tmp_path: Path) -> None:
+    settings = Config(mllp=f"127.0.0.1:{_free_port()}", home=tmp_path)
+    heard: list[bytes] = []
+
+    def send() -> None:
+        port = int(settings.mllp.rpartition(":")[2])
+        _wait_until(lambda: _answers_at(port))
+        with socket.create_connection(("127.0.0.1", port), 10) as peer:
+            peer.sendall(framed(order(control="C1")))
+            heard.extend(answers(peer))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    run(settings)
+    sender.join(10)
+    assert code(heard[0]) == ("AA", "C1")
+
+
+def test_a_port_in_use_is_told_at_once(site: Site, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OSError):
+            run(Config(mllp=f"127.0.0.1:{taken.getsockname()[1]}", home=tmp_path))
+
+
+def test_an_address_beyond_this_machine_needs_tls_or_a_link_in_clear(site: Site, tmp_path: Path) -> None:
+    """Row 59: refused, with what to do."""
+    with pytest.raises(NotSafe, match="--tls-cert"):
+        run(Config(mllp="0.0.0.0:0", home=tmp_path))
+
+
+def test_a_sender_in_clear_from_elsewhere_is_hung_up_on(
+    site: Site, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 59: an allow-list of peers."""
+    monkeypatch.setattr("xraydesk.links.hl7.server.is_loopback", lambda address: False)
+    monkeypatch.setattr("xraydesk.links.hl7.partners.is_loopback", lambda address: False)
+    desk = listen()
+    assert is_closed(desk.connect())
+    site.plan = plan_with(replace(EHR, insecure=True, peers=("127.0.0.1",)))
+    site.save()
+    peer = desk.connect()
+    peer.sendall(framed(order(control="C1")))
+    assert code(answers(peer)[0]) == ("AA", "C1")
+
+
+def test_a_sender_may_speak_tls(site: Site, tmp_path: Path) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]  # noqa: RUF005
+        + ["-keyout", str(key), "-out", str(certificate), "-days", "2"],
+        check=True,
+        capture_output=True,
+    )
+    settings = Config(mllp=f"0.0.0.0:{_free_port()}", home=tmp_path, tls_cert=certificate, tls_key=key)
+    heard: list[bytes] = []
+
+    def send() -> None:
+        port = int(settings.mllp.rpartition(":")[2])
+        trust = ssl.create_default_context(cafile=str(certificate))
+        _wait_until(lambda: _answers_at(port))
+        try:
+            plain = socket.create_connection(("127.0.0.1", port), 10)
+            with trust.wrap_socket(plain, server_hostname="localhost") as peer:
+                peer.sendall(framed(order(control="C1")))
+                heard.extend(answers(peer))
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    run(settings)
+    sender.join(10)
+    assert code(heard[0]) == ("AA", "C1")
 
 
 def _wait_until(true: Callable[[], bool]) -> None:

@@ -1,0 +1,166 @@
+"""HL7 orders: how many a second are received, applied and acknowledged, beside python-hl7's asyncio server.
+
+Method. Both servers run on this machine and write to one embedded PostgreSQL with its usual
+durability (fsync on, synchronous_commit on), each in a process of its own. A plain client
+sends ORM^O01 messages of about 700 bytes over loopback with TCP_NODELAY, over 1 and over 8
+connections, one message in flight on each; every message is a new order of a new patient.
+
+- The desk keeps the message, finds or makes the patient, makes order and exam with their
+  facts and the jobs that follow, in one transaction, and answers after its commit. Triage
+  and booking are jobs; no worker runs while it is measured.
+- The peer is python-hl7's MLLP server (`hl7.mllp.start_hl7_server`): it parses the message,
+  does one INSERT of its bytes with a commit of its own (an asynchronous psycopg connection for
+  each client), and answers with python-hl7's ACK. It applies nothing.
+
+Printed are messages a second, the median and the 99th percentile of the time from the last
+byte sent to the answer in milliseconds, and the desk's rate over the peer's. python-hl7 is
+installed in a virtual environment that is thrown away.
+
+    python benchmarks/orders.py [messages a run]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from _desk import ROOT, database, folder, free_port, running
+
+PEER = """
+import asyncio, sys, hl7, psycopg
+from hl7.mllp import start_hl7_server
+
+async def serve(reader, writer):
+    database = await psycopg.AsyncConnection.connect(sys.argv[2])
+    try:
+        while not writer.is_closing():
+            message = await reader.readmessage()
+            async with database.cursor() as cursor:
+                await cursor.execute("INSERT INTO bench_message (raw) VALUES (%s)", [str(message).encode()])
+            await database.commit()
+            writer.writemessage(message.create_ack())
+            await writer.drain()
+    except asyncio.IncompleteReadError:
+        writer.close()
+    finally:
+        await database.close()
+
+async def main():
+    async with await start_hl7_server(serve, port=int(sys.argv[1]), encoding="utf-8") as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def order(number: str) -> bytes:
+    """One new order of a new patient."""
+    lines = [
+        f"MSH|^~\\&|EHR|HOSP|XRAYDESK|XRAY|20260302100000||ORM^O01^ORM_O01|C{number}|P|2.5.1||||||UNICODE UTF-8",
+        f"PID|1||N{number}^^^HOSP^MR||Prüfer{number}^Ada^M||19690512|F|||12 Bar St^^Town^MO^63110^US||(555)555-0100",
+        f"PV1|1|O|RAD^^^HOSP|||||1234^Order^Otto^^^Dr|||||||||||V{number}",
+        f"ORC|NW|P{number}^EHR|||||1^^^20260303100000^^R||20260302100000|||1234^Order^Otto^^^Dr",
+        "TQ1|1||||||20260303100000||R",
+        f"OBR|1|P{number}^EHR||XRCHEST2^Chest 2 views^L||||||||||||1234^Order^Otto^^^Dr|||||||||||||||"
+        "cough for three weeks|||||20260303100000",
+    ]
+    return b"\x0b" + "\r".join(lines).encode() + b"\r\x1c\r"
+
+
+class Sender(threading.Thread):
+    """One connection that sends its messages one after the other."""
+
+    def __init__(self, port: int, name: str, count: int) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._messages = [order(f"{name}{n}") for n in range(count)]
+        self._port = port
+
+    def run(self) -> None:
+        with socket.create_connection(("127.0.0.1", self._port), 30) as peer:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for message in self._messages:
+                peer.sendall(message)
+                begun, held = time.perf_counter(), b""
+                while not held.endswith(b"\x1c\r"):
+                    held += peer.recv(65536) or sys.exit("the server hung up")
+                self.seconds.append(time.perf_counter() - begun)
+                if b"MSA|AA" not in held:
+                    sys.exit(held.decode())
+
+
+def measure(port: int, name: str, connections: int, count: int) -> float:
+    """Send and print; messages a second."""
+    senders = [Sender(port, f"{name}{connections}x{i}x", count // connections) for i in range(connections)]
+    begun = time.perf_counter()
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    seconds = sorted(s for sender in senders for s in sender.seconds)
+    rate = len(seconds) / (time.perf_counter() - begun)
+    median, worst = statistics.median(seconds) * 1000, seconds[int(len(seconds) * 0.99)] * 1000
+    print(
+        f"{name:<12} {connections} connection(s): {rate:7.0f}/s   p50 {median:6.2f} ms   p99 {worst:6.2f} ms"
+    )
+    return rate
+
+
+@contextlib.contextmanager
+def desk(home: Path) -> Iterator[int]:
+    """`xraydesk mllp` on a free port, with a small department."""
+    from tests.factories import make_site
+    from xraydesk.siteplan.plan import LinkPlan, SitePlan
+    from xraydesk.siteplan.reading import to_json
+
+    site = make_site()
+    link = LinkPlan(name="EHR", kind="orders", sending_application="EHR", sending_facility="HOSP")
+    plan = SitePlan("T", "T", "America/New_York", "HOSP", "XRAYDESK", (), (), (), (), links=(link,))
+    site.plan = to_json(plan)
+    site.save()
+    port = free_port()
+    line = [sys.executable, "-m", "xraydesk", "mllp", "--home", str(home), "--mllp", f"127.0.0.1:{port}"]
+    with running(line, port, cwd=ROOT):
+        yield port
+
+
+@contextlib.contextmanager
+def peer(place: Path) -> Iterator[int]:
+    """python-hl7's server, from a virtual environment below `place`, on a table of its own."""
+    from django.db import connection
+
+    python = place / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "-q", "hl7", "psycopg[binary]"], check=True)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE bench_message (id bigserial PRIMARY KEY, raw bytea NOT NULL)")
+    where = connection.settings_dict
+    dsn = f"host={where['HOST']} port={where['PORT']} user={where['USER']} dbname={where['NAME']}"
+    port = free_port()
+    with running([str(python), "-c", PEER, str(port), dsn], port, env=os.environ | {"PYTHONPATH": ""}):
+        yield port
+
+
+def main() -> None:
+    """Measure both, in turn, and print."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    with folder() as place, database(place / "home"), desk(place / "home") as ours, peer(place) as theirs:
+        measure(ours, "warm-up", 8, min(count, 200))
+        for connections in (1, 8):
+            rates = [
+                measure(ours, "xraydesk", connections, count),
+                measure(theirs, "python-hl7", connections, count),
+            ]
+            print(f"{'':<12} xraydesk/python-hl7 = {rates[0] / rates[1]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
