@@ -48,6 +48,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "xraydesk.project.metrics.Measured",
     "django.middleware.security.SecurityMiddleware",
     "xraydesk.desk.middleware.ContentSecurityPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("xraydesk.project.health")),
+    path("", include("xraydesk.project.metrics")),
     path("fhir/R4/", include("xraydesk.links.fhir.urls")),
     path("", include("xraydesk.desk.urls")),
 ]
