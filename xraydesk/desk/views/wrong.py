@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -11,8 +12,9 @@ def _answer(request: HttpRequest | None, status: int, heading: str, sentence: st
     try:
         text = render_to_string("desk/wrong.html", {"heading": heading, "sentence": sentence}, request)
     finally:
-        # Django answers exceptions in a thread of no request, whose connection nobody else would give back.
-        close_old_connections()
+        if isinstance(request, ASGIRequest):
+            # Django answers exceptions there in a thread of no request, whose connection nobody else would give back.
+            close_old_connections()
     return HttpResponse(text, status=status)
 
 
