@@ -107,7 +107,7 @@ def begin(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
             kind=ItemKind.CHECK_MISSING,
             key=check_missing_key(exam.accession),
             at=at,
-            text=f"Exam {exam.accession} began, but {in_words(missing)} was not checked before. "
+            text=f"Exam {exam.accession} began without a check of {in_words(missing)}. "
             "Ask now and write down the answer.",
             accession=exam.accession,
             patient=exam.patient_id,

@@ -43,10 +43,13 @@ class SpooledFile:
         target = (self.spool / relative).resolve()
         if not target.is_relative_to(self.spool.resolve()):
             raise ValueError("a kept file lies below the spool")
+        new = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         flush(self.path)
         os.rename(self.path, target)
         flush(target.parent)
+        for folder in new:  # a new folder lasts only once the one above it holds its name
+            flush(folder.parent)
         self.path, self.is_kept = target, True
         return target
 
