@@ -62,6 +62,9 @@ def configure_logs(kind: str, home: Path | None, level: str) -> None:
     root.setLevel(level.upper())
     for chatty in ("procrastinate", "asyncio", "pynetdicom", "django.request", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
+    logging.raiseExceptions = (
+        False  # a full disk would otherwise print entries, words and all, to the terminal
+    )
     sys.excepthook = _log_last_words
 
 

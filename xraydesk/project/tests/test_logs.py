@@ -19,13 +19,15 @@ from xraydesk.project.trouble import Trouble
 @pytest.fixture
 def log_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Path]:
     root = logging.getLogger()
-    before, level = list(root.handlers), root.level
+    level = root.level
     configure_logs("test", tmp_path, "INFO")
+    mine = list(root.handlers)
     yield tmp_path / "logs" / "test.log"
-    for handler in root.handlers:
+    for handler in mine:
+        root.removeHandler(handler)
         handler.close()
-    root.handlers[:] = before
     root.setLevel(level)
+    logging.raiseExceptions = True
     structlog.reset_defaults()
 
 
