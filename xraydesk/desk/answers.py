@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from xraydesk.journey.errors import Refused
 
 
-class SeeOther(HttpResponse):
+class SeeOther(HttpResponseRedirect):
     """After a form was done: fetch that page now (303), so that going back sends nothing twice."""
 
     status_code = 303
-
-    def __init__(self, to: str) -> None:
-        super().__init__()
-        self["Location"] = to
 
 
 def back_to(request: HttpRequest, otherwise: str) -> str:

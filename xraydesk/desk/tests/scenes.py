@@ -15,7 +15,7 @@ from xraydesk.lib.text import folded
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import Priority, TriageState
 from xraydesk.patients.models import Patient
-from xraydesk.rooms.models import Modality, Room
+from xraydesk.rooms.models import Room
 from xraydesk.scheduling.rules import row_for
 
 PASSWORD = "only for tests"
@@ -38,12 +38,63 @@ NAMES = (
 )
 
 
-FAMILIES = (
-    "Abdi Castellanos Novák Mbeki Stojanović Yusuf Zielińska Larsen Diallo Šimić Fernandes Wójcik Abernathy "
-    "Westhuizen Ito Bautista Svensson Mwangi Pérez Goldberg Rossi Chaiyasit Suzuki Amoah Okonkwo Haile "
-    "Wiśniewski Dlamini Osei Papadopoulos Bhattacharya Tapueluelu Rautavaara Ismail Ortega Ferrari"
-).split()
-GIVENS = "Hodan Inés Petr Thandi Mira Amina Grażyna Søren Fatou Tin Duarte Jan Ruth Piet Yuki Luz Nils".split()
+FAMILIES = [
+    "Abdi",
+    "Castellanos",
+    "Novák",
+    "Mbeki",
+    "Stojanović",
+    "Yusuf",
+    "Zielińska",
+    "Larsen",
+    "Diallo",
+    "Šimić",
+    "Fernandes",
+    "Wójcik",
+    "Abernathy",
+    "Westhuizen",
+    "Ito",
+    "Bautista",
+    "Svensson",
+    "Mwangi",
+    "Pérez",
+    "Goldberg",
+    "Rossi",
+    "Chaiyasit",
+    "Suzuki",
+    "Amoah",
+    "Okonkwo",
+    "Haile",
+    "Wiśniewski",
+    "Dlamini",
+    "Osei",
+    "Papadopoulos",
+    "Bhattacharya",
+    "Tapueluelu",
+    "Rautavaara",
+    "Ismail",
+    "Ortega",
+    "Ferrari",
+]
+GIVENS = [
+    "Hodan",
+    "Inés",
+    "Petr",
+    "Thandi",
+    "Mira",
+    "Amina",
+    "Grażyna",
+    "Søren",
+    "Fatou",
+    "Tin",
+    "Duarte",
+    "Jan",
+    "Ruth",
+    "Piet",
+    "Yuki",
+    "Luz",
+    "Nils",
+]
 HOUR_OF_DAY = 10
 
 
@@ -140,7 +191,7 @@ def full_day(at: datetime, *, rooms: int = 6, exams_a_room: int = 12, code: str 
         taken: list[tuple[int, datetime]] = []
         for turn in range(exams_a_room):
             start = at - half + timedelta(minutes=30 * turn + number * 3 % 20)
-            _one(site, room.code, number * exams_a_room + turn, start, at, taken)
+            _one(site, room.code, number * exams_a_room + turn, start=start, at=at, taken=taken)
     for number, (priority, triage) in enumerate(
         (
             (Priority.STAT, TriageState.ACCEPTED),
@@ -149,7 +200,9 @@ def full_day(at: datetime, *, rooms: int = 6, exams_a_room: int = 12, code: str 
         )
     ):
         due = at + timedelta(minutes=30 * (number + 1)) if priority != Priority.ROUTINE else None
-        exam = make_exam(site, patient=person(site, number + 400), priority=priority, triage=triage, due_at=due)
+        exam = make_exam(
+            site, patient=person(site, number + 400), priority=priority, triage=triage, due_at=due
+        )
         if triage == TriageState.HELD:
             exam.findings = [{"level": "hold", "code": "side", "sentence": "Side is missing from the order."}]
             exam.save()
@@ -172,7 +225,7 @@ def full_day(at: datetime, *, rooms: int = 6, exams_a_room: int = 12, code: str 
 
 
 def _one(
-    site: Site, room: str, number: int, start: datetime, at: datetime, taken: list[tuple[int, datetime]]
+    site: Site, room: str, number: int, *, start: datetime, at: datetime, taken: list[tuple[int, datetime]]
 ) -> None:
     patient = person(site, number)
     if number % 9 == 4:
@@ -188,7 +241,7 @@ def _one(
             ("bed", "chair")[number % 2],
         )
         exam.order.save()
-    arrived = start - timedelta(minutes=12) if start < at + timedelta(minutes=25) else None
+    arrived = min(at, start - timedelta(minutes=12)) if start < at + timedelta(minutes=25) else None
     past = start < at - timedelta(minutes=25)
     place(exam, room=room, start=start, taken=taken, arrived_at=arrived, state="done" if past else "booked")
     if past:

@@ -233,7 +233,7 @@ def _typed(request: HttpRequest, member: Member, exam: Exam) -> tuple[Place | No
     if not start:
         return None, ""
     try:
-        wall = time.fromisoformat(start)
+        wall = time.fromisoformat(start.zfill(5))
         on = date.fromisoformat(day) if day else clock.local_day(clock.now(), member.site.timezone)
     except ValueError:
         return None, "A day has 24 hours. Write the time like 14:10."
