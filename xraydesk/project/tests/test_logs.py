@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from xraydesk.project.trouble import Trouble
 
 
 @pytest.fixture
-def log_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Path]:
+def log_file(tmp_path: Path) -> Iterator[Path]:
     root = logging.getLogger()
     level = root.level
     configure_logs("test", tmp_path, "INFO")
@@ -29,6 +30,13 @@ def log_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Path
     root.setLevel(level)
     logging.raiseExceptions = True
     structlog.reset_defaults()
+
+
+def watch_this_terminal() -> None:
+    """pytest gives a test another terminal than its fixtures had."""
+    for handler in logging.getLogger().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setStream(sys.stderr)
 
 
 def entries(file: Path) -> list[dict[str, object]]:
@@ -47,6 +55,7 @@ def test_an_entry_is_one_json_object_a_line_from_either_kind_of_logger(log_file:
 @pytest.mark.django_db
 def test_the_words_of_a_database_error_stay_out(log_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Row 55: PostgreSQL's detail repeats the values of the row."""
+    watch_this_terminal()
     site = make_site()
     make_patient(site, number="4711-Prüfer")
     try:
@@ -74,6 +83,7 @@ def test_only_our_own_and_the_systems_words_are_quoted() -> None:
 def test_a_person_at_the_terminal_sees_warnings_in_one_line(
     log_file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    watch_this_terminal()
     structlog.get_logger("xraydesk.test").info("all is well")
     structlog.get_logger("xraydesk.test").warning("link down", link="EHR")
     said = capfd.readouterr().err
