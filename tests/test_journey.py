@@ -188,7 +188,7 @@ def test_an_exam_goes_from_its_order_to_its_images_at_the_pacs(
     )
     assert exam["accession"] not in findscu(desk, exam, ae_title)
 
-    page = Browser(desk).get(f"/exams/{exam['accession']}")
+    page = Browser(desk).get(f"/exams/{exam['accession']}?all=1")
     for words in ("Booked", "Exam begun", "Exam ended", "Image sent on", "3 received, 3 matched, 3 sent"):
         assert words in page, words
 

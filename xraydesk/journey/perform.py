@@ -23,6 +23,7 @@ from xraydesk.imaging.models import PerformedStep
 from xraydesk.imaging.rules import named_exam, told_time
 from xraydesk.imaging.states import StepAction, StepState
 from xraydesk.journey import performing
+from xraydesk.journey.book import hold_department
 from xraydesk.journey.check import missing_checks
 from xraydesk.journey.dose import record_dose, report_of_step
 from xraydesk.journey.errors import (
@@ -68,6 +69,9 @@ def begin_by_step(*, site: Site, report: StepReport, at: datetime, by: str) -> P
         by_hand=False,
     )
     taken_over = performing.take_over_by_hand(exams, step=step, at=at)
+    if len(exams) > 1:
+        # The places of all of them are locked before the first booking changes, so that nothing deadlocks.
+        hold_department(site=site, patient_id=exams[0].patient_id)
     for exam in exams:
         if exam.pk in taken_over:
             performing.settle_place(exam, step=step, at=at, by=by)
