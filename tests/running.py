@@ -1,41 +1,227 @@
-"""A whole desk under `xraydesk up`, started and stopped by a test, asked only from outside."""
+"""A desk that really runs, and real partners around it: for the tests that cross everything.
+
+Nothing here is one of the simulated parties: the MLLP client is a plain socket, DICOM is
+spoken by dcmtk and pynetdicom, the PACS is Orthanc.
+"""
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
+import pytest
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[1]
+READY_SECONDS_MAX = 60
 STARTED_SECONDS_MAX = 90
 
 
+def need(*programs: str) -> None:
+    """Skip the test, with the reason, where a Debian package's program is not installed."""
+    missing = [
+        name for name in programs if shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin") is None
+    ]
+    if missing:
+        pytest.skip(f"not installed here: {', '.join(missing)}")
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on at the moment."""
+    """Ports that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
 
 
-def until(question: Callable[[], object], seconds: float) -> bool:
-    """Ask until the answer is true; False where it is not so within `seconds`."""
+def until(what: Callable[[], T], seconds: float = 15, every: float = 0.1) -> T:
+    """The first true answer within that time; else the last one."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if question():
-            return True
-        time.sleep(0.05)
-    return False
+    while True:
+        answer = what()
+        if answer or time.monotonic() > deadline:
+            return answer
+        time.sleep(every)
+
+
+def framed(message: str) -> bytes:
+    """An HL7 message in MLLP's frame."""
+    return b"\x0b" + message.encode() + b"\x1c\r"
+
+
+@dataclass
+class Desk:
+    """A running desk, asked from outside: sockets, HTTP and its own command line."""
+
+    home: Path
+    http: int
+    mllp: int
+    dicom: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One run of the command line."""
+        return subprocess.run(
+            [sys.executable, "-m", "xraydesk", *arguments],
+            capture_output=True,
+            text=True,
+            env=self.env | {"XRAYDESK_HOME": str(self.home)},
+            cwd=ROOT,
+            timeout=60,
+        )
+
+    def objects(self, *arguments: str) -> list[dict[str, Any]]:
+        """What a command prints with `--json`, one object a line."""
+        done = self.cli(*arguments, "--json")
+        assert done.returncode in (0, 1), done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def exam(self, accession: str) -> dict[str, Any]:
+        """`exam show`."""
+        return self.objects("exam", "show", accession)[0]
+
+    def ask(self, message: str, timeout: float = 20) -> str:
+        """Send one HL7 message and return the acknowledgement as text."""
+        with socket.create_connection(("127.0.0.1", self.mllp), timeout) as connection:
+            connection.sendall(framed(message))
+            answer = b""
+            while b"\x1c" not in answer:
+                part = connection.recv(65536)
+                if not part:
+                    break
+                answer += part
+        return answer.strip(b"\x0b\x1c\r").decode()
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        """A page or resource by GET."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def children(self) -> dict[str, int]:
+        """Process ids by kind: `web`, `mllp`, `dicom`, `worker`, `postgres`."""
+        listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True)
+        rows = [line.split(None, 2) for line in listing.stdout.splitlines()[1:]]
+        found: dict[str, int] = {}
+        for pid, parent, line in rows:
+            if int(parent) != self.process.pid:
+                continue
+            for kind in ("web", "mllp", "dicom", "worker"):
+                if f"xraydesk {kind}" in line:
+                    found[kind] = int(pid)
+            if "postgres" in line.split()[0]:
+                found["postgres"] = int(pid)
+        return found
+
+    def stop(self) -> int:
+        """Ctrl-C; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(20)
+
+
+@contextmanager
+def running_desk(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Desk]:
+    """A desk started by `xraydesk up` in `folder/home`, stopped afterwards."""
+    http, mllp, dicom = free_ports(3)
+    home, log = folder / "home", folder / "up.log"
+    surroundings = {k: v for k, v in os.environ.items() if not k.startswith(("XRAYDESK_", "DATABASE_URL"))}
+    surroundings |= env or {}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "xraydesk", "up", "--home", str(home), "--http", f"127.0.0.1:{http}",
+             "--mllp", f"127.0.0.1:{mllp}", "--dicom", f"127.0.0.1:{dicom}", *arguments],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=surroundings, cwd=ROOT,
+        )  # fmt: skip
+    desk = Desk(home, http, mllp, dicom, process, log, surroundings)
+    try:
+        ready = until(
+            lambda: process.poll() is not None or "\nready\n" in f"\n{log.read_text(errors='replace')}",
+            seconds=READY_SECONDS_MAX,
+        )
+        assert ready and process.poll() is None, log.read_text(errors="replace")[-3000:]
+        yield desk
+    finally:
+        try:
+            desk.stop()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@dataclass
+class Orthanc:
+    """A running Orthanc: a PACS that is none of ours."""
+
+    dicom: int
+    http: int
+
+    def rest(self, path: str) -> Any:
+        """Its REST interface."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
+            return json.loads(answer.read())
+
+    def instances(self) -> list[dict[str, Any]]:
+        """The simplified tags of every instance that it holds."""
+        return [self.rest(f"/instances/{one}/simplified-tags") for one in self.rest("/instances")]
+
+
+@contextmanager
+def running_orthanc(folder: Path) -> Iterator[Orthanc]:
+    """An Orthanc with an empty store, AE title PACS."""
+    need("Orthanc")
+    dicom, http = free_ports(2)
+    settings = {
+        "Name": "test", "StorageDirectory": str(folder / "orthanc"), "IndexDirectory": str(folder / "orthanc"),
+        "DicomAet": "PACS", "DicomPort": dicom, "HttpPort": http, "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False, "DicomAlwaysAllowStore": True, "DicomCheckCalledAet": False,
+        "UnknownSopClassAccepted": True, "Plugins": [], "HttpServerEnabled": True,
+    }  # fmt: skip
+    (folder / "orthanc").mkdir()
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps(settings))
+    program = shutil.which("Orthanc", path=os.environ["PATH"] + ":/usr/sbin")
+    assert program is not None
+    with (folder / "orthanc.log").open("wb") as output:
+        process = subprocess.Popen([program, str(path)], stdout=output, stderr=subprocess.STDOUT)
+    orthanc = Orthanc(dicom, http)
+
+    def answers() -> bool:
+        try:
+            return bool(orthanc.rest("/system"))
+        except OSError:
+            return False
+
+    try:
+        assert until(answers, seconds=20), (folder / "orthanc.log").read_text(errors="replace")[-2000:]
+        yield orthanc
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 @dataclass
