@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
+
+from tests.running import need, running_desk, until
+from xraydesk.siteplan.reading import read_toml_text
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -47,3 +53,51 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+CONNECT = (ROOT / "docs" / "howto" / "connect.md").read_text(encoding="utf-8")
+
+
+def shown(kind: str, page: str = CONNECT) -> list[str]:
+    """The blocks of one kind that a page shows."""
+    return re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)
+
+
+def test_what_the_page_about_links_shows_fits_into_a_site_file() -> None:
+    hospital = (ROOT / "site" / "hospital.toml").read_text(encoding="utf-8")
+    plan = read_toml_text("\n".join([hospital, *shown("toml")]))
+    assert [link.sending_application for link in plan.links] == ["EHR", "EPICARE"]
+    assert "DXNORTH" in [modality.ae_title for modality in plan.modalities]
+    assert "ARCHIVE" in [destination.name for destination in plan.destinations]
+
+
+@pytest.mark.link
+def test_what_the_page_about_links_tells_to_type_works(tmp_path: Path) -> None:
+    need("echoscu", "findscu", "curl")
+    [message], [client] = shown("hl7"), shown("python")
+    (tmp_path / "order.hl7").write_text(message, encoding="utf-8")
+    bin_dir = str(Path(sys.executable).parent)
+    with running_desk(tmp_path, "--demo-quiet") as desk:
+
+        def typed(block: str) -> str:
+            for usual, here in ((2575, desk.mllp), (11112, desk.dicom), (8080, desk.http)):
+                block = block.replace(str(usual), str(here))
+            done = subprocess.run(
+                ["bash", "-e", "-o", "pipefail", "-c", block],
+                cwd=tmp_path,
+                env=desk.env | {"XRAYDESK_HOME": str(desk.home), "PATH": f"{bin_dir}:{os.environ['PATH']}"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=60,
+            )
+            assert done.returncode == 0, done.stdout
+            return done.stdout
+
+        (tmp_path / "send.py").write_text(client.replace("2575", str(desk.mllp)), encoding="utf-8")
+        assert "MSA|AA|TRY1" in typed("python send.py order.hl7")
+        orders, machine, programs = shown("sh")
+        assert until(lambda: "scheduled" in typed("xraydesk exam list --all --placer TRY-1"))
+        assert "TRY1" in typed(orders)
+        assert "TRY-1" in typed(machine)
+        assert '"CapabilityStatement"' in typed(programs)
