@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -107,7 +107,7 @@ def board_of(
         rooms = [room for room in rooms if room.location_id in locations]
     department, _ = department_of(site=site, since=first, until=after)
     asked = _Day(first, after, at)
-    exams = _cards(site, asked)
+    exams = _cards(site, asked, {room.pk: room.code for room in rooms})
     placed = [(room_id, card) for room_id, card in exams if room_id is not None]
     shown = {room.pk for room in rooms}
     lanes = _lanes(rooms, department, placed, asked)
@@ -167,7 +167,7 @@ _EXAM = (
 )
 
 
-def _cards(site: Site, asked: _Day) -> list[tuple[int | None, Card]]:
+def _cards(site: Site, asked: _Day, codes: Mapping[int, str]) -> list[tuple[int | None, Card]]:
     """Every exam of the day with the key of its room, and those without a place with None."""
     bookings = {
         row["exam_id"]: row
@@ -204,11 +204,19 @@ def _cards(site: Site, asked: _Day) -> list[tuple[int | None, Card]]:
         .values_list("exam_id", flat=True)
         .distinct()
     )
-    cards = [
-        _card(row, bookings.get(row["id"]), steps.get(row["id"], []), lies, row["id"] in images)
-        for row in rows
+    known_too = _Beside(lies, images, codes)
+    return [_card(row, bookings.get(row["id"]), steps.get(row["id"], []), known_too) for row in rows] + [
+        _card(row, None, [], known_too) for row in waiting
     ]
-    return cards + [_card(row, None, [], lies, False) for row in waiting]
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What is known of all exams at once: where patients lie, which exams have images, the rooms' codes."""
+
+    lies: Mapping[int, tuple[str, str]]
+    images: Set[int]
+    codes: Mapping[int, str]
 
 
 def _where_they_lie(patients: set[int]) -> dict[int, tuple[str, str]]:
@@ -218,16 +226,11 @@ def _where_they_lie(patients: set[int]) -> dict[int, tuple[str, str]]:
 
 
 def _card(
-    row: Mapping[str, Any],
-    booking: Mapping[str, Any] | None,
-    steps: list[Any],
-    lies: Mapping[int, tuple[str, str]],
-    has_images: bool,
+    row: Mapping[str, Any], booking: Mapping[str, Any] | None, steps: list[Any], beside: _Beside
 ) -> tuple[int | None, Card]:
     state = deciding_step(StepState(s["step__state"]) for s in steps)
-    newest = max(
-        (s for s in steps if s["step__state"] == state), key=lambda s: s["step__started_at"], default=None
-    )
+    deciding = (s for s in steps if s["step__state"] == state)
+    newest = max(deciding, key=lambda s: s["step__started_at"], default=None)
     stage = stage_of(
         triage=TriageState(row["triage"]),
         booking=BookingState(booking["state"]) if booking else None,
@@ -239,7 +242,12 @@ def _card(
     room_id, room_kind = (booking["room_id"], booking["room__kind"]) if booking else (None, "")
     if newest and newest["step__room_id"] and (performed or booking is None):
         room_id, room_kind = newest["step__room_id"], newest["step__room__kind"]
-    ward, bed = lies.get(row["patient_id"], (row["order__ward"], row["order__bed"]))
+    ward, bed = beside.lies.get(row["patient_id"], (row["order__ward"], row["order__bed"]))
+    placed: dict[str, Any] = {}
+    if booking:
+        during = booking["during"]
+        placed = {"row": booking["row"], "planned_start": during.lower, "planned_end": during.upper}
+        placed["arrived_at"] = booking["arrived_at"]
     return room_id, Card(
         accession=row["accession"],
         patient=row["patient_id"],
@@ -249,13 +257,10 @@ def _card(
         what=procedure_words(row["procedure_text"] or row["procedure_code"], row["laterality"]),
         stage=stage,
         priority=Priority(row["priority"]),
-        row=booking["row"] if booking else 0,
-        planned_start=booking["during"].lower if booking else None,
-        planned_end=booking["during"].upper if booking else None,
-        arrived_at=booking["arrived_at"] if booking else None,
+        room=beside.codes.get(room_id, "") if room_id else "",
         begun_at=performed["step__started_at"] if performed else None,
         ended_at=performed["step__ended_at"] if performed else None,
-        images=int(has_images),
+        images=int(row["id"] in beside.images),
         due_at=row["due_at"],
         requested_at=row["requested_at"],
         created_at=row["created_at"],
@@ -265,6 +270,7 @@ def _card(
         isolation=row["patient__isolation"],
         why=_why(row),
         held=row["triage"] == TriageState.HELD,
+        **placed,
     )
 
 
@@ -328,7 +334,7 @@ def _lane(
     if times and times.down:
         begins, ends = max(asked.first, down_since), min(asked.after, times.down.end)
         down = Span(begins, ends) if begins < ends else None
-    told = tuple(replace(_displaced(card, down), room=room.code) for card in cards)
+    told = tuple(_displaced(card, down) for card in cards) if down else tuple(cards)
     planned = [(c.planned_start, c.planned_end) for c in cards if c.planned_start and c.planned_end]
     return Lane(
         code=room.code,

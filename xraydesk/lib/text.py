@@ -7,6 +7,8 @@ import unicodedata
 
 def folded(text: str) -> str:
     """`text` without case, accents and doubled spaces, for searching and comparing names."""
+    if text.isascii():
+        return " ".join(text.casefold().split())
     decomposed = unicodedata.normalize("NFKD", text)
     plain = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(plain.casefold().split())

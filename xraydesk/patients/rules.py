@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -186,15 +186,22 @@ def look_alike(one: Person, other: Person) -> bool:
     family name with the same birth date, as twins have (Joint Commission NPSG.01.01.01
     asks for two identifiers because of exactly these).
     """
+    return _look_alike(_plain(one), _plain(other))
+
+
+def _plain(person: Person) -> Person:
+    """The same with names as they are compared, folded once and not for each pair."""
+    return replace(person, family=folded(person.family), given=folded(person.given))
+
+
+def _look_alike(one: Person, other: Person) -> bool:
     if one.key == other.key or not one.family or not other.family:
         return False
-    family, given = folded(one.family), folded(one.given)
-    family_other, given_other = folded(other.family), folded(other.given)
-    if family == family_other:
+    if one.family == other.family:
         if one.birth_date and one.birth_date == other.birth_date:
             return True
-        return nearly_equal(given, given_other)
-    return given == given_other and nearly_equal(family, family_other)
+        return nearly_equal(one.given, other.given)
+    return one.given == other.given and nearly_equal(one.family, other.family)
 
 
 def nearly_equal(one: str, other: str) -> bool:
@@ -222,14 +229,14 @@ def look_alikes(people: Sequence[Person]) -> dict[int, frozenset[int]]:
     so that a long list costs little more than a short one.
     """
     groups: dict[tuple[str, str], list[Person]] = {}
-    for person in people:
-        groups.setdefault(("family", folded(person.family)), []).append(person)
-        groups.setdefault(("given", folded(person.given)), []).append(person)
+    for person in map(_plain, people):
+        groups.setdefault(("family", person.family), []).append(person)
+        groups.setdefault(("given", person.given), []).append(person)
     found: dict[int, set[int]] = {}
     for group in groups.values():
         for number, one in enumerate(group):
             for other in group[number + 1 :]:
-                if look_alike(one, other):
+                if _look_alike(one, other):
                     found.setdefault(one.key, set()).add(other.key)
                     found.setdefault(other.key, set()).add(one.key)
     return {key: frozenset(others) for key, others in found.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -172,8 +173,11 @@ def _lists(asked: Asked) -> dict[str, str]:
 def _groups(
     seen: Board, window: Window, asked: Asked, at: datetime, zone: ZoneInfo
 ) -> Iterator[dict[str, Any]]:
+    here = asked.url(exam="")
+    stem = f"{here}{'&' if '?' in here else '?'}exam="
+
     def link(accession: str) -> str:
-        return asked.url(exam=accession)
+        return stem + quote(accession, safe="")
 
     day = "" if asked.is_today else asked.day.isoformat()
     for location, lanes in groupby(seen.lanes, key=lambda lane: lane.location):
