@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -64,18 +64,24 @@ def _body(raw: bytes) -> bytes:
     return text[min(ends) :].strip(b"\r\n\x00 ") if ends else b""
 
 
-def lock_and_find(*, site: Site, arrived: Arrived) -> list[Message]:
+class Earlier(NamedTuple):
+    """A message that came before with the same control id, as far as it is needed to recognise a resend."""
+
+    pk: int
+    body_sha256: str
+    ack: str
+    answer: bytes
+
+
+def lock_and_find(*, site: Site, arrived: Arrived) -> list[Earlier]:
     """The messages that came by this link with this control id, newest last; others with it wait until the transaction ends."""
     if not arrived.control_id.strip():
         return []
     locks.take([f"message:{site.pk}:{arrived.link}:{arrived.control_id}"])
-    return list(
-        Message.objects.filter(
-            site=site, direction=Direction.IN, link=arrived.link, control_id=arrived.control_id
-        )
-        .defer("raw")
-        .order_by("id")
-    )
+    found = Message.objects.filter(
+        site=site, direction=Direction.IN, link=arrived.link, control_id=arrived.control_id
+    ).order_by("id")
+    return [Earlier._make(row) for row in found.values_list("pk", "body_sha256", "ack", "answer")]
 
 
 def keep(*, site: Site, arrived: Arrived, effect: Effect, answers: Sequence[bytes], at: datetime) -> Message:
@@ -112,25 +118,24 @@ def keep_once(
         if same is None:
             keep(site=site, arrived=arrived, effect=effect, answers=answers, at=at)
         else:
-            count_resend(same)
+            count_resend(same.pk)
             _put_before_a_person(same, effect, at)
 
 
-def keep_again(*, message: Message, effect: Effect, answers: Sequence[bytes], at: datetime) -> None:
+def keep_again(*, earlier: Earlier, effect: Effect, answers: Sequence[bytes], at: datetime) -> None:
     """A message that was refused came once more and was read anew: what became of it this time."""
-    for name, value in _outcome(effect, answers).items():
-        setattr(message, name, value)
-    message.seen += 1
-    message.save(update_fields=[*_outcome(effect, answers), "seen"])
+    outcome = _outcome(effect, answers)
+    Message.objects.filter(pk=earlier.pk).update(**outcome, seen=F("seen") + 1)
+    message = Message.objects.defer("raw").get(pk=earlier.pk)
     _close_or_put(message, effect, at, by=f"link:{message.link}", how="sent again and applied")
 
 
-def count_resend(message: Message) -> None:
+def count_resend(pk: int) -> None:
     """A resend that was recognised: no second row."""
-    Message.objects.filter(pk=message.pk).update(seen=F("seen") + 1)
+    Message.objects.filter(pk=pk).update(seen=F("seen") + 1)
 
 
-def put_conflict_before_a_person(*, message: Message, earlier: Message, at: datetime) -> None:
+def put_conflict_before_a_person(*, message: Message, earlier: Earlier, at: datetime) -> None:
     """Two different messages came with one control id; both are kept and applied (row 3 of the faults)."""
     raise_item(
         site_id=message.site_id,

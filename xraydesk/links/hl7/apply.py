@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -107,14 +108,13 @@ def waits(kind: ItemKind, sentence: str) -> Effect:
 
 
 def apply(message: Message, *, partner: Partner, at: datetime, steps: Steps = JOURNEY) -> Effect:
-    """Do what a message asks, in a savepoint of the caller's transaction, and say what became of it.
+    """Do what a message asks, in the caller's transaction, and say what became of it; what failed left nothing.
 
-    Raises django.db.OperationalError and InterfaceError alone: then the database is not
+    Each step is a savepoint of its own. Raises django.db.OperationalError and InterfaceError alone: then the database is not
     there, or asks for another try, and nothing may be acknowledged.
     """
     try:
-        with transaction.atomic():
-            return _effect(message, partner, at, steps)
+        return _effect(message, partner, at, steps)
     except Rejected as error:
         return refused(error.condition, error.where, error.sentence)
     except NeedsPerson as error:
@@ -169,33 +169,45 @@ def _patient(event: str, message: Message, partner: Partner, at: datetime, steps
         raise Rejected(
             Condition.UNSUPPORTED_EVENT, "MSH^1^9", f"ADT^{event} is no event that this desk knows"
         )
-    patient = None
-    for kind, said in news.read_news(message, event, partner.zone):
-        try:
-            found = steps.patient(site=partner.site, event=kind, patient=said, at=at, **_who(partner))
-        except errors.Refused as error:
-            return _give_back(refused(*_condition_of(error), str(error)))
-        patient = patient or found.pk
-    return Effect(MessageState.APPLIED, patient=patient)
+    said = news.read_news(message, event, partner.zone)
+    patients = []
+    try:
+        with _together(len(said)):
+            for kind, one in said:
+                patients.append(
+                    steps.patient(site=partner.site, event=kind, patient=one, at=at, **_who(partner))
+                )
+    except errors.Refused as error:
+        return refused(*_condition_of(error), str(error))
+    return Effect(MessageState.APPLIED, patient=patients[0].pk)
 
 
 def _order(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
-    replies: list[OrderReply] = []
+    wishes = read_requisitions(message, zone=partner.zone)
     done: list[Received] = []
-    for wish in read_requisitions(message, zone=partner.zone):
-        try:
-            received = steps.order(site=partner.site, requisition=wish, at=at, **_who(partner))
-        except errors.Refused as error:
-            return _give_back(_not_done(wish, error, partner))
-        done.append(received)
-        number = next((e.filler or e.accession for e in received.exams), wish.filler)
-        replies.append(OrderReply(DONE[wish.control], wish.placer, wish.placer_authority, number))
+    try:
+        with _together(len(wishes)):
+            for wish in wishes:
+                done.append(steps.order(site=partner.site, requisition=wish, at=at, **_who(partner)))
+    except errors.Refused as error:
+        return _not_done(wishes[len(done)], error, partner)
+    exams = [exam for received in done for exam in received.exams]
     return Effect(
         MessageState.APPLIED,
-        orders=tuple(replies) if partner.link.application_replies else (),
-        accession=next((e.accession for r in done for e in r.exams), ""),
+        orders=tuple(map(_done, wishes, done)) if partner.link.application_replies else (),
+        accession=exams[0].accession if exams else "",
         patient=done[0].order.patient_id,
     )
+
+
+def _together(steps: int) -> AbstractContextManager[object]:
+    """A savepoint around several steps, that stand or fall together; one step is a savepoint by itself."""
+    return transaction.atomic() if steps > 1 else nullcontext()
+
+
+def _done(wish: Requisition, received: Received) -> OrderReply:
+    number = next((e.filler or e.accession for e in received.exams), wish.filler)
+    return OrderReply(DONE[wish.control], wish.placer, wish.placer_authority, number)
 
 
 def _not_done(wish: Requisition, error: errors.Refused, partner: Partner) -> Effect:
@@ -236,12 +248,6 @@ def _condition_of(error: errors.Refused) -> tuple[Condition, str]:
             return Condition.VALUE_NOT_FOUND, "PID^1^3"
         case _:
             return Condition.VALUE_NOT_FOUND, "ORC^1^1"
-
-
-def _give_back(effect: Effect) -> Effect:
-    """Undo what earlier parts of the same message did: a message is applied whole or not at all."""
-    transaction.set_rollback(True)
-    return effect
 
 
 def _who(partner: Partner) -> dict[str, str]:

@@ -9,6 +9,7 @@ something. The raw bytes are kept by whoever asks; this never fails.
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass
 
 CODECS = {
@@ -37,6 +38,9 @@ CODECS = {
 }
 """HL7 table 0211 to Python's codecs. A name that is not here counts as no name."""
 
+OTHER_CODECS = re.compile(r"iso8859-\d+|cp125\d|cp437|cp85[0-8]|cp86[0-6]|koi8-[ru]|utf-8|ascii|mac-roman")
+"""Python's codecs that a site file may name besides: 8-bit ones in which ASCII is ASCII."""
+
 LAST_RESORT = "iso8859-1"
 
 
@@ -50,11 +54,15 @@ class Decoded:
 
 
 def codec_of(name: str) -> str:
-    """Python's codec for what MSH-18 or a site file calls a character set; empty where unknown."""
+    """Python's codec for what MSH-18 or a site file calls a character set; empty where it is none for messages."""
+    wanted = name.strip()
+    if known := CODECS.get(wanted.upper()):
+        return codecs.lookup(known).name
     try:
-        return codecs.lookup(CODECS.get(name.strip().upper(), name.strip())).name
-    except LookupError:
+        found = codecs.lookup(wanted).name
+    except (LookupError, ValueError):  # ValueError: a name with NUL in it
         return ""
+    return found if OTHER_CODECS.fullmatch(found) else ""
 
 
 def decoded(raw: bytes, *, named: str, fallback: str) -> Decoded:

@@ -8,12 +8,14 @@ be a frame comes out as `Broken`, so that somebody sees it; nothing is skipped i
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 VT = b"\x0b"
 FS = b"\x1c"
 CR = b"\r"
+MARK = re.compile(rb"[\x0b\x1c]")
 BETWEEN = b"\r\n\x00 \t"
 """Bytes that may lie between frames without meaning anything."""
 
@@ -79,9 +81,9 @@ class Deframer:
         is not looked at.
         """
         events: list[Event] = []
-        rest = memoryview(bytes(data))
-        while rest:
-            rest = self._inside_frame(rest, events) if self._inside else self._outside(rest, events)
+        at = 0
+        while at < len(data):
+            at = self._inside_frame(data, at, events) if self._inside else self._outside(data, at, events)
         return events
 
     def give_up(self, fault: Fault) -> list[Event]:
@@ -93,20 +95,20 @@ class Deframer:
             return []
         return [Broken(fault if inside else Fault.NO_START, held, answered=inside)]
 
-    def _outside(self, rest: memoryview, events: list[Event]) -> memoryview:
-        data = bytes(rest)
-        start, end = data.find(VT), data.find(FS)
-        stop = min((at for at in (start, end) if at >= 0), default=len(data))
-        self._hold_noise(data[:stop])
-        if stop == len(data):
-            return rest[:0]
+    def _outside(self, data: bytes, at: int, events: list[Event]) -> int:
+        """Look for the next start of block from `at` on; the place behind it."""
+        found = MARK.search(data, at)
+        stop = found.start() if found else len(data)
+        self._hold_noise(data[at:stop])
+        if found is None:
+            return stop
         if self._buffer:
             # An FS behind them means that the sender took them for a message, and waits.
-            events.append(Broken(Fault.NO_START, bytes(self._buffer), answered=stop == end))
+            events.append(Broken(Fault.NO_START, bytes(self._buffer), answered=found[0] == FS))
             self._buffer.clear()
         self._dropping = False
-        self._inside = stop == start
-        return rest[stop + 1 :]
+        self._inside = found[0] == VT
+        return stop + 1
 
     def _hold_noise(self, noise: bytes) -> None:
         kept = noise if self._buffer else noise.lstrip(BETWEEN)
@@ -114,22 +116,22 @@ class Deframer:
         self._dropping = self._dropping or len(kept) > room
         self._buffer += kept[:room]
 
-    def _inside_frame(self, rest: memoryview, events: list[Event]) -> memoryview:
-        end = bytes(rest).find(FS)
-        part = rest if end < 0 else rest[:end]
-        if len(self._buffer) + len(part) > self._bytes_max:
-            room = self._bytes_max - len(self._buffer)
-            events.append(Broken(Fault.TOO_LONG, bytes(self._buffer) + bytes(part[:room])))
-            self._inside = False
-            self._buffer.clear()
-            return rest[:0]
-        self._buffer += part
-        if end < 0:
-            return rest[:0]
-        events += _whole(bytes(self._buffer))
-        self._buffer.clear()
+    def _inside_frame(self, data: bytes, at: int, events: list[Event]) -> int:
+        """Look for the end of block from `at` on; the place behind it."""
+        end = data.find(FS, at)
+        stop = len(data) if end < 0 else end
+        room = self._bytes_max - len(self._buffer)
+        self._buffer += data[at : min(stop, at + room)]
+        if stop - at <= room and end < 0:
+            return stop
         self._inside = False
-        return rest[end + 1 :]
+        whole = bytes(self._buffer)
+        self._buffer.clear()
+        if stop - at > room:
+            events.append(Broken(Fault.TOO_LONG, whole))
+            return len(data)
+        events += _whole(whole)
+        return stop + 1
 
 
 def _whole(payload: bytes) -> list[Event]:

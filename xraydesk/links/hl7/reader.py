@@ -8,6 +8,7 @@ apart when asked for. Positions count from 1, as the standard's do; what is not 
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -22,6 +23,10 @@ NULL = '""'
 
 FEED_LOG_MARKS = re.compile(r"<SB>|<EB>|<R>(?=[\r\n]|$)")
 """What the feed logs of some engines write for VT, FS and CR."""
+
+
+MESSAGES_MAX = 5000
+"""No file, batch or frame may have more messages than this."""
 
 
 class Unreadable(ValueError):
@@ -229,10 +234,15 @@ def escaped(value: str, separators: Separators) -> str:
     )
 
 
+HEADER = re.compile(r"(?:^|[\r\n\x0b])[ \t\x00]{0,8}(MSH[^\r\n]*)")
+HEADER_WITHIN_BYTES = 65_536
+"""A header that has not begun after so many bytes is not looked for."""
+
+
 def header_line(raw: bytes) -> str:
     """The first header segment in `raw`, read as Latin-1, to see who sent it and in which character set."""
-    text = raw[:65_536].decode("iso8859-1")
-    found = re.search(r"(?:^|[\r\n\x0b])[\s\x00]*(MSH[^\r\n]*)", text.lstrip("\xef\xbb\xbf"))
+    text = raw[:HEADER_WITHIN_BYTES].removeprefix(BOM_UTF8).decode("iso8859-1")
+    found = HEADER.search(text)
     return found[1] if found else ""
 
 
@@ -276,6 +286,10 @@ def read_batch(raw: bytes, *, fallback: str = "iso8859-1") -> Batch:
             groups[-1].append(line)
         elif name in HEADERS:
             envelope = envelope or line.lstrip()
+    if len(groups) > MESSAGES_MAX:
+        raise Unreadable(f"there are more than {MESSAGES_MAX} messages in it: send them in parts")
+    if not groups:  # pragma: no cover - in every character set of the table ASCII is ASCII
+        raise Unreadable("there is no MSH segment in the character set that it names")
     header = _segment(envelope, Separators.of_header(envelope)) if envelope else NOWHERE
     return Batch(tuple(_message(g, what.codec) for g in groups), bool(envelope), header)
 

@@ -22,7 +22,6 @@ from xraydesk.links.hl7.framing import Broken
 from xraydesk.links.hl7.partners import Directory, Partner, may_send
 from xraydesk.links.hl7.reader import Message, Segment, Separators, Unreadable, read_batch, read_header
 from xraydesk.links.hl7.refusals import Condition
-from xraydesk.links.models import Message as Row
 
 log = structlog.get_logger(__name__)
 
@@ -124,12 +123,12 @@ class Receiver:
             earlier = messages.lock_and_find(site=partner.site, arrived=arrived)
             same = next((m for m in earlier if m.body_sha256 == arrived.body_sha256), None)
             if same is not None and same.ack not in ("AE", "AR"):
-                messages.count_resend(same)
+                messages.count_resend(same.pk)
                 return _as_before(same)
             effect = self._effect(message, partner, peer, at)
             found = _answered(message, effect, at)
             if same is not None:
-                messages.keep_again(message=same, effect=effect, answers=found, at=at)
+                messages.keep_again(earlier=same, effect=effect, answers=found, at=at)
                 return found
             row = messages.keep(site=partner.site, arrived=arrived, effect=effect, answers=found, at=at)
             if earlier:
@@ -200,9 +199,9 @@ def _answered(message: Message, effect: Effect, at: datetime) -> tuple[bytes, ..
     )
 
 
-def _as_before(row: Row) -> tuple[bytes, ...]:
+def _as_before(earlier: messages.Earlier) -> tuple[bytes, ...]:
     """The answers that a message had the first time; its sender may not have seen them."""
-    kept = bytes(row.answer)
+    kept = bytes(earlier.answer)
     return tuple(kept.split(messages.ANSWERS_APART)) if kept else ()
 
 

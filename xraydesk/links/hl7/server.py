@@ -30,6 +30,8 @@ from xraydesk.links.hl7.receive import NotKept, Peer, Receiver
 log = structlog.get_logger(__name__)
 
 READ_BYTES = 65_536
+BROKEN_MAX = 20
+"""A sender who breaks the framing so often is hung up on."""
 CLOSE_SECONDS = 10.0
 """So long a stopping server waits for messages under way."""
 WRITE_SECONDS = 30.0
@@ -61,6 +63,7 @@ class Connection:
         self.heard_at = asyncio.get_running_loop().time()
         self.is_working = False
         self._is_over = False
+        self._broken = 0
 
     async def serve(self) -> None:
         """Until the sender hangs up, breaks the framing for good, or the server stops."""
@@ -109,7 +112,11 @@ class Connection:
             for event in events:
                 await self._answer(await self._server.take(event, self.peer))
                 self._deadline = None
-                self._is_over = self._is_over or (isinstance(event, Broken) and event.fault is Fault.TOO_LONG)
+                if isinstance(event, Broken):
+                    self._broken += 1
+                    if event.fault is Fault.TOO_LONG or self._broken >= BROKEN_MAX:
+                        self._is_over = True
+                        break
         finally:
             self.is_working = False
         return not self._is_over and not self._server.is_stopping
@@ -177,7 +184,13 @@ class Server:
             work = partial(self._receiver.receive, event.payload, peer=peer, at=clock.now())
         else:
             work = partial(self._receiver.receive_broken, event, peer=peer, at=clock.now())
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except NotKept:
+            raise
+        except Exception as error:  # the edge of the protocol: what was not kept gets no answer, others go on
+            log.exception("message not kept, no answer", address=peer.address)
+            raise NotKept from error
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._has_place() or not await self._is_welcome(_peer(writer)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -116,3 +117,11 @@ def test_what_is_left_over_says_why() -> None:
     assert deframer.give_up(Fault.NOT_ENDED) == [Broken(Fault.NOT_ENDED, b"MSH")]
     deframer.feed(b"noise")
     assert deframer.give_up(Fault.CUT_OFF) == [Broken(Fault.NO_START, b"noise", answered=False)]
+
+
+@pytest.mark.parametrize("filling", [b"\x0b\x1c", b"\x0bMSH", b"x\x1c", b"\x0bx\x1c"])
+def test_no_filling_takes_long_to_take_apart(filling: bytes) -> None:
+    started = time.monotonic()
+    deframer = Deframer(1_000_000)
+    deframer.feed(filling * 20_000)
+    assert time.monotonic() - started < 5

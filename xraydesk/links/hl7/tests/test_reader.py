@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from encodings.aliases import aliases
+
 import pytest
 from hl7apy.core import Message as OracleMessage
 from hl7apy.parser import parse_message
@@ -64,6 +67,26 @@ def test_no_bytes_make_the_reader_fail_other_than_by_saying_so(raw: bytes) -> No
                     segment.get(number, 2, 2, repetition=2)
     except Unreadable:
         pass
+
+
+@given(
+    st.sampled_from([*sorted(set(aliases.values())), "hex", "rot13", "undefined", "a\x00b", "x" * 999]),
+    st.binary(max_size=50),
+)
+def test_no_name_of_a_character_set_makes_the_reader_fail(name: str, more: bytes) -> None:
+    raw = (
+        b"MSH|^~\\&"
+        + b"|" * 16
+        + name.encode()
+        + b"|"
+        + more.replace(b"\r", b"").replace(b"\n", b"")
+        + b"\rPID|1\r"
+    )
+    for fallback in ("iso8859-1", name):
+        try:
+            assert read_batch(raw, fallback=fallback).messages
+        except Unreadable:
+            assert more
 
 
 def test_it_reads_what_an_independent_reader_reads() -> None:
@@ -165,6 +188,23 @@ def test_batches_files_and_feed_logs_give_their_messages() -> None:
     log = f"2024 INFO\n<SB>\n{one}<R>\n<EB><R>\n2024 INFO\n<SB>\n{two}<EB>".replace("\r", "<R>\n")
     assert [m.text() for m in read_batch(log.encode()).messages] == [one, two]
     assert [m.text() for m in read_batch(f"\x0b{one}\x1c\r\x0b{two}\x1c\r".encode()).messages] == [one, two]
+
+
+def test_a_frame_of_too_many_messages_is_refused() -> None:
+    with pytest.raises(Unreadable, match="in parts"):
+        read_batch(b"MSH|^~\\&|A\r" * 5001)
+
+
+@pytest.mark.parametrize("filling", [b"\n", b" ", b"\n ", b"\\", b"\\X", b"<", b"MSH", b"|", b"\x0b"])
+def test_no_filling_takes_long_to_read(filling: bytes) -> None:
+    started = time.monotonic()
+    for raw in (filling * 30_000, b"MSH|^~\\&|" + filling * 30_000):
+        try:
+            for segment in read_batch(raw).messages[0].segments[:3]:
+                segment.get(3)
+        except Unreadable:
+            pass
+    assert time.monotonic() - started < 5
 
 
 def test_one_message_is_asked_for_and_two_are_too_many() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from tests.factories import AT, make_site
 from xraydesk.access.models import Site
@@ -287,8 +288,9 @@ def test_a_stranger_among_several_sites_is_kept_where_he_names_the_receiver(ask:
 
 def test_an_unexpected_failure_keeps_the_message_and_acknowledges_it(site: Site) -> None:
     def broken(**asked: Any) -> Any:
-        Patient.objects.create(site=site, created_at=AT)
-        raise KeyError("Prüfer")
+        with transaction.atomic():
+            Patient.objects.create(site=site, created_at=AT)
+            raise KeyError("Prüfer")
 
     raw = order(control="C1").encode()
     answer = Receiver(Steps(order=broken)).receive(raw, peer=Peer(), at=AT)[0]

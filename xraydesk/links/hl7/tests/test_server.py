@@ -102,6 +102,14 @@ def test_noise_is_one_item_and_no_answer_and_harms_nobody(site: Site, listen: Li
     assert Message.objects.filter(control_id="").get().seen == 3
 
 
+def test_a_sender_who_never_frames_anything_is_hung_up_on(site: Site, listen: Listen) -> None:
+    """Row 11: noise without end."""
+    peer = listen().connect()
+    peer.sendall(b"x\x1c" * 1000)
+    assert len(answers(peer, 1000)) == 20
+    assert Message.objects.get().seen == 20
+
+
 def test_a_large_message_is_taken_up_to_the_cap_and_refused_above_it(site: Site, listen: Listen) -> None:
     """Row 12: a PDF in OBX-5 is taken; above the stated cap AR, and the link is closed."""
     peer = listen(frame_bytes_max=2_000_000).connect()
@@ -135,6 +143,23 @@ def test_nothing_is_acknowledged_while_the_database_is_down_and_the_resend_is_st
     peer.sendall(framed(order(control="C1")))
     assert code(answers(peer)[0]) == ("AA", "C1")
     assert Message.objects.get().state == "applied"
+
+
+def test_a_failure_that_nobody_thought_of_gets_no_answer_and_harms_no_other_sender(
+    site: Site, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**asked: Any) -> Any:
+        raise KeyError
+
+    desk = listen()
+    other = desk.connect()
+    with monkeypatch.context() as patched:
+        patched.setattr("xraydesk.links.messages.keep", broken)
+        peer = desk.connect()
+        peer.sendall(framed(order(control="C1")))
+        assert answers(peer) == []
+    other.sendall(framed(order(control="C1")))
+    assert code(answers(other)[0]) == ("AA", "C1")
 
 
 def test_one_message_sent_over_two_connections_at_once_is_applied_once(site: Site, listen: Listen) -> None:
