@@ -5,7 +5,7 @@
 #   ARGS=…                more arguments for `make up` and `make test`
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint lock bench clean
+.PHONY: help up test lint lock bench pictures clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -43,6 +43,9 @@ lock: $(VENV)/.made ## pin anew what pyproject.toml asks for (needs a package in
 
 bench: $(VENV)/.ready-to-test ## measure, beside the peers where they are installed
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script $(ARGS) || exit 1; done
+
+pictures: $(VENV)/.ready-to-test ## take the pictures of the pages anew (needs chromium)
+	@$(BIN)/python docs/pictures/make.py
 
 clean: ## take away what these commands made; the desk's data stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov

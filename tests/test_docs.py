@@ -101,3 +101,10 @@ def test_what_the_page_about_links_tells_to_type_works(tmp_path: Path) -> None:
         assert "TRY1" in typed(orders)
         assert "TRY-1" in typed(machine)
         assert '"CapabilityStatement"' in typed(programs)
+
+
+def test_whatever_is_installed_to_run_is_named_with_its_licence() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    needed = {name for name, rest in re.findall(r"(?m)^([\w.-]+)==(.*)$", lock) if "win32" not in rest}
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    assert dict(re.findall(r"(?m)^ {4}(\S+) +(\S.*)$", notice)).keys() == needed
