@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydicom import charset
 from pydicom.dataset import Dataset
@@ -78,6 +79,8 @@ def _texts(value: object) -> Iterator[str]:
 
 def fitted(vr: str, text: str) -> str:
     """`text` as one value of a representation: no control characters, no backslash, not too long."""
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text.strip()[: _TO_FIT.get(vr, 10_240)].rstrip()
     if vr in _SINGLE_VRS:
         return "".join(c for c in text if c >= " " or c in "\n\r\t")
     plain = "".join(" " if c < " " else "/" if c == "\\" else c for c in text).strip()
@@ -114,6 +117,9 @@ def _can_write(terms: tuple[str, ...], texts: Sequence[str]) -> bool:
         return False
     try:
         encodings = _encodings(terms)
+        if len(encodings) == 1:
+            "".join(texts).encode(encodings[0])
+            return True
         for text in texts:
             for part in _DELIMITERS.split(text):
                 _encoded_part(part, encodings)
@@ -142,8 +148,21 @@ def _encoded_part(part: str, encodings: Sequence[str]) -> bytes:
             continue
         if encoding == encodings[0]:
             return part.encode(encoding)
-        return bytes(charset.encode_string(part, ["ascii", encoding]))
+        return _escaped(part, encodings[0], encoding)
     raise UnicodeError("no character set of the query can write this")
+
+
+def _escaped(part: str, first: str, encoding: str) -> bytes:
+    """A component between the escape sequences to another character set and back (PS3.5 6.1.2.5.3).
+
+    pydicom takes Latin-1 for the default repertoire: a component that would slip through as
+    that is not written here.
+    """
+    if first != "ascii":
+        return bytes(charset.encode_string(part, [first, encoding]))
+    if all(c <= "\xff" for c in part):
+        raise UnicodeError("no character set of the query can write this")
+    return bytes(charset.encode_string(part, [charset.default_encoding, encoding]))
 
 
 @dataclass(frozen=True)
@@ -167,16 +186,23 @@ class Encoder:
             data = b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item for item in items)
         else:
             data = _value(element, encodings)
-        group, number = tag >> 16, tag & 0xFFFF
-        if self.is_implicit:
-            return struct.pack("<HHL", group, number, len(data)) + data
-        vr = element.vr.encode("ascii")
-        if element.vr in _LONG_VRS:
-            return struct.pack("<HH2sxxL", group, number, vr, len(data)) + data
-        return struct.pack("<HH2sH", group, number, vr, len(data)) + data
+        if self.is_implicit or element.vr in _LONG_VRS:
+            return _header(tag, element.vr, self.is_implicit) + len(data).to_bytes(4, "little") + data
+        return _header(tag, element.vr, self.is_implicit) + len(data).to_bytes(2, "little") + data
+
+
+@lru_cache(maxsize=512)
+def _header(tag: int, vr: str, is_implicit: bool) -> bytes:
+    """Tag and representation, as they stand before the length."""
+    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+    if is_implicit:
+        return head
+    return head + vr.encode("ascii") + (b"\0\0" if vr in _LONG_VRS else b"")
 
 
 def _value(element: Element, encodings: Sequence[str]) -> bytes:
+    if not element.values:
+        return b""
     if element.vr in _NUMBERS:
         return b"".join(struct.pack(f"<{_NUMBERS[element.vr]}", int(value)) for value in element.values)
     text = "\\".join(element.values)

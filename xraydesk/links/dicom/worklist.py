@@ -76,7 +76,7 @@ def worklist(request: Request) -> Answers:
     try:
         query = tree_of(request.dataset)
         zone = _zone(query, request.site)
-        entries = (tree_of_entry(entry) for entry in booked(request.site, query, zone))
+        entries = (tree_of_entry(entry, query) for entry in booked(request.site, query, zone))
         answers = find(query, entries, SUPPORTED)
         status = PENDING_WITH_WARNING if has_unsupported(query, SUPPORTED) else PENDING
         encoder = _Answers(query, request.transfer_syntax)
@@ -132,13 +132,12 @@ def booked(site: Site, query: Tree, zone: tzinfo) -> Iterator[Entry]:
     fetched = [*rows.order_by("during", "exam__accession").values(*_FIELDS)[: ROWS_MAX + 1]]
     if len(fetched) > ROWS_MAX:
         raise Refused(OUT_OF_RESOURCES, "too many exams; ask for fewer days or one station")
-    steps = _steps([row["exam_id"] for row in fetched])
     for row in fetched:
         status = step_status(
             is_cancelled=row["exam__triage"] == TriageState.CANCELLED,
             is_booked=row["state"] == BookingState.BOOKED and row["exam__triage"] == TriageState.ACCEPTED,
             has_arrived=row["arrived_at"] is not None,
-            step=steps.get(row["exam_id"]),
+            step=deciding_step(StepState(state) for state in row["steps"] or []),
         )
         if status in wanted:
             yield _entry(row, status, stations.get(row["room_id"], []), site, zone)
@@ -210,18 +209,8 @@ def _stations(site: Site) -> dict[int, list[Modality]]:
     return found
 
 
-def _steps(exams: list[int]) -> dict[int, StepState]:
-    """The deciding step of each exam that has any."""
-    states: dict[int, list[StepState]] = {}
-    rows = StepExam.objects.filter(exam_id__in=exams, voided=False).values_list("exam_id", "step__state")
-    for exam, state in rows:
-        states.setdefault(exam, []).append(StepState(state))
-    decided = ((exam, deciding_step(found)) for exam, found in states.items())
-    return {exam: state for exam, state in decided if state is not None}
-
-
 _FIELDS = (
-    "exam_id", "state", "during", "arrived_at", "room_id", "room__code", "room__name", "room__location__name",
+    "state", "during", "arrived_at", "room_id", "room__code", "room__name", "room__location__name",
     "technologist__name", "exam__accession", "exam__study_instance_uid", "exam__requested_procedure_id",
     "exam__scheduled_step_id", "exam__procedure_code", "exam__procedure_system", "exam__procedure_text",
     "exam__procedure__modality", "exam__procedure__preparation", "exam__laterality", "exam__priority",
@@ -229,7 +218,7 @@ _FIELDS = (
     "exam__order__provider_name", "exam__order__provider_phone", "exam__order__visit_number",
     "exam__order__ward", "exam__order__bed", "exam__order__transport", "patient__family", "patient__given",
     "patient__middle", "patient__prefix", "patient__suffix", "patient__birth_date", "patient__sex",
-    "patient__pregnancy", "patient__isolation", "identifiers", "alerts", "note",
+    "patient__pregnancy", "patient__isolation", "identifiers", "alerts", "note", "steps",
 )  # fmt: skip
 
 
@@ -251,10 +240,18 @@ def _rows(site: Site) -> QuerySet[Booking]:
         .values("patient")
         .values(all=ArrayAgg(Concat(F("kind"), Value("\t"), F("text")), order_by=["pk"]))
     )
+    steps = (
+        StepExam.objects.filter(exam=OuterRef("exam"), voided=False)
+        .order_by()
+        .values("exam")
+        .values(all=ArrayAgg("step__state"))
+    )
     note = ExamNote.objects.filter(exam=OuterRef("exam")).order_by("-at", "-pk").values("text")[:1]
     return Booking.objects.filter(
         Q(site=site), Q(state__in=[BookingState.BOOKED, BookingState.DONE, BookingState.CANCELLED])
-    ).annotate(identifiers=Subquery(identifiers), alerts=Subquery(alerts), note=Subquery(note))
+    ).annotate(
+        identifiers=Subquery(identifiers), alerts=Subquery(alerts), note=Subquery(note), steps=Subquery(steps)
+    )
 
 
 def _entry(

@@ -24,6 +24,7 @@ NOT_KEYS = frozenset({SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET})
 
 _MOMENTS = {START_DATE: START_TIME, 0x00400004: 0x00400005}
 """Dates whose times are matched together with them."""
+_CLOCKS = {clock: day for day, clock in _MOMENTS.items()}
 _WILD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 
 Supported = Mapping[int, "Supported | None"]
@@ -127,24 +128,42 @@ def _within(span: Span[_M] | None, value: _M | None) -> bool:
     )
 
 
-def matches(query: Tree, entry: Tree) -> bool:
-    """True where an entry is what a query asks for; raises `BadKey` for a key that cannot be read."""
+def constraints(query: Tree) -> dict[int, Element]:
+    """The keys of a query that ask for some value; the others match anything (universal matching, C.2.2.2.3)."""
+    found: dict[int, Element] = {}
     for tag, key in query.items():
-        if tag in NOT_KEYS or tag in _MOMENTS.values():
+        if tag in NOT_KEYS:
             continue
+        if key.vr == "SQ":
+            items = [below for item in key.items if (below := constraints(item))]
+            if items:
+                found[tag] = Element("SQ", items=tuple(items))
+        elif any(value.strip(" *") or (value.strip() and key.vr not in _WILD_VRS) for value in key.values):
+            found[tag] = key
+    return found
+
+
+def matches(asked: Tree, entry: Tree) -> bool:
+    """True where an entry has what `constraints` ask for; raises `BadKey` for a key that cannot be read."""
+    for tag, key in asked.items():
         found = entry.get(tag)
         if key.vr == "SQ":
-            if not _sequence_matches(key, found):
+            # sequence matching (C.2.2.2.6): one item of the entry matches all keys of the query's item
+            if found is None or not any(matches(key.items[0], item) for item in found.items):
                 return False
-        elif tag not in _MOMENTS and not _value_matches(tag, key, found):
+        elif tag in _MOMENTS:
+            if not _moment_matches(asked, entry, tag, _MOMENTS[tag]):
+                return False
+        elif tag in _CLOCKS and _CLOCKS[tag] not in asked:
+            if not _moment_matches(asked, entry, _CLOCKS[tag], tag):
+                return False
+        elif tag not in _CLOCKS and not _value_matches(tag, key, found):
             return False
-    return all(_moment_matches(query, entry, day, clock) for day, clock in _MOMENTS.items())
+    return True
 
 
-def _moment_matches(query: Tree, entry: Tree, day: int, clock: int) -> bool:
-    days, times = read_days(day, _text(query, day)), read_times(clock, _text(query, clock))
-    if days is None and times is None:
-        return True
+def _moment_matches(asked: Tree, entry: Tree, day: int, clock: int) -> bool:
+    days, times = read_days(day, _text(asked, day)), read_times(clock, _text(asked, clock))
     day_text, clock_text = _text(entry, day).replace(".", ""), _text(entry, clock).replace(":", "")
     return moment_matches(
         days, times, _day(day_text) if day_text else None, _time_first(clock_text) if clock_text else None
@@ -156,27 +175,8 @@ def _text(tree: Tree, tag: int) -> str:
     return element.values[0].strip() if element is not None and element.values else ""
 
 
-def _sequence_matches(key: Element, found: Element | None) -> bool:
-    """Sequence matching (C.2.2.2.6): one item of the entry matches all keys of the query's item."""
-    wanted = [item for item in key.items if _asks(item)]
-    if not wanted:
-        return True
-    return found is not None and any(matches(wanted[0], item) for item in found.items)
-
-
-def _asks(query: Tree) -> bool:
-    """True where a query asks for some value, rather than for any (universal matching)."""
-    return any(
-        any(map(_asks, key.items)) if key.vr == "SQ" else any(value.strip(" *") for value in key.values)
-        for tag, key in query.items()
-        if tag not in NOT_KEYS
-    )
-
-
 def _value_matches(tag: int, key: Element, found: Element | None) -> bool:
     wanted = [value.strip() for value in key.values if value.strip()]
-    if not wanted or (key.vr in _WILD_VRS and all(set(value) == {"*"} for value in wanted)):
-        return True
     have = [value.strip() for value in found.values] if found is not None else []
     if key.vr == "DA":
         days = read_days(tag, wanted[0])
@@ -248,7 +248,10 @@ def answer(query: Tree, entry: Tree, supported: Supported) -> dict[int, Element]
 
 def _answered(key: Element, have: Element, supported: Supported) -> Element:
     asked = key.items[0] if key.items else {}
-    items = [item for item in have.items if not asked or matches(asked, item)]
+    items = have.items
+    if asked and len(items) > 1:
+        wanted = constraints(asked)
+        items = tuple(item for item in items if matches(wanted, item))
     return Element("SQ", items=tuple(answer(asked, item, supported) if asked else item for item in items))
 
 
@@ -273,5 +276,17 @@ def has_unsupported(query: Tree, supported: Supported) -> bool:
 
 
 def find(query: Tree, entries: Iterable[Tree], supported: Supported) -> Iterator[dict[int, Element]]:
-    """The answers to a query, in the order of the entries; raises `BadKey` before the first."""
-    return (answer(query, entry, supported) for entry in entries if matches(query, entry))
+    """The answers to a query, in the order of the entries; raises `BadKey` at once for a key that cannot be read."""
+    asked = constraints(query)
+    _check(asked)
+    return (answer(query, entry, supported) for entry in entries if matches(asked, entry))
+
+
+def _check(asked: Tree) -> None:
+    for tag, key in asked.items():
+        if key.vr == "DA":
+            read_days(tag, key.values[0])
+        elif key.vr == "TM":
+            read_times(tag, key.values[0])
+        for item in key.items:
+            _check(item)

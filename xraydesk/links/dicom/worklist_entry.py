@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
 from xraydesk.imaging.states import StepState
-from xraydesk.links.dicom.elements import Element, fitted
+from xraydesk.links.dicom.elements import Element, Tree, fitted
 from xraydesk.links.dicom.worklist_codec import STEPS, TIMEZONE_OFFSET, Supported
 from xraydesk.orders.states import Priority
 
@@ -148,98 +148,103 @@ def _alerts(entry: Entry, *, allergies: bool) -> list[str]:
     return [text for kind, text in entry.alerts if ("allerg" in kind.casefold()) is allergies]
 
 
-def _step(entry: Entry, codes: Element) -> dict[int, Element]:
-    return {
-        0x00080060: _one("CS", entry.modality),
-        0x00321070: Element("LO"),
-        0x00400001: _many("AE", entry.station_ae_titles),
-        0x00400002: Element("DA", (f"{entry.start:%Y%m%d}",)),
-        0x00400003: Element("TM", (f"{entry.start:%H%M%S}",)),
-        0x00400004: Element("DA", (f"{entry.end:%Y%m%d}",)),
-        0x00400005: Element("TM", (f"{entry.end:%H%M%S}",)),
-        0x00400006: _one("PN", entry.technologist),
-        0x00400007: _one("LO", described(entry)),
-        0x00400008: codes,
-        0x00400009: _one("SH", entry.scheduled_step_id),
-        0x00400010: _one("SH", entry.station_name),
-        0x00400011: _one("SH", entry.room),
-        0x00400012: _one("LO", entry.preparation),
-        0x00400020: _one("CS", entry.status),
-        0x00400400: _one("LT", entry.note),
-    }
+_Maker = Callable[[Entry], Element]
 
 
-def tree_of_entry(entry: Entry) -> dict[int, Element]:
-    """The data elements of a worklist entry; empty ones are there too, so that a type 2 key is answered."""
-    codes = _codes(entry)
-    place = " ".join(part for part in (entry.ward, entry.bed) if part)
-    offset = entry.start.strftime("%z")
-    return {
-        0x00080050: _one("SH", entry.accession),
-        0x00080080: _one("LO", entry.institution),
-        0x00080090: _one("PN", entry.provider),
-        TIMEZONE_OFFSET: _one("SH", offset[:5]),
-        0x00081110: Element("SQ"),
-        0x00081120: Element("SQ"),
-        0x00100010: _one("PN", name(entry.family, entry.given, entry.middle, entry.prefix, entry.suffix)),
-        0x00100020: _one("LO", entry.patient_id),
-        0x00100021: _one("LO", entry.patient_id_issuer),
-        0x00100030: Element("DA", (f"{entry.birth_date:%Y%m%d}",) if entry.birth_date else ()),
-        0x00100040: _one("CS", {"U": ""}.get(entry.sex, entry.sex)),
-        0x00101000: _many("LO", entry.other_patient_ids),
-        0x00101020: Element("DS"),
-        0x00101030: Element("DS"),
-        0x00102000: _many("LO", _alerts(entry, allergies=False)),
-        0x00102110: _many("LO", _alerts(entry, allergies=True)),
-        0x001021B0: _one("LT", entry.clinical_information),
-        0x001021C0: Element("US", (_PREGNANCY[entry.pregnancy],) if entry.pregnancy in _PREGNANCY else ()),
-        0x00104000: Element("LT"),
-        0x0020000D: Element("UI", (entry.study_instance_uid,)),
-        0x00321032: _one("PN", entry.provider),
-        0x00321033: _one("LO", entry.ward),
-        0x00321060: _one("LO", described(entry)),
-        0x00321064: codes,
-        0x00380010: _one("LO", entry.visit),
-        0x00380050: _one("LO", entry.isolation),
-        0x00380300: _one("LO", place),
-        0x00380500: Element("LO"),
-        STEPS: Element("SQ", items=(_step(entry, codes),)),
-        0x00401001: _one("SH", entry.requested_procedure_id),
-        0x00401002: _one("LO", entry.reason),
-        0x00401003: _one("SH", _PRIORITIES.get(Priority(entry.priority), "ROUTINE")),
-        0x00401004: _one("LO", entry.transport),
-        0x00401005: _one("LO", entry.location),
-        0x0040100A: Element("SQ"),
-        0x00401400: _one("LT", entry.note),
-        0x00402010: _one("SH", entry.provider_phone),
-        0x00402016: _one("LO", entry.placer),
-        0x00402017: _one("LO", entry.filler),
-        0x00402400: Element("LT"),
-        0x00403001: Element("LO"),
-    }
+def _empty(vr: str) -> _Maker:
+    return lambda entry: Element(vr)
+
+
+_STEP: dict[int, _Maker] = {
+    0x00080060: lambda entry: _one("CS", entry.modality),
+    0x00321070: _empty("LO"),
+    0x00400001: lambda entry: _many("AE", entry.station_ae_titles),
+    0x00400002: lambda entry: Element("DA", (f"{entry.start:%Y%m%d}",)),
+    0x00400003: lambda entry: Element("TM", (f"{entry.start:%H%M%S}",)),
+    0x00400004: lambda entry: Element("DA", (f"{entry.end:%Y%m%d}",)),
+    0x00400005: lambda entry: Element("TM", (f"{entry.end:%H%M%S}",)),
+    0x00400006: lambda entry: _one("PN", entry.technologist),
+    0x00400007: lambda entry: _one("LO", described(entry)),
+    0x00400008: _codes,
+    0x00400009: lambda entry: _one("SH", entry.scheduled_step_id),
+    0x00400010: lambda entry: _one("SH", entry.station_name),
+    0x00400011: lambda entry: _one("SH", entry.room),
+    0x00400012: lambda entry: _one("LO", entry.preparation),
+    0x00400020: lambda entry: _one("CS", entry.status),
+    0x00400400: lambda entry: _one("LT", entry.note),
+}
+"""Elements of a Scheduled Procedure Step Sequence item (PS3.3 C.4.10)."""
+
+_WHOLE: dict[int, _Maker] = {
+    0x00080050: lambda entry: _one("SH", entry.accession),
+    0x00080080: lambda entry: _one("LO", entry.institution),
+    0x00080090: lambda entry: _one("PN", entry.provider),
+    TIMEZONE_OFFSET: lambda entry: _one("SH", entry.start.strftime("%z")[:5]),
+    0x00081110: _empty("SQ"),
+    0x00081120: _empty("SQ"),
+    0x00100010: lambda entry: _one(
+        "PN", name(entry.family, entry.given, entry.middle, entry.prefix, entry.suffix)
+    ),
+    0x00100020: lambda entry: _one("LO", entry.patient_id),
+    0x00100021: lambda entry: _one("LO", entry.patient_id_issuer),
+    0x00100030: lambda entry: Element("DA", (f"{entry.birth_date:%Y%m%d}",) if entry.birth_date else ()),
+    0x00100040: lambda entry: _one("CS", {"U": ""}.get(entry.sex, entry.sex)),
+    0x00101000: lambda entry: _many("LO", entry.other_patient_ids),
+    0x00101020: _empty("DS"),
+    0x00101030: _empty("DS"),
+    0x00102000: lambda entry: _many("LO", _alerts(entry, allergies=False)),
+    0x00102110: lambda entry: _many("LO", _alerts(entry, allergies=True)),
+    0x001021B0: lambda entry: _one("LT", entry.clinical_information),
+    0x001021C0: lambda entry: Element(
+        "US", (_PREGNANCY[entry.pregnancy],) if entry.pregnancy in _PREGNANCY else ()
+    ),
+    0x00104000: _empty("LT"),
+    0x0020000D: lambda entry: Element("UI", (entry.study_instance_uid,)),
+    0x00321032: lambda entry: _one("PN", entry.provider),
+    0x00321033: lambda entry: _one("LO", entry.ward),
+    0x00321060: lambda entry: _one("LO", described(entry)),
+    0x00321064: _codes,
+    0x00380010: lambda entry: _one("LO", entry.visit),
+    0x00380050: lambda entry: _one("LO", entry.isolation),
+    0x00380300: lambda entry: _one("LO", " ".join(part for part in (entry.ward, entry.bed) if part)),
+    0x00380500: _empty("LO"),
+    0x00401001: lambda entry: _one("SH", entry.requested_procedure_id),
+    0x00401002: lambda entry: _one("LO", entry.reason),
+    0x00401003: lambda entry: _one("SH", _PRIORITIES.get(Priority(entry.priority), "ROUTINE")),
+    0x00401004: lambda entry: _one("LO", entry.transport),
+    0x00401005: lambda entry: _one("LO", entry.location),
+    0x0040100A: _empty("SQ"),
+    0x00401400: lambda entry: _one("LT", entry.note),
+    0x00402010: lambda entry: _one("SH", entry.provider_phone),
+    0x00402016: lambda entry: _one("LO", entry.placer),
+    0x00402017: lambda entry: _one("LO", entry.filler),
+    0x00402400: _empty("LT"),
+    0x00403001: _empty("LO"),
+}
+"""Elements of an entry, its scheduled step left out. Empty ones are there too, so that a type 2 key is answered."""
+
+
+def tree_of_entry(entry: Entry, query: Tree) -> dict[int, Element]:
+    """The data elements of a worklist entry that a query names, for matching or for the answer."""
+    tree = {tag: _WHOLE[tag](entry) for tag in query if tag in _WHOLE}
+    if STEPS in query:
+        keys = query[STEPS].items[0] if query[STEPS].items else {}
+        step = {tag: _STEP[tag](entry) for tag in keys or _STEP if tag in _STEP}
+        tree[STEPS] = Element("SQ", items=(step,))
+    return tree
 
 
 _CODE: Supported = dict.fromkeys((0x00080100, 0x00080102, 0x00080103, 0x00080104))
 _REFERENCE: Supported = dict.fromkeys((0x00081150, 0x00081155))
 
 
-def _supported() -> Supported:
-    """Every key that `tree_of_entry` answers, by the same list."""
-    day = datetime(2000, 1, 1).astimezone()
-    whole = tree_of_entry(Entry("A", "1.2", "R", "S", day, day, StepStatus.SCHEDULED, ("X",), "DX"))
-    keys: dict[int, Supported | None] = dict.fromkeys(whole)
-    step: dict[int, Supported | None] = dict.fromkeys(whole[STEPS].items[0])
-    step[0x00400008] = _CODE
-    keys |= {
-        STEPS: step,
-        0x00321064: _CODE,
-        0x0040100A: _CODE,
-        0x00081110: _REFERENCE,
-        0x00081120: _REFERENCE,
-        0x00080005: None,
-    }
-    return keys
-
-
-SUPPORTED: Supported = _supported()
+SUPPORTED: Supported = {
+    **dict.fromkeys(_WHOLE),
+    0x00080005: None,
+    STEPS: {**dict.fromkeys(_STEP), 0x00400008: _CODE},
+    0x00321064: _CODE,
+    0x0040100A: _CODE,
+    0x00081110: _REFERENCE,
+    0x00081120: _REFERENCE,
+}
 """The keys that the desk's worklist knows; any other is answered FF01."""

@@ -102,3 +102,18 @@ def test_a_peer_that_takes_nothing_is_refused():
 def test_a_peer_without_a_limit_gets_the_desks_own():
     (pdu,) = data_pdus(1, b"x" * 100, is_command=True, length_max=0)
     assert len(pdu) == 112
+
+
+def test_a_data_pdu_without_its_last_bytes_waits():
+    reader = PduReader()
+    (pdu,) = data_pdus(1, b"abcdef", is_command=False, length_max=100)
+    assert len(_read(reader, pdu[:14])) == 2
+    assert not reader.is_between_pdus
+    assert _read(reader, pdu[14:])[0].is_end
+    assert reader.is_between_pdus
+
+
+def test_a_data_pdu_may_hold_several_values():
+    values = b"".join(struct.pack(">LBB", 3, 1, control) + b"x" for control in (3, 2))
+    items = _read(PduReader(), struct.pack(">BxL", 4, len(values)) + values)
+    assert [(item.is_command, item.is_end) for item in items[1:]] == [(True, True), (False, True)]

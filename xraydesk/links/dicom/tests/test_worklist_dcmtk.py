@@ -11,7 +11,7 @@ from tests.shared_data import shared_data
 from xraydesk.links.dicom.elements import Encoder, tree_of
 from xraydesk.links.dicom.reading import decode
 from xraydesk.links.dicom.tests.dumps import read_dump
-from xraydesk.links.dicom.worklist_codec import answer, find, matches
+from xraydesk.links.dicom.worklist_codec import answer, constraints, find, matches
 
 pytestmark = pytest.mark.data
 QUERIES = [0, 1, 3, 5, 8, 10, 12]
@@ -87,7 +87,7 @@ def test_orthancs_worklist_files_are_found_by_station_and_day():
 def test_orthancs_query_by_station_finds_the_entry_that_has_it_and_no_other():
     folder = shared_data("mwl", "orthanc_sequences")
     query = tree_of(read_dump(folder / "Queries_basic.7705.dump"))
-    found = {p.name: matches(query, tree_of(read_dump(p))) for p in folder.glob("STATION*.dump")}
+    found = {p.name: matches(constraints(query), tree_of(read_dump(p))) for p in folder.glob("STATION*.dump")}
     assert found.pop("STATION_AET_orig.7705.dump") is True
     assert not any(found.values())
 
@@ -97,5 +97,5 @@ def test_queries_of_other_makers_are_read_and_match_an_entry_without_values(name
     query = tree_of(pydicom.dcmread(shared_data("mwl", "dvtk", name), force=True))
     for sample in ("DummyPatient.dcm", "US_Modality_.dcm", "WLM1.dcm", "wlm1I00001.dcm"):
         entry = tree_of(pydicom.dcmread(shared_data("mwl", "dvtk", sample), force=True))
-        assert isinstance(matches(query, entry), bool)
+        assert isinstance(matches(constraints(query), entry), bool)
         answer(query, entry, EVERYTHING)

@@ -1,0 +1,178 @@
+"""Modality Worklist: how long a C-FIND takes at 1,000 exams, beside dcmtk's wlmscpfs and Orthanc's plugin.
+
+Method. 1,000 exams of one day are booked in 10 rooms. The desk answers from PostgreSQL
+(embedded, durable); the two peers answer from 1,000 worklist files each, written from the
+desk's own answers, so that all three hold the same. One plain client (`_client.py`) asks
+each in turn, round about: an association, one C-FIND, release, over loopback with
+TCP_NODELAY. Two queries: one station's list of the day (100 answers), and one exam by
+accession number (1 answer). The time is from the request's last byte to the final
+response; p50 and p99 in milliseconds, and each peer's p50 over the desk's.
+
+    python benchmarks/worklist.py [rounds]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+from _client import Client, association_request, encoded, find_command, values
+from _desk import database, dicom_listener, fill, folder, free_port, running
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.sequence import Sequence
+
+MWL = "1.2.840.10008.5.1.4.31"
+IMPLICIT = "1.2.840.10008.1.2"
+EXAMS, ROOMS = 1000, 10
+ORTHANC_PLUGIN = Path("/usr/share/orthanc/plugins/libModalityWorklists.so")
+_KEYS = (
+    "AccessionNumber", "ReferringPhysicianName", "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "MedicalAlerts", "Allergies", "StudyInstanceUID", "RequestingPhysician", "RequestedProcedureDescription",
+    "RequestedProcedureID", "RequestedProcedurePriority", "PatientTransportArrangements",
+)  # fmt: skip
+_STEP_KEYS = (
+    "Modality", "ScheduledStationAETitle", "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime",
+    "ScheduledPerformingPhysicianName", "ScheduledProcedureStepDescription", "ScheduledProcedureStepID",
+    "ScheduledStationName", "ScheduledProcedureStepLocation",
+)  # fmt: skip
+
+
+def query(station: str = "", accession: str = "") -> Dataset:
+    """A modality's usual query."""
+    asked, step = Dataset(), Dataset()
+    asked.SpecificCharacterSet = "ISO_IR 100"
+    for keyword in _KEYS:
+        setattr(asked, keyword, "")
+    for keyword in _STEP_KEYS:
+        setattr(step, keyword, "")
+    asked.AccessionNumber = accession
+    step.ScheduledStationAETitle = station
+    asked.ScheduledProcedureStepSequence = Sequence([step])
+    return asked
+
+
+def _files(port: int, target: Path) -> None:
+    """Write the desk's answers as worklist files."""
+    client = Client(port, association_request(MWL, IMPLICIT, "XR1", "XRAYDESK"))
+    client.send(_request(query()))
+    count = 0
+    while True:
+        _, body = client._pdu()
+        if body[5] & 1:
+            if client_status(body) not in {0xFF00, 0xFF01}:
+                break
+            continue
+        answer = read_dataset(BytesIO(body[6:]), True, True)
+        answer.file_meta = FileMetaDataset()
+        answer.file_meta.MediaStorageSOPClassUID = MWL
+        answer.file_meta.MediaStorageSOPInstanceUID = f"1.2.{count + 1}"
+        answer.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+        answer.save_as(target / f"{count:05d}.wl", enforce_file_format=True)
+        count += 1
+    client.close()
+    assert count == EXAMS, count
+
+
+def client_status(body: bytes) -> int:
+    """The status in a command set."""
+    at = body.index(b"\x00\x00\x00\x09\x02\x00\x00\x00") + 8
+    return int.from_bytes(body[at : at + 2], "little")
+
+
+def _request(asked: Dataset) -> list[bytes]:
+    data = encoded(asked, is_implicit=True)
+    return [
+        *values(find_command(MWL), is_command=True, length_max=16_384),
+        *values(data, is_command=False, length_max=16_384),
+    ]
+
+
+@contextlib.contextmanager
+def _wlmscpfs(files: Path, work: Path) -> Iterator[int]:
+    shelf = work / "wlm" / "WLMSCPFS"
+    shelf.mkdir(parents=True)
+    (shelf / "lockfile").touch()
+    for file in files.glob("*.wl"):
+        shutil.copy(file, shelf)
+    port = free_port()
+    with running(["wlmscpfs", "-dfr", "-dfp", str(work / "wlm"), str(port)], port):
+        yield port
+
+
+@contextlib.contextmanager
+def _orthanc(files: Path, work: Path) -> Iterator[int]:
+    port, web = free_port(), free_port()
+    config = work / "orthanc.json"
+    config.write_text(
+        f'{{"Name": "bench", "StorageDirectory": "{work / "orthanc"}", "IndexDirectory": "{work / "orthanc"}",'
+        f'"HttpPort": {web}, "DicomPort": {port}, "DicomAet": "ORTHANC", "DicomCheckCalledAet": false,'
+        f'"DicomAlwaysAllowFind": true, "DicomAlwaysAllowFindWorklist": true, "Plugins": ["{ORTHANC_PLUGIN}"],'
+        f'"RemoteAccessAllowed": false, "AuthenticationEnabled": false,'
+        f'"DicomModalities": {{"xr1": ["XR1", "127.0.0.1", 1]}},'
+        f'"Worklists": {{"Enable": true, "Database": "{files}", "FilterIssuerAet": false, "LimitAnswers": 0}}}}'
+    )
+    with running(["Orthanc", str(config)], port):
+        yield port
+
+
+def measure(port: int, called: str, request: list[bytes], answers: int) -> Callable[[], float]:
+    """A function that asks once and gives the seconds it took."""
+    associate = association_request(MWL, IMPLICIT, "XR1", called)
+
+    def once() -> float:
+        client = Client(port, associate)
+        begun = time.perf_counter()
+        found = client.find(request)
+        took = time.perf_counter() - begun
+        client.close()
+        assert found == answers, f"{called}: {found} answers, not {answers}"
+        return took
+
+    return once
+
+
+def main(rounds: int) -> None:
+    """Print the table."""
+    with folder() as work, database(work / "home"), contextlib.ExitStack() as stack:
+        bookings = fill(EXAMS, ROOMS)
+        desk = stack.enter_context(dicom_listener(work / "home"))
+        files = work / "files"
+        files.mkdir()
+        _files(desk, files)
+        servers = {"xraydesk": (desk, "XRAYDESK")}
+        if shutil.which("wlmscpfs"):
+            servers["wlmscpfs"] = (stack.enter_context(_wlmscpfs(files, work)), "WLMSCPFS")
+        if ORTHANC_PLUGIN.exists():
+            servers["Orthanc"] = (stack.enter_context(_orthanc(files, work)), "ORTHANC")
+        station = _request(query(station="XR1"))
+        single = _request(query(accession=bookings[0].exam.accession))
+        for title, request, answers in (
+            ("one station's day, 100 answers", station, EXAMS // ROOMS),
+            ("one accession number, 1 answer", single, 1),
+        ):
+            print(f"\n{title}, of {EXAMS} exams, {rounds} rounds")
+            ask = {name: measure(port, called, request, answers) for name, (port, called) in servers.items()}
+            times: dict[str, list[float]] = {name: [] for name in ask}
+            for once in ask.values():
+                once()
+            for _ in range(rounds):
+                for name, once in ask.items():
+                    times[name].append(once())
+            ours = statistics.median(times["xraydesk"])
+            for name, taken in times.items():
+                taken.sort()
+                p50, p99 = statistics.median(taken), taken[min(len(taken) - 1, int(len(taken) * 0.99))]
+                print(
+                    f"{name:10} p50 {p50 * 1e3:8.2f} ms   p99 {p99 * 1e3:8.2f} ms   {p50 / ours:6.2f} x the desk's p50"
+                )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
