@@ -108,3 +108,14 @@ def test_whatever_is_installed_to_run_is_named_with_its_licence() -> None:
     needed = {name for name, rest in re.findall(r"(?m)^([\w.-]+)==(.*)$", lock) if "win32" not in rest}
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     assert dict(re.findall(r"(?m)^ {4}(\S+) +(\S.*)$", notice)).keys() == needed
+
+
+def test_the_files_and_packages_that_the_map_names_are_there() -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = {name for name in re.findall(r"`([\w*]+/[\w*/]*(?:\.py)?)`", page) if not (ROOT / name).exists()}
+    assert len(named) > 10
+    assert {name for name in named if not [*(ROOT / "xraydesk").glob(name)]} == set()
+    packages = {path.name for path in (ROOT / "xraydesk").iterdir() if (path / "__init__.py").is_file()}
+    table = page.split("## Map")[1].split("## What always holds")[0]
+    told = {name for row in re.findall(r"(?m)^\| (`.*?`) \|", table) for name in re.findall(r"`(\w+)`", row)}
+    assert told == packages
