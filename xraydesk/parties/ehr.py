@@ -28,6 +28,8 @@ SECONDS_BETWEEN_ORDERS = (70, 150)
 """25 to 30 orders an hour."""
 
 PEOPLE_KEPT_MAX = 400
+NEVER_AGAIN_SOON = 25
+"""Who was ordered an exam is not ordered another within so many patients: nobody is in two rooms at once."""
 RETRIES_MAX = 120
 """A message is sent again until the desk answers: about two minutes at the longest pause between."""
 
@@ -142,8 +144,9 @@ class Ehr:
 
     def somebody(self) -> Person:
         """A patient: mostly a new one, sometimes one who was here before."""
-        if self.people and self.random.random() < 0.15:
-            return self.random.choice(self.people)
+        earlier = self.people[:-NEVER_AGAIN_SOON]
+        if earlier and self.random.random() < 0.15:
+            return self.random.choice(earlier)
         person = invent(self.random, f"{48_000_000 + self.next_number()}", self.department.wall().date())
         self.people = [*self.people[-PEOPLE_KEPT_MAX:], person]
         return person

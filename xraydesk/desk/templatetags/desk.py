@@ -55,6 +55,12 @@ def who(by: str) -> str:
 
 
 @register.filter
+def person(name: str) -> str:
+    """A provider's name as people say it."""
+    return words.person(name)
+
+
+@register.filter
 def clock_time(at: datetime | None) -> str:
     """`10:40` today, `Mon 10:40` within six days, else `12 Feb 2026 10:40`; empty for none."""
     if at is None:

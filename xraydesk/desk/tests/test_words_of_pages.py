@@ -10,6 +10,7 @@ from django.urls import reverse
 from xraydesk.attention.kinds import CLOCKS, ItemKind
 from xraydesk.desk.endings import ENDINGS, GROUPS
 from xraydesk.desk.history import detail, sentence
+from xraydesk.desk.words import person
 from xraydesk.desk.track import drawn_stage, track
 from xraydesk.journey.stage import Stage
 
@@ -63,3 +64,16 @@ def test_the_track_shows_times_of_what_was_and_marks_where_the_exam_is() -> None
         ("arrived", True, True),
         ("inroom", False, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("Adeyemi^Folasade^^Dr", "Dr Folasade Adeyemi"),
+        ("Okafor^Ngozi^N^^MD", "Ngozi N Okafor, MD"),
+        ("Dr Hansen", "Dr Hansen"),
+        ("", ""),
+    ],
+)
+def test_a_provider_is_named_as_people_say_it(written: str, spoken: str) -> None:
+    assert person(written) == spoken

@@ -76,7 +76,8 @@ def message_page(request: HttpRequest, member: Member, message_id: int) -> HttpR
         "answer": bytes(message.answer).decode("utf-8", "replace").replace("\r", "\n"),
         "read": json.dumps(links.read_of(message), indent=2, ensure_ascii=False),
         "items": Item.objects.filter(site=member.site, message=message.pk, closed_at=None),
-        "may_replay": message.direction == Direction.IN,
+        "may_replay": message.direction == Direction.IN
+        and message.state not in (MessageState.APPLIED, MessageState.IGNORED),
     }
     return render(request, "desk/message.html", context)
 

@@ -18,6 +18,7 @@ from xraydesk.desk.forms import OrderFields, new_key
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.order_by_form import order_by_form
 from xraydesk.lib import clock
+from xraydesk.orders.states import Priority
 from xraydesk.patients.models import Patient
 
 GROUPS = (
@@ -64,7 +65,7 @@ def _page(request: HttpRequest, fields: OrderFields, *, wrong: str = "", status:
 
 def _known(request: HttpRequest, member: Member) -> dict[str, Any]:
     """What is known already of the patient whose page the form was opened from."""
-    start: dict[str, Any] = {"key": new_key()}
+    start: dict[str, Any] = {"key": new_key(), "priority": Priority.ROUTINE.value}
     asked = request.GET.get("patient", "")
     if not (asked.isdigit() and len(asked) < 19):
         return start
