@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 
 KINDS = {
     "web": "xraydesk.project.web",
@@ -32,3 +33,16 @@ def run_process(kind: str) -> None:
 
     django.setup()
     importlib.import_module(KINDS[kind]).run(settings)
+
+
+def run_started_process(kind: str, home: str) -> None:
+    """Be a process that `up` started: its flags are in the environment; trouble is a sentence and status 2."""
+    from xraydesk.project.config import put_flags
+    from xraydesk.project.trouble import Trouble
+
+    put_flags({"home": home})
+    try:
+        run_process(kind)
+    except Trouble as trouble:
+        print(f"xraydesk: {trouble}", file=sys.stderr)
+        sys.exit(2)

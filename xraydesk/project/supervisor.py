@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import signal
 import sys
@@ -31,6 +32,9 @@ from xraydesk.project.trouble import Trouble
 TICK_SECONDS = 0.1
 READY_SECONDS_MAX = 120
 POSTGRES_STARTS_AFTER_SECONDS = (0.1, 0.5, 1.0, 2.0)
+STATE_FILE = "prepared"
+"""In the home: for which state of the tables' descriptions the last start went well."""
+
 STOP_SECONDS = {"first": 5.0, "worker": 4.0, "postgres": 3.5}
 """How long each may take to end in good order; with the harder ways after them less than 15 s together."""
 
@@ -90,6 +94,23 @@ def check_addresses(settings: Config) -> None:
         raise Trouble("--http, --mllp and --dicom need a port each: give them different ones")
 
 
+def state_of_tables() -> str:
+    """A mark that changes with the descriptions of the tables: where it is the one of the last start, the
+    processes need not wait until the tables were looked at.
+    """
+    told = hashlib.sha256()
+    for package, descriptions in (
+        ("xraydesk", "*/migrations/*.py"),
+        ("procrastinate", "contrib/django/migrations/*.py"),
+        ("django", "__init__.py"),
+    ):
+        spec = find_spec(package)
+        for file in sorted(Path(spec.origin).parent.glob(descriptions)) if spec and spec.origin else []:
+            seen = file.stat()
+            told.update(f"{file} {seen.st_size} {seen.st_mtime_ns}\n".encode())
+    return told.hexdigest()
+
+
 @contextlib.contextmanager
 def _locked(home: Path) -> Iterator[IO[str]]:
     """Hold a home, so that one supervisor runs in it. Raises Trouble where that cannot be."""
@@ -130,6 +151,7 @@ class Supervisor:
         self.lifeline = Lifeline()
         self.server: Server | None = None
         self.children: list[Child] = []
+        self.passing: list[Child] = []
         self._stop_asked = 0
         self._postgres_deaths = 0
         self._postgres_again_at: float | None = None
@@ -153,11 +175,17 @@ class Supervisor:
         say(f"xraydesk in {self.settings.home}")
         if not self.settings.database_url:
             self._start_postgres()
-        self._prepare()
+        state = state_of_tables()
+        as_last_time = state == self._state_at_last_start()
+        prepare = self._start_preparing()
+        if not as_last_time:
+            self._wait_for(prepare)
         for kind in self._kinds():
             child = Child(kind, self._line(kind), self.lifeline)
             self.children.append(child)
             child.start()
+        self._wait_for(prepare)
+        (self.settings.home / STATE_FILE).write_text(state, encoding="ascii")
         self._wait_until_ready()
         self._tell_where()
 
@@ -169,7 +197,13 @@ class Supervisor:
         if self.server.bring_up():
             say("took over the PostgreSQL that was left running")
 
-    def _prepare(self) -> None:
+    def _state_at_last_start(self) -> str:
+        try:
+            return (self.settings.home / STATE_FILE).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
+
+    def _start_preparing(self) -> Child:
         """Bring tables and department up to date, in a process that ends and gives its memory back."""
         line = [sys.executable, "-P", "-m", "xraydesk.project.prepare"]
         if self.wanted.demo:
@@ -177,8 +211,12 @@ class Supervisor:
         if self.wanted.site_file is not None:
             line += ["--site", str(self.wanted.site_file)]
         prepare = Child("prepare", line, self.lifeline)
-        self.children.append(prepare)
+        self.passing.append(prepare)
         prepare.start()
+        return prepare
+
+    def _wait_for(self, prepare: Child) -> None:
+        """Wait until it has ended well; raises Trouble where it did not."""
         died_at = None
         while (status := prepare.status()) is None:
             self._pause()
@@ -189,7 +227,6 @@ class Supervisor:
                     self.server.wait()
                 time.sleep(0.3)
                 self.server.bring_up()
-        self.children.remove(prepare)
         if status != 0:
             raise Trouble("it was not started, for the reason above")
 
@@ -292,7 +329,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """End what takes work in, then what does it, then the database. A second Ctrl-C makes it short."""
-        first = [child for child in self.children if child.kind != "worker"]
+        first = [child for child in [*self.passing, *self.children] if child.kind != "worker"]
         last = [child for child in self.children if child.kind == "worker"]
         for group, patience in ((first, STOP_SECONDS["first"]), (last, STOP_SECONDS["worker"])):
             for child in group:
