@@ -10,8 +10,8 @@ from django.urls import reverse
 from xraydesk.attention.kinds import CLOCKS, ItemKind
 from xraydesk.desk.endings import ENDINGS, GROUPS
 from xraydesk.desk.history import detail, sentence
-from xraydesk.desk.words import person
 from xraydesk.desk.track import drawn_stage, track
+from xraydesk.desk.words import person
 from xraydesk.journey.stage import Stage
 
 
