@@ -109,7 +109,9 @@ class Association(asyncio.BufferedProtocol):
 
     def end(self) -> None:
         """Abort: the place is needed, a deadline has passed, or the desk ends."""
-        if self._state in {State.OPEN, State.ASKED, State.ASSOCIATED, State.RELEASING}:
+        if self._state is State.OPEN:
+            self._happen(Event.TIMER)
+        elif self._state in {State.ASKED, State.ASSOCIATED, State.RELEASING}:
             self._happen(Event.ABORT)
         elif self._state is State.ENDING and self._transport is not None:
             self._transport.abort()

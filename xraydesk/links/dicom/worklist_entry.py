@@ -100,7 +100,7 @@ class Entry:
 _SIDES = {"L": "left", "R": "right", "B": "both sides"}
 _PRIORITIES = {Priority.STAT: "STAT", Priority.URGENT: "HIGH", Priority.ROUTINE: "ROUTINE"}
 _PREGNANCY = {"no": "1", "yes": "3", "unknown": "4"}
-"""PS3.3 C.7.1.? Pregnancy Status: 1 not, 3 definitely, 4 unknown; empty where it does not apply."""
+"""Pregnancy Status (0010,21C0): 1 not, 3 definitely, 4 unknown; empty where it does not apply."""
 _SYSTEMS = {"L": "99XRD", "": "99XRD"}
 """A local code is named by a private designator (PS3.3 8.2): L is HL7's word for it."""
 
@@ -198,6 +198,7 @@ _WHOLE: dict[int, _Maker] = {
     0x001021C0: lambda entry: Element(
         "US", (_PREGNANCY[entry.pregnancy],) if entry.pregnancy in _PREGNANCY else ()
     ),
+    0x00102160: _empty("SH"),
     0x00104000: _empty("LT"),
     0x0020000D: lambda entry: Element("UI", (entry.study_instance_uid,)),
     0x00321032: lambda entry: _one("PN", entry.provider),
@@ -214,6 +215,7 @@ _WHOLE: dict[int, _Maker] = {
     0x00401004: lambda entry: _one("LO", entry.transport),
     0x00401005: lambda entry: _one("LO", entry.location),
     0x0040100A: _empty("SQ"),
+    0x00401010: lambda entry: _one("PN", entry.provider),
     0x00401400: lambda entry: _one("LT", entry.note),
     0x00402010: lambda entry: _one("SH", entry.provider_phone),
     0x00402016: lambda entry: _one("LO", entry.placer),
