@@ -27,7 +27,7 @@ GATHER_SECONDS = 0.1
 """What comes within this time of the first notification is told together."""
 HEARTBEAT_SECONDS = 15.0
 RECONNECT_SECONDS = 1.0
-STREAMS_MAX = 2000
+STREAMS_MAX = 1500
 """Open streams a process; one more is asked to come back later."""
 STREAM_SECONDS_MAX = 1800.0
 """A stream ends after this and the page opens a new one, so that who lost the right to look is found out."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import cast
 
 import uvicorn
 from django.core.asgi import get_asgi_application
 
+from xraydesk.desk.live import end_streams
 from xraydesk.project.addresses import read_address, refuse_exposed_web
 from xraydesk.project.config import Config
 from xraydesk.project.static import Application, StaticFiles
@@ -19,12 +21,21 @@ KEEP_ALIVE_SECONDS = 20
 STOP_SECONDS = 3
 
 
+class Server(uvicorn.Server):
+    """Uvicorn that lets open streams end when it is told to stop; it would wait for them otherwise."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then stop as usual."""
+        await end_streams()
+        await super().shutdown(sockets)
+
+
 def run(config: Config) -> None:
     """Serve until told to end. Raises Trouble for an address that is open to others in clear."""
     address = read_address(config.http, "--http")
     tls = config.tls_cert is not None
     refuse_exposed_web(address, tls=tls, behind_proxy=config.behind_proxy)
-    uvicorn.Server(
+    Server(
         uvicorn.Config(
             StaticFiles(cast(Application, get_asgi_application())),
             host=address.host,

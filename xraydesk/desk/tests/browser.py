@@ -15,17 +15,10 @@ import uvicorn
 from django.core.asgi import get_asgi_application
 from django.db import connection
 
-from xraydesk.desk.live import end_streams
 from xraydesk.project.static import StaticFiles
+from xraydesk.project.web import Server
 
 CHROMIUM = "/usr/bin/chromium"
-
-
-class Served(uvicorn.Server):
-    """Uvicorn in a thread of its own, on a free port."""
-
-    def install_signal_handlers(self) -> None:
-        """Signals belong to the test run."""
 
 
 @contextmanager
@@ -44,20 +37,13 @@ def serving() -> Iterator[str]:
         access_log=False,
         timeout_graceful_shutdown=3,
     )
-    server = Served(settings)
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    async def serve() -> None:
-        loops.append(asyncio.get_running_loop())
-        await server.serve(sockets=[listener])
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    server = Server(settings)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        asyncio.run_coroutine_threadsafe(end_streams(), loops[0]).result(10)
         thread.join(15)
         assert not thread.is_alive(), "the server did not end"
         listener.close()
