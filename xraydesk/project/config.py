@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from xraydesk.project.trouble import Trouble
 
 
 class Config(BaseSettings):
@@ -61,8 +64,21 @@ class Config(BaseSettings):
 
 @lru_cache(maxsize=1)
 def config() -> Config:
-    """The settings of this process. Commands put their flags into the environment before the first call."""
-    return Config()
+    """The settings of this process. Commands put their flags into the environment before the first call.
+
+    Raises Trouble, naming the setting, where one cannot be so.
+    """
+    try:
+        return Config()
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        name = str(first["loc"][0])
+        name = name if name.isupper() else f"XRAYDESK_{name.upper()}"
+        raise Trouble(
+            f"The setting {name} cannot be {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        ) from wrong
+    except TOMLDecodeError as wrong:
+        raise Trouble(f"xraydesk.toml cannot be read: {wrong}") from wrong
 
 
 def put_flags(flags: dict[str, Any]) -> None:
