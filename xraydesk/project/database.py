@@ -45,6 +45,6 @@ def database_settings(config: Config) -> dict[str, Any]:
     return base | {
         "NAME": "xraydesk",
         "USER": "xraydesk",
-        "HOST": str(place.socket_dir) if place else str(config.home / "no-database"),
+        "HOST": str(place.socket_dir) if place else str(config.home.absolute() / "no-database"),
         "PORT": str(place.port) if place else "5432",
     }
