@@ -60,7 +60,9 @@ def configure_logs(kind: str, home: Path | None, level: str) -> None:
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(level.upper())
-    for chatty in ("procrastinate", "asyncio", "pynetdicom", "django.request", "uvicorn"):
+    # What a peer refused or left is told by whoever asked it, with what it means.
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    for chatty in ("procrastinate", "asyncio", "django.request", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
     logging.raiseExceptions = (
         False  # a full disk would otherwise print entries, words and all, to the terminal
