@@ -23,7 +23,6 @@ class Site(models.Model):
     assigning_authority = models.CharField(max_length=64)
     ae_title = models.CharField(max_length=16)
     plan = models.JSONField(default=dict)
-    accession_next = models.BigIntegerField(default=1)
     simulated = models.BooleanField(default=False)
 
     class Meta:

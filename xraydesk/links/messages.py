@@ -96,6 +96,7 @@ def keep(*, site: Site, arrived: Arrived, effect: Effect, answers: Sequence[byte
         raw=arrived.raw,
         charset=arrived.charset,
         body_sha256=arrived.body_sha256,
+        simulated=site.simulated,
         **_outcome(effect, answers),
     )
     _put_before_a_person(message, effect, at)
