@@ -99,6 +99,11 @@ class Desk:
         """`exam show`."""
         return self.objects("exam", "show", accession)[0]
 
+    def demo(self) -> dict[str, Any]:
+        """What `up --demo` wrote down for whoever wants to use it."""
+        told: dict[str, Any] = json.loads((self.home / "demo.json").read_text(encoding="utf-8"))
+        return told
+
     def ask(self, message: str, timeout: float = 20) -> str:
         """Send one HL7 message and return the acknowledgement as text."""
         with socket.create_connection(("127.0.0.1", self.mllp), timeout) as connection:

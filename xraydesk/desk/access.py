@@ -28,6 +28,10 @@ def signed_in(request: HttpRequest) -> Member | None:
     return member if isinstance(member, Member) else None
 
 
+BACK_LENGTH_MAX = 1000
+"""An address longer than this was typed by nobody; after signing in the board is shown instead."""
+
+
 def needs(
     *permissions: Permission,
 ) -> Callable[
@@ -61,6 +65,8 @@ def needs(
 def to_sign_in(request: HttpRequest) -> HttpResponse:
     """Leads a stranger to the sign-in form, which leads back here (to the board after a form was sent)."""
     back = request.get_full_path() if request.method in {"GET", "HEAD"} else "/"
+    if len(back) > BACK_LENGTH_MAX:
+        back = "/"
     query = "" if back == "/" else "?" + urlencode({"next": back})
     return HttpResponseRedirect(reverse("sign-in") + query)
 

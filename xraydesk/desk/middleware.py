@@ -6,7 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponseBase
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict, UnreadablePostError
+from django.utils.deprecation import MiddlewareMixin
+
+from xraydesk.desk.views.wrong import not_understood
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
@@ -41,3 +45,31 @@ def _with_policy(response: HttpResponseBase) -> HttpResponseBase:
     response.headers.setdefault("Content-Security-Policy", POLICY)
     response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
     return response
+
+
+class NoNul(MiddlewareMixin):
+    """Refuses an address, a query or a form with a NUL in it: no person writes one, and the database keeps none.
+
+    FHIR refuses it itself, in its own words.
+    """
+
+    def process_view(
+        self, request: HttpRequest, view: object, args: object, kwargs: object
+    ) -> HttpResponse | None:
+        """400 where a NUL is found, before any view looks for something by that text."""
+        if request.path_info.startswith("/fhir/"):
+            return None
+        if "\0" in request.path_info or any(map(_has_nul, (request.GET, _form(request)))):
+            return not_understood(request, BadRequest())
+        return None
+
+
+def _form(request: HttpRequest) -> QueryDict:
+    try:
+        return request.POST
+    except UnreadablePostError:  # whoever sent it hung up; the view finds out for itself
+        return QueryDict()
+
+
+def _has_nul(values: QueryDict) -> bool:
+    return any("\0" in text for name, texts in values.lists() for text in (name, *map(str, texts)))

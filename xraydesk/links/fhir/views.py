@@ -149,6 +149,8 @@ def _asked(request: HttpRequest, kind: str) -> dict[str, Any]:
     for name in request.GET:
         if name not in KINDS[kind].parameters and name not in PAGING and name not in SILENT:
             raise BadSearch(f"The parameter {name[:40]} is not known for {kind}; see metadata.")
+        if any("\0" in value for value in request.GET.getlist(name)):
+            raise BadSearch(f"The parameter {name} holds a character that no text has.")
     patient = request.GET.get("patient")
     return {
         "keys": _several(request, "_id"),
