@@ -250,5 +250,9 @@ def _condition_of(error: errors.Refused) -> tuple[Condition, str]:
             return Condition.VALUE_NOT_FOUND, "ORC^1^1"
 
 
-def _who(partner: Partner) -> dict[str, str]:
-    return {"link": partner.link.name, "by": f"link:{partner.link.name}"}
+def _who(partner: Partner) -> dict[str, Any]:
+    return {
+        "link": partner.link.name,
+        "by": f"link:{partner.link.name}",
+        "simulated": partner.site.simulated,
+    }
