@@ -25,7 +25,8 @@ ASK_ANYWAY_SECONDS = 30.0
 """Where notifications do come, the revisions are asked for now and then all the same."""
 GATHER_SECONDS = 0.1
 """What comes within this time of the first notification is told together."""
-HEARTBEAT_SECONDS = 15.0
+HEARTBEAT_SECONDS = 5.0
+"""A page that hears nothing for ten seconds says "as of": twice this."""
 RECONNECT_SECONDS = 1.0
 STREAMS_MAX = 1500
 """Open streams a process; one more is asked to come back later."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 from django.core.asgi import get_asgi_application
-from django.db import connection
+from django.db import connection, connections
 
 from xraydesk.project.static import StaticFiles
 from xraydesk.project.web import Server
@@ -64,6 +64,8 @@ def browser() -> Iterator[Any]:
         try:
             yield chromium
         finally:
+            # Playwright runs this thread inside a loop of its own, where Django keeps another connection.
+            connections.close_all()
             chromium.close()
 
 

@@ -27,7 +27,7 @@ function press(key) {
   const on = document.querySelector("tr.on, [data-list] > .on");
   const control = [...(on?.querySelectorAll(`[data-key="${key}"]`) ?? []), ...document.querySelectorAll(`[data-key="${key}"]`)].find(shown);
   if (!control || control.disabled) return false;
-  if (control.matches("details")) { control.open = true; control.querySelector("input, select, textarea")?.focus(); } else if (control.matches("input, textarea, select")) control.focus(); else control.click();
+  if (control.matches("details")) { control.open = true; control.querySelector("input:not([type=hidden]), select, textarea")?.focus(); } else if (control.matches("input, textarea, select")) control.focus(); else control.click();
   return true;
 }
 

@@ -1,6 +1,6 @@
 // Keeps a page as fresh as the desk: a stream says only "at revision N", then the page is
 // fetched again and what changed is put in place. What has focus, is dragged or typed in stays.
-const STALE_MS = 10_000, FETCH_GAP_MS = 1_000, RETRY_MS = 5_000, HEARD_MS = 40_000;
+const STALE_MS = 10_000, FETCH_GAP_MS = 1_000, RETRY_MS = 5_000, HEARD_MS = 20_000;
 const state = document.querySelector(".live[data-stream]");
 const clock = state?.querySelector("time");
 const shift = state ? Date.parse(state.dataset.liveAt) - Date.now() : 0;   // the desk's clock, not this machine's
@@ -111,9 +111,7 @@ if (state) {
   for (const e of parts(document)) kept.set(e.id, served(e));
   listen();
   setInterval(() => {
-    // Between heartbeats a quiet stream is a healthy one; a stream that says nothing for too long is not.
-    if (stream.readyState === EventSource.OPEN && Date.now() - heard < HEARD_MS && Number(wanted) <= Number(seen)) fresh = Date.now();
-    else if (Date.now() - heard > HEARD_MS) { heard = Date.now(); listen(); refresh(); }
+    if (Date.now() - heard > HEARD_MS) { heard = Date.now(); listen(); refresh(); }
     say(); count();
   }, 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { if (stream.readyState !== EventSource.OPEN) listen(); refresh(); } });
