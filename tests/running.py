@@ -25,6 +25,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from xraydesk.project import postgres
+
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 READY_SECONDS_MAX = 60
@@ -149,6 +151,13 @@ class Desk:
         return self.process.wait(20)
 
 
+def take_away_data_outside(home: Path) -> None:
+    """Root keeps the database of a home that PostgreSQL's user cannot enter elsewhere: gone with the test."""
+    place = postgres.recorded(home)
+    if place is not None and place.data_dir.is_relative_to(postgres.OUTSIDE):
+        shutil.rmtree(place.data_dir.parent, ignore_errors=True)
+
+
 @contextmanager
 def running_desk(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Desk]:
     """A desk started by `xraydesk up` in `folder/home`, stopped afterwards."""
@@ -176,6 +185,7 @@ def running_desk(folder: Path, *arguments: str, env: dict[str, str] | None = Non
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        take_away_data_outside(home)
 
 
 @dataclass
@@ -327,6 +337,7 @@ class RunningDesk:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+        take_away_data_outside(self.home)
 
     def left_running(self) -> list[int]:
         """Processes whose command line names this home."""

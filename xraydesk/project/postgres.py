@@ -142,8 +142,7 @@ def choose_place(home: Path, bin_dir: Path | None = None) -> Place:
         user = _unprivileged()
         run_as = user.pw_name
         if not _may_enter(home, user):
-            base = OUTSIDE / hashlib.sha256(str(home).encode()).hexdigest()[:12]
-            _make_passable(OUTSIDE)
+            base = _outside(home, known)
         _make_passable(base)
         if not _may_run(binaries, user):
             binaries = _copied_binaries(binaries, base)
@@ -151,6 +150,19 @@ def choose_place(home: Path, bin_dir: Path | None = None) -> Place:
     place = Place(data_dir, _socket_dir(base, known), binaries, run_as)
     _record(home, place)
     return place
+
+
+def _outside(home: Path, known: Place | None) -> Path:
+    """Where a home that PostgreSQL's user cannot enter keeps its data: the recorded folder, or a new one.
+
+    Never a folder that is there by that home's name alone: a home that was deleted and made
+    anew must not find the data of the old one.
+    """
+    _make_passable(OUTSIDE)
+    if known is not None and known.data_dir.parent.parent == OUTSIDE and known.data_dir.parent.exists():
+        return known.data_dir.parent
+    name = hashlib.sha256(str(home).encode()).hexdigest()[:12]
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=OUTSIDE))
 
 
 def _make_passable(folder: Path) -> None:

@@ -87,6 +87,11 @@ def test_root_keeps_its_data_outside_a_home_that_others_cannot_enter(
     assert ask(place, "SELECT 1") == 1
     assert postgres.recorded(home) == place
     assert postgres.choose_place(home) == place
+    servers[0].stop(10)
+    (home / "postgres.json").unlink()
+    made_anew = postgres.choose_place(home)
+    shutil.rmtree(made_anew.data_dir.parent)
+    assert made_anew.data_dir != place.data_dir, "a home made anew must not find old data"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has programs that PostgreSQL's user cannot reach")
