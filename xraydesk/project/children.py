@@ -13,6 +13,9 @@ from xraydesk.project.lifeline import VARIABLE, Lifeline
 AGAIN_AFTER_SECONDS = (0.1, 0.3, 1.0, 2.0, 3.0)
 """Pauses before the first, second… start after a death; the last one holds from then on."""
 
+SETTLED_SECONDS = 4.0
+"""After a death, it is believed to stay when it has lived so long."""
+
 STEADY_SECONDS = 20.0
 """After so long alive, an earlier death no longer counts."""
 
@@ -55,6 +58,10 @@ class Child:
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None
+
+    def settled(self) -> bool:
+        """Whether it runs, and did not die a moment ago: somebody else may have its port."""
+        return self.alive() and (not self.deaths or time.monotonic() - self._started_at > SETTLED_SECONDS)
 
     def look_after(self, now: float) -> str:
         """Start it again where it died and its pause is over; what to tell about it, or nothing."""

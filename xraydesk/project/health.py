@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
 from xraydesk.project.config import config
+from xraydesk.project.readiness import INSTANCE_HEADER, INSTANCE_VARIABLE
 
 FREE_BYTES_MIN = 100_000_000
 """With less room than this on the disk nothing more may be acknowledged."""
@@ -24,7 +25,11 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 where the desk can do its work, else 503 and why not."""
     why = not_ready()
-    return JsonResponse({"ready": not why, "why": why}, status=503 if why else 200)
+    return JsonResponse(
+        {"ready": not why, "why": why},
+        status=503 if why else 200,
+        headers={INSTANCE_HEADER: os.environ.get(INSTANCE_VARIABLE, "")},
+    )
 
 
 def not_ready() -> list[str]:

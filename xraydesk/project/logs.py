@@ -31,6 +31,7 @@ def configure_logs(kind: str, home: Path | None, level: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         without_words,
+        without_paths,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -90,6 +91,17 @@ def without_words(logger: WrappedLogger, method: str, event: EventDict) -> Event
         cause = wrong.__cause__ or wrong.__context__
         if cause is not None:
             event["because"] = told(cause)
+    return event
+
+
+def without_paths(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Name the page in place of the address that was asked for: anything may stand in what somebody typed."""
+    record = event.get("_record")
+    if record is not None and record.name.startswith("django."):
+        event["event"] = str(event["event"]).partition(": /")[0]
+        match = getattr(getattr(record, "request", None), "resolver_match", None)
+        if match is not None:
+            event["page"] = match.route
     return event
 
 

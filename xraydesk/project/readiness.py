@@ -10,6 +10,11 @@ from collections.abc import Callable
 from xraydesk.project.addresses import Address
 
 SECONDS_MAX = 3.0
+ANSWER_BYTES_MAX = 16_384
+
+INSTANCE_VARIABLE = "XRAYDESK_INSTANCE"
+INSTANCE_HEADER = "x-xraydesk-instance"
+"""How a process tells its own supervisor from another desk's that took the port a moment earlier."""
 
 
 def takes_connections(address: Address) -> bool:
@@ -21,13 +26,17 @@ def takes_connections(address: Address) -> bool:
     return True
 
 
-def answers_ready(address: Address, *, tls: bool) -> bool:
-    """Whether `/readyz` there answers 200."""
+def answers_ready(address: Address, *, tls: bool, instance: str) -> bool:
+    """Whether `/readyz` there answers 200, and as a process that this supervisor started."""
     try:
         with socket.create_connection(address.from_here, SECONDS_MAX) as plain:
             line = _to_itself().wrap_socket(plain) if tls else plain
             line.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            return line.recv(64).startswith(b"HTTP/1.1 200")
+            answer = b""
+            while len(answer) < ANSWER_BYTES_MAX and (part := line.recv(4096)):
+                answer += part
+            head = answer.partition(b"\r\n\r\n")[0].lower()
+            return head.startswith(b"http/1.1 200") and f"{INSTANCE_HEADER}: {instance}".encode() in head
     except OSError:
         return False
 

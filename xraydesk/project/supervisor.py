@@ -26,7 +26,7 @@ from xraydesk.project.config import Config, config, put_flags
 from xraydesk.project.lifeline import Lifeline
 from xraydesk.project.postgres_server import Server
 from xraydesk.project.processes import KINDS
-from xraydesk.project.readiness import answers_ready, takes_connections, wait_for
+from xraydesk.project.readiness import INSTANCE_VARIABLE, answers_ready, takes_connections, wait_for
 from xraydesk.project.trouble import Trouble
 
 TICK_SECONDS = 0.1
@@ -149,6 +149,7 @@ class Supervisor:
         self.settings = settings
         self.wanted = wanted
         self.lifeline = Lifeline()
+        os.environ[INSTANCE_VARIABLE] = os.urandom(8).hex()
         self.server: Server | None = None
         self.children: list[Child] = []
         self.passing: list[Child] = []
@@ -231,22 +232,18 @@ class Supervisor:
             raise Trouble("it was not started, for the reason above")
 
     def _kinds(self) -> list[str]:
-        kinds = [kind for kind, module in KINDS.items() if find_spec(module) is not None]
-        if self.wanted.demo and not self.wanted.quiet and find_spec("xraydesk.parties.run") is not None:
-            kinds.append("parties")
-        return kinds
+        return [*KINDS, "parties"] if self.wanted.demo and not self.wanted.quiet else list(KINDS)
 
     def _line(self, kind: str) -> list[str]:
         return [sys.executable, "-P", "-m", "xraydesk", kind, "--home", str(self.settings.home)]
 
     def _wait_until_ready(self) -> None:
         web = addresses.read_address(self.settings.http, "--http")
-        kinds = {child.kind for child in self.children}
-        waits: list[Callable[[], bool]] = [lambda: answers_ready(web, tls=self.settings.tls_cert is not None)]
-        for kind, text in (("mllp", self.settings.mllp), ("dicom", self.settings.dicom)):
-            if kind in kinds:
-                link = addresses.read_address(text, f"--{kind}")
-                waits.append(lambda link=link: takes_connections(link))  # type: ignore[misc]
+        tls, instance = self.settings.tls_cert is not None, os.environ[INSTANCE_VARIABLE]
+        waits: list[Callable[[], bool]] = [lambda: answers_ready(web, tls=tls, instance=instance)]
+        for text, flag in ((self.settings.mllp, "--mllp"), (self.settings.dicom, "--dicom")):
+            link = addresses.read_address(text, flag)
+            waits.append(lambda link=link: takes_connections(link))  # type: ignore[misc]
 
         def watch() -> None:
             self._pause()
@@ -257,7 +254,12 @@ class Supervisor:
                     f"{hopeless[0].kind} does not stay up: see {self.settings.home}/logs/{hopeless[0].kind}.log"
                 )
 
-        if not wait_for(waits, READY_SECONDS_MAX, watch):
+        def all_settled() -> bool:
+            return all(child.settled() for child in self.children)
+
+        if not (
+            wait_for(waits, READY_SECONDS_MAX, watch) and wait_for([all_settled], READY_SECONDS_MAX, watch)
+        ):
             raise Trouble(
                 f"the desk did not get ready in {READY_SECONDS_MAX} s: see {self.settings.home}/logs"
             )

@@ -15,6 +15,8 @@ import pytest
 from tests.database import memory_folder
 from tests.running import RunningDesk, until
 from xraydesk.project import postgres
+from xraydesk.project.addresses import Address
+from xraydesk.project.readiness import answers_ready
 
 pytestmark = pytest.mark.link
 
@@ -95,6 +97,14 @@ def test_a_port_in_use_is_named_with_its_flag(desk: RunningDesk, folder: Path) -
         other.ports[2] = port
         status, said = other.run_and_fail()
     assert (status, said) == (2, f"xraydesk: Port {port} is in use: choose another with --dicom HOST:PORT\n")
+
+
+def test_a_supervisor_takes_no_other_desks_answer_for_its_own(desk: RunningDesk) -> None:
+    web = Address("127.0.0.1", desk.ports[0])
+    environment = Path(f"/proc/{desk.pid_of('web')}/environ").read_bytes().split(b"\0")
+    (own,) = [e.partition(b"=")[2].decode() for e in environment if e.startswith(b"XRAYDESK_INSTANCE=")]
+    assert answers_ready(web, tls=False, instance=own)
+    assert not answers_ready(web, tls=False, instance="another")
 
 
 def test_a_home_that_cannot_be_written_is_refused_in_a_sentence(folder: Path) -> None:
