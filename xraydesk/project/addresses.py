@@ -78,10 +78,10 @@ def refuse_exposed_web(address: Address, *, tls: bool, behind_proxy: bool) -> No
         )
 
 
-def refuse_exposed_link(address: Address, flag: str) -> None:
-    """Raises Trouble for MLLP or DICOM, which speak in clear here, on an address beyond this machine."""
-    if not address.is_loopback:
+def refuse_exposed_link(address: Address, flag: str, *, tls: bool) -> None:
+    """Raises Trouble for MLLP or DICOM in clear on an address beyond this machine."""
+    if not address.is_loopback and not tls:
         raise Trouble(
-            f"{flag} {address} can be reached from other machines in clear: listen on 127.0.0.1 "
-            "and let a TLS tunnel or VPN on this machine carry the link"
+            f"{flag} {address} can be reached from other machines in clear: give --tls-cert and --tls-key, "
+            "or listen on 127.0.0.1 and let a TLS tunnel or VPN on this machine carry the link"
         )

@@ -289,7 +289,9 @@ def run(config: Any) -> None:
 
 
 def _tls(config: Any) -> ssl.SSLContext | None:
-    if config.tls_cert is None:
+    """TLS beyond loopback where a certificate is given; partners on the same machine speak in clear."""
+    host = config.mllp.rpartition(":")[0].strip("[]")
+    if config.tls_cert is None or is_loopback(host):
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(config.tls_cert, config.tls_key)
