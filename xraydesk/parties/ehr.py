@@ -31,7 +31,7 @@ PEOPLE_KEPT_MAX = 400
 NEVER_AGAIN_SOON = 25
 """Who was ordered an exam is not ordered another within so many patients: nobody is in two rooms at once."""
 RETRIES_MAX = 120
-"""A message is sent again until the desk answers: about two minutes at the longest pause between."""
+"""A message is sent again until the desk answers: for about five minutes."""
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Ehr:
     department: Department
     random: Random
     sender: Sender
+    still_wanted: Callable[[], bool] = lambda: True
     people: list[Person] = field(default_factory=list)
     pending: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     order_of: itertools.count[int] = field(default_factory=itertools.count)
@@ -129,7 +130,9 @@ class Ehr:
             try:
                 code = self.sender.ask(message)
             except OSError:
-                time.sleep(min(1 + attempt / 10, 5))
+                if not self.still_wanted():
+                    return
+                time.sleep(min(1 + attempt / 10, 3))
                 continue
             if code != "AA":
                 log.warning("message refused", code=code, type=segments[0].split("|")[8])
@@ -239,7 +242,7 @@ def run(department: Department, still_wanted: Callable[[], bool]) -> None:
     """Be the EHR until nobody wants it any more."""
     random = Random(department.seed + int(clock.now().timestamp() // 60))
     with Sender(department.mllp) as sender:
-        ehr = Ehr(department, random, sender)
+        ehr = Ehr(department, random, sender, still_wanted)
         ehr.read_number()
         ehr.first_minutes()
         while still_wanted():

@@ -9,6 +9,7 @@ from xraydesk.parties.department import Address
 
 ANSWER_BYTES_MAX = 1_048_576
 ANSWER_SECONDS_MAX = 20.0
+CONNECT_SECONDS_MAX = 2.0
 
 
 class NoAnswer(ConnectionError):
@@ -50,7 +51,9 @@ class Sender:
         """
         try:
             if self.socket is None:
-                self.socket = socket.create_connection((self.address.host, self.address.port), 10)
+                self.socket = socket.create_connection(
+                    (self.address.host, self.address.port), CONNECT_SECONDS_MAX
+                )
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.socket.settimeout(ANSWER_SECONDS_MAX)
             self.socket.sendall(b"\x0b" + message.encode() + b"\x1c\r")

@@ -26,13 +26,20 @@ class Server:
         self.log = log
         self._child: subprocess.Popen[bytes] | None = None
         self._taken_over: int | None = None
+        self._was_up = False
 
     def bring_up(self) -> bool:
         """Start it, or take over one left running by a supervisor that was killed. True where taken over.
 
-        Does not wait until it answers: see `wait`.
+        Does not wait until it answers: see `wait`. Raises PostgresTrouble where the data of a server that ran
+        are gone: an empty database is never put in their place.
         """
+        if self._was_up and not (self.place.data_dir / "PG_VERSION").exists():
+            raise PostgresTrouble(
+                f"the data that were in {self.place.data_dir} are gone: stop the desk and bring them back"
+            )
         postgres.make(self.place)
+        self._was_up = True
         self._child, self._taken_over = None, _running_pid(self.place)
         if self._taken_over is None:
             _clear_stale_files(self.place)

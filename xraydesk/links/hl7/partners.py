@@ -101,7 +101,15 @@ def may_send(link: LinkPlan, address: str, *, encrypted: bool) -> bool:
     """True where `address` may send by this link: over loopback or TLS, else only in clear where the site file says so."""
     if encrypted or is_loopback(address):
         return True
-    return link.insecure and address in link.peers
+    return link.insecure and any(_lies_in(address, peer) for peer in link.peers)
+
+
+def _lies_in(address: str, peer: str) -> bool:
+    """True where an address is `peer`, or lies in it where that is a network (`10.1.0.0/16`)."""
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(peer, strict=False)
+    except ValueError:
+        return address == peer
 
 
 def is_loopback(address: str) -> bool:

@@ -19,7 +19,7 @@ from xraydesk.journey import errors
 from xraydesk.lib.ids import new_uid
 from xraydesk.links.hl7.apply import Steps
 from xraydesk.links.hl7.framing import Broken, Fault
-from xraydesk.links.hl7.partners import is_loopback
+from xraydesk.links.hl7.partners import is_loopback, may_send
 from xraydesk.links.hl7.receive import Peer, Receiver
 from xraydesk.links.hl7.tests.conftest import EHR, plan_with
 from xraydesk.links.hl7.tests.sent import adt, header, order
@@ -27,6 +27,7 @@ from xraydesk.links.messages import NotReplayable, UnknownMessage, as_json, get_
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam, Order
 from xraydesk.patients.models import Patient, Visit
+from xraydesk.siteplan.plan import LinkPlan
 
 pytestmark = pytest.mark.django_db
 Ask = Callable[..., list[str]]
@@ -475,3 +476,19 @@ def test_of_two_links_with_one_sender_the_one_with_the_receiver_named_is_meant(a
     assert Message.objects.get().link == "EHR"
     ask(order(control="C2", placer="P2").replace("XRAYDESK", "NOBODY"))
     assert Message.objects.get(control_id="C2").link == "OTHER"
+
+
+@pytest.mark.parametrize(
+    ("peer", "address", "welcome"),
+    [
+        ("10.1.2.3", "10.1.2.3", True),
+        ("10.1.0.0/16", "10.1.2.3", True),
+        ("10.1.0.0/16", "10.2.2.3", False),
+        ("fd00::/8", "10.1.2.3", False),
+        ("engine.example", "10.1.2.3", False),
+    ],
+)
+def test_peers_in_clear_are_addresses_or_networks(peer: str, address: str, welcome: bool) -> None:
+    """Row 59."""
+    link = LinkPlan("L", "orders", "EHR", "HOSP", insecure=True, peers=(peer,))
+    assert may_send(link, address, encrypted=False) is welcome
