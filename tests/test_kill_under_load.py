@@ -29,7 +29,7 @@ from pynetdicom import AE, evt
 
 from tests import modality
 from tests.database import memory_folder
-from tests.running import ROOT, RunningDesk, framed, free_ports, until
+from tests.running import ROOT, RunningDesk, collect_sockets, framed, free_ports, until
 from xraydesk.project import postgres
 
 pytestmark = [
@@ -71,6 +71,8 @@ def running_pacs() -> Iterator[Pacs]:
         yield pacs
     finally:
         server.shutdown()
+        time.sleep(0.5)
+        collect_sockets()
 
 
 @dataclass

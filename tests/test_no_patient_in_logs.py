@@ -18,7 +18,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from tests import modality
-from tests.running import Desk, framed, running_desk, until
+from tests.running import Desk, collect_sockets, framed, running_desk, until
 from tests.test_hostile_input import Answers, order, signed_in, store_bytes
 
 pytestmark = [
@@ -35,6 +35,7 @@ NAME, NUMBER = f"{MARK}^Person", f"{MARK}7"
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
     with running_desk(tmp_path_factory.mktemp("marked"), "--demo", "--demo-quiet") as desk:
         yield Answers(desk)
+    collect_sockets()
 
 
 def told(desk: Desk) -> dict[str, list[str]]:
