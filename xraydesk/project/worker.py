@@ -137,7 +137,11 @@ async def reap(app: procrastinate.App, stalled_seconds: float = STALLED_SECONDS)
     stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_seconds))
     for job in stalled:
         wait = timedelta(seconds=0 if job.attempts == 0 else min(2**job.attempts, 3600))
-        await app.job_manager.retry_job(job, retry_at=clock.now() + wait)
+        try:
+            await app.job_manager.retry_job(job, retry_at=clock.now() + wait)
+        except exceptions.UniqueViolation:
+            # Another for the same thing waits behind it: that one does the work.
+            await app.job_manager.finish_job(job, status=jobs.Status.FAILED, delete_job=True)
         log.warning("a job of a worker that is gone was given back", job=job.id, task=job.task_name)
     return len(stalled)
 
