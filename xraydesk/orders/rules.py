@@ -161,27 +161,36 @@ def triage(
 
 
 def _complete(exam: ExamAsked, patient: PatientSeen) -> Finding:
-    missing = [
+    """Who the patient is must be said before an exam is booked; the rest is noted, and may be asked meanwhile."""
+    who = [
         what
         for what, there in (
             ("the patient's name", patient.has_name),
             ("the birth date", patient.birth_date is not None),
             ("the patient's sex", bool(patient.sex)),
+        )
+        if not there
+    ]
+    rest = [
+        what
+        for what, there in (
             ("the reason", bool(exam.reason or exam.clinical_information)),
             ("who asks", bool(exam.provider)),
             ("the ward", bool(exam.ward) or exam.patient_class != "I"),
         )
         if not there
     ]
-    if not missing:
+    if not who and not rest:
         return Finding(
             Level.GOOD, Code.COMPLETE, "Complete.", "Patient, reason, provider and place are there."
         )
     return Finding(
-        Level.ASK,
+        Level.ASK if who else Level.NOTE,
         Code.COMPLETE,
-        f"Not said: {_listed(missing)}.",
-        "Ask whoever ordered it, or accept it as it is.",
+        f"Not said: {_listed([*who, *rest])}.",
+        "Ask whoever ordered it, or accept it as it is."
+        if who
+        else "It is booked all the same; ask meanwhile.",
     )
 
 
