@@ -39,6 +39,7 @@ def main() -> None:
 
 from xraydesk.project import (  # noqa: E402 - their commands are added by importing them
     cli_batch,  # noqa: F401
+    cli_doctor,  # noqa: F401
     cli_people,  # noqa: F401
     cli_read,  # noqa: F401
     cli_records,  # noqa: F401
