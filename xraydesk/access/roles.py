@@ -30,6 +30,15 @@ class Permission(StrEnum):
     SEE_MESSAGES = "see and replay messages"
     SEE_ACCESS_LOG = "see who read what"
     FHIR = "read through FHIR"
+    SEE_RESULTS = "see reports and who was told"
+    TELL_RESULTS = "confirm findings and write down who was told"
+    SEE_CHARGES = "see charges and mend what holds them"
+    DO_TRANSPORT = "do porters' jobs"
+    SEE_TRANSPORT = "see and plan porters' jobs"
+    GIVE_FEEDBACK = "tell technologists of their images"
+    SEE_FEEDBACK = "see what readers say of images"
+    SEE_MEASURES = "see the department's numbers"
+    SEE_WALL = "see the wallboard"
 
 
 P = Permission
@@ -45,13 +54,46 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.ORDER,
             P.SEE_MESSAGES,
             P.FHIR,
+            P.SEE_RESULTS,
+            P.TELL_RESULTS,
+            P.SEE_CHARGES,
+            P.DO_TRANSPORT,
+            P.SEE_TRANSPORT,
+            P.SEE_FEEDBACK,
+            P.SEE_MEASURES,
+            P.SEE_WALL,
         }
     ),
-    Role.TECHNOLOGIST: frozenset({P.SEE_BOARD, P.SEE_PATIENT, P.PERFORM, P.DECIDE_IMAGES, P.ORDER}),
-    Role.RADIOLOGIST: frozenset({P.SEE_BOARD, P.SEE_PATIENT, P.TRIAGE, P.DECIDE_IMAGES}),
-    Role.PORTER: frozenset(),
-    Role.MANAGER: frozenset({P.SEE_BOARD}),
-    Role.ADMINISTRATOR: frozenset({P.SEE_BOARD, P.SEE_PATIENT, P.SEE_MESSAGES, P.SEE_ACCESS_LOG, P.FHIR}),
+    Role.TECHNOLOGIST: frozenset(
+        {
+            P.SEE_BOARD,
+            P.SEE_PATIENT,
+            P.PERFORM,
+            P.DECIDE_IMAGES,
+            P.ORDER,
+            P.SEE_TRANSPORT,
+            P.SEE_FEEDBACK,
+            P.SEE_WALL,
+        }
+    ),
+    Role.RADIOLOGIST: frozenset(
+        {
+            P.SEE_BOARD,
+            P.SEE_PATIENT,
+            P.TRIAGE,
+            P.DECIDE_IMAGES,
+            P.SEE_RESULTS,
+            P.TELL_RESULTS,
+            P.GIVE_FEEDBACK,
+            P.SEE_FEEDBACK,
+            P.SEE_WALL,
+        }
+    ),
+    Role.PORTER: frozenset({P.DO_TRANSPORT, P.SEE_WALL}),
+    Role.MANAGER: frozenset({P.SEE_BOARD, P.SEE_CHARGES, P.SEE_FEEDBACK, P.SEE_MEASURES, P.SEE_WALL}),
+    Role.ADMINISTRATOR: frozenset(
+        {P.SEE_BOARD, P.SEE_PATIENT, P.SEE_MESSAGES, P.SEE_ACCESS_LOG, P.FHIR, P.SEE_MEASURES, P.SEE_WALL}
+    ),
     Role.SYSTEM: frozenset({P.FHIR}),
 }
 

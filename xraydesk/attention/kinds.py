@@ -26,6 +26,13 @@ class ItemKind(StrEnum):
     STEP_NEVER_ENDED = "begun long ago, not ended"
     REACTION_FAILED = "a step of the desk failed"
     COMMITMENT_NOT_TOLD = "storage answer not delivered"
+    RESULT_TO_TELL = "result to be told"
+    RESULT_TO_CONFIRM = "report to be looked at"
+    REPORT_WITHOUT_EXAM = "report without an exam"
+    CHARGE_HELD = "charge held"
+    MESSAGE_NOT_SENT = "message could not be sent"
+    TRANSPORT_FAILED = "patient could not be brought"
+    TRANSPORT_LATE = "patient is not fetched yet"
 
 
 @dataclass(frozen=True)
@@ -57,5 +64,12 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.STEP_NEVER_ENDED: Clock(60, "An exam began long ago and has not ended"),
     ItemKind.REACTION_FAILED: Clock(60, "The desk could not take a step by itself"),
     ItemKind.COMMITMENT_NOT_TOLD: Clock(240, "A room was not told that its images are stored"),
+    ItemKind.RESULT_TO_TELL: Clock(60, "Somebody must be told of a result, and read it back"),
+    ItemKind.RESULT_TO_CONFIRM: Clock(30, "Words in a report may ask for a call: a person decides"),
+    ItemKind.REPORT_WITHOUT_EXAM: Clock(60, "A report came for an exam that is not known here"),
+    ItemKind.CHARGE_HELD: Clock(1440, "An exam cannot be charged yet"),
+    ItemKind.MESSAGE_NOT_SENT: Clock(30, "A message could not be delivered to another system"),
+    ItemKind.TRANSPORT_FAILED: Clock(15, "A porter could not bring the patient"),
+    ItemKind.TRANSPORT_LATE: Clock(10, "Nobody has fetched this patient yet"),
 }
 """Minutes until harm, by kind: local defaults; a site's policies may set others."""

@@ -28,7 +28,15 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
         ItemKind.CHECK_MISSING,
         ItemKind.CANCEL_AFTER_START,
         ItemKind.STEP_NEVER_ENDED,
+        ItemKind.TRANSPORT_FAILED,
+        ItemKind.TRANSPORT_LATE,
     ),
+    "results": (
+        ItemKind.RESULT_TO_TELL,
+        ItemKind.RESULT_TO_CONFIRM,
+        ItemKind.REPORT_WITHOUT_EXAM,
+    ),
+    "charges": (ItemKind.CHARGE_HELD,),
     "images": (
         ItemKind.IMAGE_MISMATCH,
         ItemKind.IMAGE_WITHOUT_EXAM,
@@ -41,6 +49,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
         ItemKind.MESSAGE_NOT_APPLIED,
         ItemKind.MESSAGE_CONFLICT,
         ItemKind.MERGE_REQUESTED,
+        ItemKind.MESSAGE_NOT_SENT,
         ItemKind.REACTION_FAILED,
     ),
 }
@@ -71,6 +80,13 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.STEP_NEVER_ENDED: (_OPEN_EXAM,),
     ItemKind.REACTION_FAILED: (_DONE,),
     ItemKind.COMMITMENT_NOT_TOLD: (_DONE,),
+    ItemKind.RESULT_TO_TELL: (_OPEN_EXAM,),
+    ItemKind.RESULT_TO_CONFIRM: (_OPEN_EXAM,),
+    ItemKind.REPORT_WITHOUT_EXAM: (_MESSAGE, _DONE),
+    ItemKind.CHARGE_HELD: (_OPEN_EXAM,),
+    ItemKind.MESSAGE_NOT_SENT: (_MESSAGE,),
+    ItemKind.TRANSPORT_FAILED: (_OPEN_EXAM,),
+    ItemKind.TRANSPORT_LATE: (_OPEN_EXAM,),
 }
 """No kind is without a way to end it; a test holds that."""
 

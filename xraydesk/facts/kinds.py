@@ -45,6 +45,27 @@ class FactKind(StrEnum):
     PATIENT_MOVED = "patient moved"
     PATIENT_ADMITTED = "patient admitted"
     PATIENT_DISCHARGED = "patient discharged"
+    REPORT_RECEIVED = "report received"
+    FINDING_SUSPECTED = "report to be looked at"
+    FINDING_OPENED = "result to be told"
+    FINDING_DISMISSED = "nothing to be told"
+    FINDING_CALLED = "somebody was called"
+    FINDING_ESCALATED = "passed to the next person"
+    FINDING_READ_BACK = "read back"
+    CHARGE_HELD = "charge held"
+    CHARGE_READY = "charged"
+    CHARGE_ACCEPTED = "charge accepted"
+    CHARGE_CREDITED = "charge credited"
+    TRANSPORT_ASKED = "porter asked"
+    TRANSPORT_CHANGED = "porter's job changed"
+    TRANSPORT_ACCEPTED = "porter on the way"
+    TRANSPORT_HANDED_BACK = "porter handed the job back"
+    PATIENT_PICKED_UP = "picked up"
+    PATIENT_DELIVERED = "delivered"
+    TRANSPORT_FAILED = "could not be brought"
+    TRANSPORT_CANCELLED = "porter's job cancelled"
+    FEEDBACK_GIVEN = "reader's word"
+    FEEDBACK_WITHDRAWN = "reader's word taken back"
     SITE_LOADED = "site loaded"
     ROOM_DOWN = "room down"
     ROOM_READY = "room ready"
@@ -89,6 +110,27 @@ SILENT = frozenset(
         FactKind.EXAM_BOOKED,
         FactKind.EXAM_MOVED,
         FactKind.ROOM_DOWN,
+        FactKind.REPORT_RECEIVED,
+        FactKind.FINDING_SUSPECTED,
+        FactKind.FINDING_OPENED,
+        FactKind.FINDING_DISMISSED,
+        FactKind.FINDING_CALLED,
+        FactKind.FINDING_ESCALATED,
+        FactKind.FINDING_READ_BACK,
+        FactKind.CHARGE_HELD,
+        FactKind.CHARGE_READY,
+        FactKind.CHARGE_ACCEPTED,
+        FactKind.CHARGE_CREDITED,
+        FactKind.TRANSPORT_ASKED,
+        FactKind.TRANSPORT_CHANGED,
+        FactKind.TRANSPORT_ACCEPTED,
+        FactKind.TRANSPORT_HANDED_BACK,
+        FactKind.PATIENT_PICKED_UP,
+        FactKind.PATIENT_DELIVERED,
+        FactKind.TRANSPORT_FAILED,
+        FactKind.TRANSPORT_CANCELLED,
+        FactKind.FEEDBACK_GIVEN,
+        FactKind.FEEDBACK_WITHDRAWN,
     }
 )
 """Kinds that the reactions table has no entry for; a test in `reactions` holds the two together."""

@@ -73,7 +73,7 @@ class Image(models.Model):
 
     `copy` is 0 for the first object of a SOP Instance UID; a second one with other bytes
     is kept beside it as 1, 2… and quarantined. `path` is relative to the spool and made
-    from our own numbers, never from what the object says. `exam` is the exam it claims or was decided to belong to.
+    from our own numbers, never from what the object says; it is empty where the desk keeps no file (any more). `exam` is the exam it claims or was decided to belong to.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -98,7 +98,7 @@ class Image(models.Model):
     acquired_at = models.DateTimeField(null=True)
     calling_ae_title = models.CharField(max_length=16, blank=True)
     header = models.JSONField(default=dict)
-    path = models.CharField(max_length=200)
+    path = models.CharField(max_length=200, blank=True)
     size_bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
     state = models.CharField(max_length=12)
@@ -114,7 +114,7 @@ class Image(models.Model):
             models.UniqueConstraint(
                 fields=["site", "sop_instance_uid", "copy"], name="one_image_a_uid_and_copy"
             ),
-            models.UniqueConstraint(fields=["site", "path"], name="one_image_a_file"),
+            models.UniqueConstraint(fields=["site", "path"], condition=~Q(path=""), name="one_image_a_file"),
             models.CheckConstraint(
                 condition=Q(state__in=[s.value for s in ImageState]), name="image_state_is_known"
             ),

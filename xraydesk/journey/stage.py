@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from xraydesk.imaging.states import StepState
 from xraydesk.orders.states import TriageState
+from xraydesk.results.states import READ_STATES, ReportState
 from xraydesk.scheduling.states import BookingState
 
 
@@ -25,18 +26,26 @@ class Stage(StrEnum):
 
 
 def stage_of(
-    *, triage: TriageState, booking: BookingState | None, arrived: bool, step: StepState | None
+    *,
+    triage: TriageState,
+    booking: BookingState | None,
+    arrived: bool,
+    step: StepState | None,
+    report: ReportState | None = None,
 ) -> Stage:
-    """The stage of an exam from its triage, its live booking, whether the patient is here, and its newest step.
+    """The stage of an exam from its triage, its live booking, whether the patient is here, its newest step and its report.
 
     What was performed counts before what was planned: an exam that was begun is begun even
     where it was held or cancelled meanwhile. `step` is the deciding one (see
-    `imaging.states.deciding_step`), voided ones left out. A discontinued exam that is to be
+    `imaging.states.deciding_step`), voided ones left out. A final or corrected report makes it
+    read, unless it is under way again. A discontinued exam that is to be
     done all the same keeps its booking, and so its place on the worklist.
     """
     match step:
         case StepState.IN_PROGRESS:
             return Stage.BEGUN
+        case _ if report in READ_STATES:
+            return Stage.READ
         case StepState.COMPLETED:
             return Stage.ENDED
         case StepState.DISCONTINUED:

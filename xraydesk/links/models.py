@@ -36,6 +36,13 @@ class Message(models.Model):
     patient = models.BigIntegerField(null=True)
     seen = models.PositiveIntegerField(default=1)
     replayed_at = models.DateTimeField(null=True)
+    fact = models.BigIntegerField(null=True)
+    """Outgoing: the fact that it tells of; each fact is told once a link and type."""
+    attempts = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    """When it was given to the wire the last time; the answer may still be missing."""
+    answered_at = models.DateTimeField(null=True)
     simulated = models.BooleanField(default=False)
 
     class Meta:
@@ -44,6 +51,11 @@ class Message(models.Model):
                 fields=["site", "direction", "link", "control_id", "body_sha256"],
                 condition=~Q(control_id=""),
                 name="a_message_once",
+            ),
+            models.UniqueConstraint(
+                fields=["site", "link", "fact", "type"],
+                condition=Q(direction=Direction.OUT.value, fact__isnull=False),
+                name="a_fact_is_told_once_a_link",
             ),
             models.CheckConstraint(
                 condition=Q(direction__in=[d.value for d in Direction]), name="message_direction_is_known"
@@ -56,4 +68,9 @@ class Message(models.Model):
             models.Index(fields=["site", "-at", "-id"], name="message_by_time"),
             models.Index(fields=["site", "control_id"], name="message_by_control_id"),
             models.Index(fields=["site", "accession"], name="message_of_exam"),
+            models.Index(
+                fields=["site", "link", "id"],
+                condition=Q(direction="out", state__in=["queued", "sent"]),
+                name="message_to_go",
+            ),
         ]

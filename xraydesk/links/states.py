@@ -21,4 +21,7 @@ class MessageState(StrEnum):
     IGNORED = "kept, nothing to do"
     QUEUED = "queued"
     SENT = "sent"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected there"
     FAILED = "failed"
+    WITHDRAWN = "withdrawn"

@@ -104,7 +104,7 @@ def prepare_demo(config: Config, file: Path | None) -> None:
         timezone=site.timezone if site is not None else choose_zone(clock.now()),
         ae_title=config.ae_title,
     )
-    plan = _with_pacs_here(plan, before)
+    plan = _with_parties_here(plan, before)
     _load(plan, simulated=True)
     site = Site.objects.get(code=plan.code)
     if not _still_holds(told):
@@ -146,13 +146,19 @@ def _load(plan: SitePlan, *, simulated: bool) -> list[str]:
         raise Trouble(str(wrong)) from wrong
 
 
-def _with_pacs_here(plan: SitePlan, before: SitePlan | None) -> SitePlan:
-    """The plan with its destinations on ports of this machine that nobody uses; the ones of the last start if free."""
-    ports = {d.name: d.port for d in before.destinations} if before is not None else {}
-    places = tuple(
-        replace(d, host="127.0.0.1", port=_free_port(ports.get(d.name, d.port))) for d in plan.destinations
+def _with_parties_here(plan: SitePlan, before: SitePlan | None) -> SitePlan:
+    """The plan with those it sends to on ports of this machine that nobody uses; the ones of the last start if free."""
+    pacs = {d.name: d.port for d in before.destinations} if before is not None else {}
+    told = {o.name: o.port for o in before.outlinks} if before is not None else {}
+    return replace(
+        plan,
+        destinations=tuple(
+            replace(d, host="127.0.0.1", port=_free_port(pacs.get(d.name, d.port))) for d in plan.destinations
+        ),
+        outlinks=tuple(
+            replace(o, host="127.0.0.1", port=_free_port(told.get(o.name, o.port))) for o in plan.outlinks
+        ),
     )
-    return replace(plan, destinations=places)
 
 
 def _free_port(wished: int) -> int:

@@ -19,6 +19,8 @@ _PARTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("ward", "wards", lambda p: p.code),
     ("destination", "destinations", lambda p: p.name),
     ("link", "links", lambda p: p.name),
+    ("outlink", "outlinks", lambda p: p.name),
+    ("provider", "providers", lambda p: p.number),
 )
 _SITE_FIELDS = ("name", "timezone", "assigning_authority", "ae_title")
 

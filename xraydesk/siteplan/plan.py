@@ -124,6 +124,50 @@ class WardPlan:
     phone: str = ""
     travel_minutes: int = 5
     emergency: bool = False
+    team: str = ""
+    """Who looks after its patients, as a person asks for them ("Medicine, on call"); empty where nobody is named."""
+    team_phone: str = ""
+
+
+@dataclass(frozen=True)
+class ProviderPlan:
+    """Somebody who orders exams (ORC-12, OBR-16), where to reach them, and who covers for them."""
+
+    number: str
+    name: str
+    phone: str = ""
+    covered_by: str = ""
+    """Number of the provider who is called when this one does not answer."""
+
+
+class Sends(StrEnum):
+    """What the desk can tell another system of."""
+
+    APPOINTMENTS = "appointments"
+    """SIU^S12 to S26: booked, moved, changed, cancelled, no-show."""
+    STATUS = "status"
+    """ORM^O01 SC: begun (IP) and ended (CM), with filler and accession."""
+    CHARGES = "charges"
+    """DFT^P03."""
+    RESULTS = "results"
+    """ORU^R01: a copy of each report."""
+
+
+@dataclass(frozen=True)
+class OutlinkPlan:
+    """A system that the desk sends HL7 v2 to, over MLLP. Applications and facilities stand in MSH-3 to MSH-6."""
+
+    name: str
+    host: str
+    port: int
+    sends: tuple[Sends, ...]
+    sending_application: str
+    sending_facility: str
+    receiving_application: str
+    receiving_facility: str
+    tls: bool = False
+    insecure: bool = False
+    """True where it may lie beyond loopback and be spoken to in clear."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +184,7 @@ class DestinationPlan:
 
 @dataclass(frozen=True)
 class LinkPlan:
-    """A partner that sends messages here. `kind` is `orders` (orders and patients)."""
+    """A partner that sends messages here. `kind` is `orders` (orders, patients, results) or `results` (results alone)."""
 
     name: str
     kind: str
@@ -181,6 +225,17 @@ class Policies:
     booking_days_ahead: int = 14
     """How many days ahead a free place is looked for."""
     cleaning_minutes: int = 0
+    fetch_classes: tuple[str, ...] = ("I",)
+    """HL7 patient classes whose patients a porter fetches and takes back, unless the exam goes to them."""
+    fetch_early_minutes: int = 5
+    """So long before the exam a fetched patient is to be here."""
+    phrases: Mapping[str, int] = field(default_factory=dict)
+    """Words in a report that ask for a call, each with its category (1 minutes, 2 hours, 3 days); a person confirms."""
+    tell_minutes: tuple[int, int, int] = (60, 720, 10_080)
+    """By category: a finding is read back by somebody within so long."""
+    next_person_minutes: tuple[int, int, int] = (15, 120, 1440)
+    """By category: who has not answered after so long is passed over for the next person."""
+    charge_needs_report: bool = True
 
 
 @dataclass(frozen=True)
@@ -201,4 +256,6 @@ class SitePlan:
     wards: tuple[WardPlan, ...] = ()
     destinations: tuple[DestinationPlan, ...] = ()
     links: tuple[LinkPlan, ...] = ()
+    outlinks: tuple[OutlinkPlan, ...] = ()
+    providers: tuple[ProviderPlan, ...] = ()
     policies: Policies = Policies()

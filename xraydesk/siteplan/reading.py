@@ -1,7 +1,8 @@
 """Reading a department from its TOML file, and from and to the JSON kept with the site. Pure.
 
 The file's tables are `[site]`, `[[location]]`, `[[room]]`, `[[modality]]`, `[[procedure]]`,
-`[[technologist]]`, `[[porter]]`, `[[ward]]`, `[[destination]]`, `[[link]]` and `[policies]`.
+`[[technologist]]`, `[[porter]]`, `[[ward]]`, `[[provider]]`, `[[destination]]`, `[[link]]`, `[[outlink]]`
+and `[policies]`.
 `docs/howto/site.md` tells of every field.
 """
 
@@ -21,10 +22,13 @@ from xraydesk.siteplan.plan import (
     LinkPlan,
     LocationPlan,
     ModalityPlan,
+    OutlinkPlan,
     Policies,
     PorterPlan,
     ProcedurePlan,
+    ProviderPlan,
     RoomPlan,
+    Sends,
     SitePlan,
     TechnologistPlan,
     WardPlan,
@@ -102,6 +106,8 @@ def _plan(top: Table) -> SitePlan:
         wards=tuple(_ward(t) for t in top.tables("ward", ROWS_MAX)),
         destinations=tuple(_destination(t) for t in top.tables("destination", ROWS_MAX)),
         links=tuple(_link(t) for t in top.tables("link", ROWS_MAX)),
+        outlinks=tuple(_outlink(t) for t in top.tables("outlink", ROWS_MAX)),
+        providers=tuple(_provider(t) for t in top.tables("provider", ROWS_MAX)),
         policies=_policies(top.table("policies", needed=False)),
     )
     site.nothing_else()
@@ -184,6 +190,36 @@ def _ward(t: Table) -> WardPlan:
             phone=t.text("phone", default="", length_max=64),
             travel_minutes=t.whole("travel_minutes", default=5),
             emergency=t.yes_no("emergency"),
+            team=t.text("team", default=""),
+            team_phone=t.text("team_phone", default="", length_max=64),
+        )
+    )
+
+
+def _provider(t: Table) -> ProviderPlan:
+    return t.done(
+        ProviderPlan(
+            number=t.text("number", length_max=64),
+            name=t.text("name", length_max=200),
+            phone=t.text("phone", default="", length_max=64),
+            covered_by=t.text("covered_by", default="", length_max=64),
+        )
+    )
+
+
+def _outlink(t: Table) -> OutlinkPlan:
+    return t.done(
+        OutlinkPlan(
+            name=t.code("name"),
+            host=t.text("host", length_max=255),
+            port=t.whole("port", 1, 65535),
+            sends=t.words("sends", Sends),
+            sending_application=t.text("sending_application", length_max=180),
+            sending_facility=t.text("sending_facility", length_max=180),
+            receiving_application=t.text("receiving_application", length_max=180),
+            receiving_facility=t.text("receiving_facility", length_max=180),
+            tls=t.yes_no("tls"),
+            insecure=t.yes_no("insecure"),
         )
     )
 
@@ -235,5 +271,11 @@ def _policies(t: Table) -> Policies:
             step_open_hours=t.whole("step_open_hours", 1, 168, usual.step_open_hours),
             booking_days_ahead=t.whole("booking_days_ahead", 1, 366, usual.booking_days_ahead),
             cleaning_minutes=t.whole("cleaning_minutes", 0, 240, usual.cleaning_minutes),
+            fetch_classes=t.texts("fetch_classes", length_max=1, default=usual.fetch_classes),
+            fetch_early_minutes=t.whole("fetch_early_minutes", 0, 120, usual.fetch_early_minutes),
+            phrases=t.wholes("phrases", 1, 3),
+            tell_minutes=t.three("tell_minutes", 1, 43_200, usual.tell_minutes),
+            next_person_minutes=t.three("next_person_minutes", 1, 43_200, usual.next_person_minutes),
+            charge_needs_report=t.yes_no("charge_needs_report", usual.charge_needs_report),
         )
     )

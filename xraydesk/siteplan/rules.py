@@ -21,7 +21,7 @@ PROCEDURE_MINUTES_MAX = 480
 TRAVEL_MINUTES_MAX = 120
 SIDES = ("L", "R", "B")
 SEXES = ("", "F", "M")
-LINK_KINDS = ("orders",)
+LINK_KINDS = ("orders", "results")
 AE_TITLE_RULE = "an AE title has 1 to 16 characters, no backslash and no space at either end"
 _PATIENT_CLASS = re.compile(r"[A-Z]|\*")
 
@@ -44,6 +44,8 @@ def check(plan: SitePlan, *, item_kinds: Collection[str] = ()) -> tuple[Problem,
         _wards,
         _destinations,
         _links,
+        _outlinks,
+        _providers,
         _policies,
     )
     found = [problem for part in parts for problem in part(plan)]
@@ -226,6 +228,34 @@ def _links(plan: SitePlan) -> Problems:
         senders.setdefault(sender, link.name)
 
 
+def _outlinks(plan: SitePlan) -> Problems:
+    yield from _once([p.name for p in plan.outlinks], lambda i: ("outlink", i, "name"), "outlink")
+    for i, outlink in enumerate(plan.outlinks):
+        if outlink.host and not outlink.tls and not outlink.insecure and not _is_here(outlink.host):
+            yield Problem(
+                ("outlink", i, "host"),
+                f"{outlink.host} lies beyond this machine: write tls = true, "
+                "or insecure = true where patients' data may go there in clear",
+            )
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _providers(plan: SitePlan) -> Problems:
+    numbers = {p.number for p in plan.providers}
+    yield from _once([p.number for p in plan.providers], lambda i: ("provider", i, "number"), "provider")
+    for i, provider in enumerate(plan.providers):
+        if provider.covered_by and provider.covered_by not in numbers:
+            yield Problem(("provider", i, "covered_by"), f"there is no provider {provider.covered_by}")
+        if provider.covered_by and provider.covered_by == provider.number:
+            yield Problem(("provider", i, "covered_by"), "nobody covers for themselves")
+
+
 def _is_charset(name: str) -> bool:
     try:
         codecs.lookup(name)
@@ -249,6 +279,12 @@ def _policies(plan: SitePlan) -> Problems:
             yield Problem(
                 ("policies", "booking", patient_class),
                 "a patient class is one capital letter as in PV1-2 (I, O, E…), or * for all others",
+            )
+    for j, patient_class in enumerate(policies.fetch_classes):
+        if not re.fullmatch("[A-Z]", patient_class):
+            yield Problem(
+                ("policies", "fetch_classes", j),
+                "a patient class is one capital letter as in PV1-2 (I, O, E…)",
             )
     if policies.pregnancy_age_max_years < policies.pregnancy_age_min_years:
         yield Problem(("policies", "pregnancy_age_max_years"), "is below pregnancy_age_min_years")

@@ -125,13 +125,30 @@ class Table:
         """A whole number within limits, or nothing where it is left out."""
         return self.whole(key, lowest, highest) if key in self.data else self._take(key, False)
 
-    def yes_no(self, key: str) -> bool:
-        """true or false; false where it is left out."""
+    def three(
+        self, key: str, lowest: int, highest: int, default: tuple[int, int, int]
+    ) -> tuple[int, int, int]:
+        """Three whole numbers, one for each category of findings."""
+        values = self._list(key, False)
+        if not values:
+            return default
+        if len(values) != 3:
+            self.problem(key, "must be three whole numbers, one for each category")
+            return default
+        first, second, third = (
+            self._whole(v, key, i, lowest=lowest, highest=highest) for i, v in enumerate(values)
+        )
+        return first, second, third
+
+    def yes_no(self, key: str, default: bool = False) -> bool:
+        """true or false; the default where it is left out."""
         value = self._take(key, False)
-        if value is None or isinstance(value, bool):
-            return bool(value)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
         self.problem(key, "must be true or false")
-        return False
+        return default
 
     def _list(self, key: str, needed: bool) -> list[Any]:
         value = self._take(key, needed)
@@ -147,10 +164,25 @@ class Table:
             self.problem(key, "is empty")
         return value
 
-    def texts(self, key: str, *, needed: bool = False, length_max: int = 32) -> tuple[str, ...]:
+    def texts(
+        self, key: str, *, needed: bool = False, length_max: int = 32, default: tuple[str, ...] = ()
+    ) -> tuple[str, ...]:
         """A list of short texts."""
+        if key not in self.data and default:
+            self.asked.add(key)
+            return default
         values = self._list(key, needed)
         return tuple(self._text(value, key, i, length_max=length_max) for i, value in enumerate(values))
+
+    def words(self, key: str, choice: type[E]) -> tuple[E, ...]:
+        """A list of a few known words, each once."""
+        found: list[E] = []
+        for position, value in enumerate(self._list(key, True)):
+            if isinstance(value, str) and value in list(choice):
+                found.append(choice(value))
+            else:
+                self.problem(key, f"“{value}” is none of: {', '.join(choice)}", position)
+        return tuple(dict.fromkeys(found))
 
     def moment(self, key: str) -> datetime:
         """A date and time on the wall, without an offset."""
