@@ -22,10 +22,13 @@ from xraydesk.siteplan.plan import (
     LinkPlan,
     LocationPlan,
     ModalityPlan,
+    OutlinkPlan,
     Policies,
     PorterPlan,
     ProcedurePlan,
+    ProviderPlan,
     RoomPlan,
+    Sends,
     SitePlan,
     TechnologistPlan,
     WardPlan,
@@ -49,6 +52,8 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Hours": HOURS,
     "datetime": MOMENTS,
     "Mapping[str, BookingWay]": st.dictionaries(TEXTS, st.sampled_from(BookingWay), max_size=3),
+    "tuple[int, int, int]": st.tuples(st.integers(), st.integers(), st.integers()),
+    "tuple[Sends, ...]": st.lists(st.sampled_from(Sends), max_size=3).map(tuple),
     "Mapping[str, int]": st.dictionaries(TEXTS, st.integers(), max_size=3),
 }
 
@@ -69,6 +74,8 @@ for part in (
     WardPlan,
     DestinationPlan,
     LinkPlan,
+    OutlinkPlan,
+    ProviderPlan,
     Policies,
 ):
     STRATEGIES[part.__name__] = built(part)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xraydesk.siteplan import reading
-from xraydesk.siteplan.plan import WEEKDAYS, BookingWay, ClosurePlan, SitePlan
+from xraydesk.siteplan.plan import WEEKDAYS, BookingWay, ClosurePlan, Sends, SitePlan
 from xraydesk.siteplan.problems import SiteFileErrors
 from xraydesk.siteplan.reading import FILE_BYTES_MAX, read_toml, read_toml_text
 
@@ -215,7 +215,7 @@ SPOILED = [
         "type CT",
     ),
     ("port = 11113", "port = 0", 51, "destination 1, port", "between 1 and 65535"),
-    ('kind = "orders"', 'kind = "results"', 55, "link 1, kind", "one of: orders"),
+    ('kind = "orders"', 'kind = "gossip"', 55, "link 1, kind", "one of: orders"),
     ('kind = "orders"', 'kind = "orders"\ncharset = "utf-9"', 56, "link 1, charset", "no character set"),
     ('kind = "orders"', 'kind = "orders"\ntimezone = "X/Y"', 56, "link 1, timezone", "no time zone"),
     ('kind = "orders"', 'kind = "orders"\npeers = ["10.0.0.0/8", "pc"]', 56, "link 1, peers 2", "no address"),
@@ -482,3 +482,94 @@ def test_nobody_at_the_hospital_works_more_than_fifty_hours_a_week(hospital: Sit
                 ends = 1440 if end == time(0) else end.hour * 60 + end.minute
                 minutes += ends - (start.hour * 60 + start.minute)
         assert minutes <= 50 * 60, person.code
+
+
+OUT = """
+[[outlink]]
+name = "EHR-OUT"
+host = "127.0.0.1"
+port = 11114
+sends = ["status", "charges", "status"]
+sending_application = "XRAYDESK"
+sending_facility = "XRAY"
+receiving_application = "EHR"
+receiving_facility = "HOSP"
+
+[[provider]]
+number = "7001"
+name = "Dr A"
+covered_by = "7002"
+
+[[provider]]
+number = "7002"
+name = "Dr B"
+phone = "ext. 7"
+"""
+
+
+def test_whom_the_desk_tells_and_who_is_called_is_read() -> None:
+    plan = read_toml_text(GOOD + OUT)
+    (outlink,) = plan.outlinks
+    assert outlink.sends == (Sends.STATUS, Sends.CHARGES)
+    assert (outlink.tls, outlink.insecure) == (False, False)
+    assert [p.covered_by for p in plan.providers] == ["7002", ""]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "word"),
+    [
+        ('host = "127.0.0.1"\nport = 11114', 'host = "10.0.0.1"\nport = 1', "outlink 1, host", "tls = true"),
+        ('host = "127.0.0.1"\nport = 11114', 'host = "ehr.local"\nport = 1', "outlink 1, host", "in clear"),
+        ('"status", "charges", "status"', '"news"', "outlink 1, sends 1", "none of: appointments"),
+        ('["status", "charges", "status"]', "[]", "outlink 1, sends", "is empty"),
+        ('covered_by = "7002"', 'covered_by = "7009"', "provider 1, covered_by", "no provider 7009"),
+        ('covered_by = "7002"', 'covered_by = "7001"', "provider 1, covered_by", "for themselves"),
+        ('number = "7002"', 'number = "7001"', "provider 2, number", "there already"),
+    ],
+)
+def test_what_is_wrong_with_them_is_told(old: str, new: str, field: str, word: str) -> None:
+    told = wrong(GOOD + changed(old, new, OUT))
+    assert [one for one in told if one[1] == field and word in one[2]], told
+
+
+@pytest.mark.parametrize("way", ["tls", "insecure"])
+def test_a_system_beyond_this_machine_is_told_under_tls_or_where_the_file_says_in_clear(way: str) -> None:
+    text = changed('host = "127.0.0.1"\nport = 11114', f'host = "10.0.0.1"\nport = 1\n{way} = true', OUT)
+    assert getattr(read_toml_text(GOOD + text).outlinks[0], way)
+    assert read_toml_text(GOOD + OUT.replace("127.0.0.1", "localhost")).outlinks[0].host == "localhost"
+
+
+POLICY = "stat_due_minutes = 60"
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "word"),
+    [
+        ("tell_minutes = [60, 720]", "policies, tell_minutes", "three whole numbers"),
+        ("tell_minutes = [60, 720, 0]", "policies, tell_minutes 3", "between 1"),
+        ('next_person_minutes = "soon"', "policies, next_person_minutes", "list"),
+        ('fetch_classes = ["i"]', "policies, fetch_classes 1", "one capital letter"),
+        ("fetch_early_minutes = 121", "policies, fetch_early_minutes", "between 0 and 120"),
+        ("charge_needs_report = 1", "policies, charge_needs_report", "true or false"),
+        ('phrases = { "free air" = 4 }', "policies, phrases, free air", "between 1 and 3"),
+    ],
+)
+def test_policies_of_results_and_transport_have_limits(line: str, field: str, word: str) -> None:
+    told = wrong(changed(POLICY, line))
+    assert [one for one in told if one[1] == field and word in one[2]], told
+
+
+def test_policies_of_results_and_transport_are_read() -> None:
+    usual = read_toml_text(GOOD).policies
+    assert (usual.fetch_classes, usual.tell_minutes) == (("I",), (60, 720, 10_080))
+    assert usual.charge_needs_report
+    said = read_toml_text(
+        changed(
+            POLICY,
+            'fetch_classes = ["I", "E"]\ntell_minutes = [30, 600, 9000]\ncharge_needs_report = false\n'
+            'phrases = { "free air" = 1 }',
+        )
+    ).policies
+    assert (said.fetch_classes, said.tell_minutes) == (("I", "E"), (30, 600, 9000))
+    assert (said.charge_needs_report, said.phrases) == (False, {"free air": 1})
+    assert read_toml_text(changed(POLICY, "fetch_classes = []")).policies.fetch_classes == ()
