@@ -53,6 +53,11 @@ def raise_item(
     return item
 
 
+def reword_item(*, site_id: int, key: str, text: str) -> int:
+    """Say anew what an open item asks for; the number changed (0 or 1)."""
+    return Item.objects.filter(site_id=site_id, key=key, closed_at=None).update(text=text)
+
+
 def close_items(*, site_id: int, key: str, at: datetime, by: str, how: str) -> int:
     """End the open item of a cause, if there is one; the number ended (0 or 1)."""
     return Item.objects.filter(site_id=site_id, key=key, closed_at=None).update(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app as jobs
 
+from xraydesk.access.models import Site
 from xraydesk.facts.actions import REACT_TASK
 from xraydesk.journey.book import book_by_policy
+from xraydesk.journey.tell import pass_on_late
 from xraydesk.lib import clock
 from xraydesk.reactions.run import give_up, react_to
 from xraydesk.reactions.table import BOOK_TASK
@@ -39,3 +41,11 @@ def react(context: JobContext, fact_id: int) -> None:
 def book(exam_id: int) -> None:
     """Try again to give one exam a place. Where that fails, the item that asks a person for one is still open."""
     book_by_policy(exam_id=exam_id, at=clock.now())
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="pass_on_findings", queue="reactions", queueing_lock="pass_on_findings")
+def pass_on_findings(timestamp: int) -> None:
+    """Every minute: whoever has not answered about a finding in time is passed over for the next person."""
+    for site in Site.objects.order_by("id"):
+        pass_on_late(site=site, at=clock.now())

@@ -88,7 +88,7 @@ class Finding(models.Model):
     exam = models.ForeignKey(Exam, on_delete=models.PROTECT, related_name="findings_to_tell")
     report = models.ForeignKey(Report, null=True, on_delete=models.PROTECT, related_name="findings")
     key = models.CharField(max_length=120)
-    source = models.CharField(max_length=8)
+    source = models.CharField(max_length=12)
     category = models.PositiveSmallIntegerField()
     words = models.CharField(max_length=500)
     state = models.CharField(max_length=12)

@@ -63,6 +63,8 @@ class FindingSource(StrEnum):
     """The radiologist, in the report or here."""
     PHRASE = "phrase"
     """Words that the site lists stand in the report; a person confirms."""
+    CORRECTION = "correction"
+    """The report was corrected after somebody had been told; a person says whether they must hear of it."""
 
 
 class FindingState(StrEnum):
