@@ -6,7 +6,8 @@ import asyncio
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,10 +16,14 @@ import uvicorn
 from django.core.asgi import get_asgi_application
 from django.db import connection, connections
 
+from xraydesk.access.models import Site
+from xraydesk.access.roles import Role
+from xraydesk.desk.tests.scenes import PASSWORD, make_user
 from xraydesk.project.static import StaticFiles
 from xraydesk.project.web import Server
 
 CHROMIUM = "/usr/bin/chromium"
+WIDTHS = {1280: 720, 390: 844}
 
 
 @contextmanager
@@ -76,3 +81,45 @@ def sign_in(page: Any, address: str, name: str, password: str) -> None:
     page.fill("#password", password)
     page.click("button.go")
     page.wait_for_selector("header.top")
+
+
+def until(reached: Callable[[], object]) -> None:
+    """Waits for what the page does by itself; its policy forbids the evaluation that playwright waits with."""
+    end = time.monotonic() + 15
+    while not reached():
+        assert time.monotonic() < end, "it did not come to be so"
+        time.sleep(0.1)
+
+
+class Desk:
+    """A served desk, a browser, and what its pages complained of."""
+
+    def __init__(self, chromium: Any, address: str) -> None:
+        self.chromium = chromium
+        self.address = address
+        self.complaints: list[str] = []
+
+    def page(
+        self,
+        site: Site,
+        *,
+        width: int = 1280,
+        theme: str = "light",
+        scripts: bool = True,
+        role: Role = Role.COORDINATOR,
+    ) -> Any:
+        name = f"{role}.{site.code.lower()}"
+        if not site.memberships.filter(user__name=name).exists():
+            make_user(site, role, name)
+        context = self.chromium.new_context(
+            viewport={"width": width, "height": WIDTHS[width]},
+            color_scheme=theme,
+            java_script_enabled=scripts,
+        )
+        page = context.new_page()
+        page.on(
+            "console", lambda m: self.complaints.append(m.text) if m.type in {"error", "warning"} else None
+        )
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        sign_in(page, self.address, name, PASSWORD)
+        return page

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,23 +9,14 @@ import pytest
 
 from tests.factories import make_booking, make_exam, make_site
 from xraydesk.access.models import Site
-from xraydesk.access.roles import Role
 from xraydesk.desk import live
-from xraydesk.desk.tests.browser import browser, serving, sign_in
-from xraydesk.desk.tests.scenes import PASSWORD, full_day, make_user, mid_morning_zone
+from xraydesk.desk.tests.browser import WIDTHS, Desk, until
+from xraydesk.desk.tests.scenes import full_day, mid_morning_zone
 from xraydesk.journey.arrive import arrive
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
-
-WIDTHS = {1280: 720, 390: 844}
-
-
-@pytest.fixture(autouse=True)
-def _database_beside_playwright(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Playwright's synchronous interface keeps a loop running in this thread, in which Django refuses queries.
-    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 
 @pytest.fixture
@@ -37,48 +25,6 @@ def site() -> Site:
     site.timezone = mid_morning_zone(clock.now())
     site.save()
     return site
-
-
-def until(reached: Callable[[], object]) -> None:
-    """Waits for what the page does by itself; its policy forbids the evaluation that playwright waits with."""
-    end = time.monotonic() + 15
-    while not reached():
-        assert time.monotonic() < end, "it did not come to be so"
-        time.sleep(0.1)
-
-
-class Desk:
-    """A served desk, a browser, and what its pages complained of."""
-
-    def __init__(self, chromium: Any, address: str) -> None:
-        self.chromium = chromium
-        self.address = address
-        self.complaints: list[str] = []
-
-    def page(self, site: Site, *, width: int = 1280, theme: str = "light", scripts: bool = True) -> Any:
-        name = f"coordinator.{site.code.lower()}"
-        if not site.memberships.exists():
-            make_user(site, Role.COORDINATOR, name)
-        context = self.chromium.new_context(
-            viewport={"width": width, "height": WIDTHS[width]},
-            color_scheme=theme,
-            java_script_enabled=scripts,
-        )
-        page = context.new_page()
-        page.on(
-            "console", lambda m: self.complaints.append(m.text) if m.type in {"error", "warning"} else None
-        )
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        sign_in(page, self.address, name, PASSWORD)
-        return page
-
-
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    with serving() as address, browser() as chromium:
-        shown = Desk(chromium, address)
-        yield shown
-        assert shown.complaints == []
 
 
 def booked(site: Site, *, minutes: int = 30, room: str = "XR1", **fields: Any) -> Exam:
