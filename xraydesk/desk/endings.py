@@ -14,7 +14,7 @@ class Ending:
     word: str
     url_name: str
     argument: str = ""
-    """Which part of the item the URL takes: `accession`, `image`, `message`, `item`, or nothing."""
+    """Which part of the item the URL takes: `accession`, `image`, `message`, `finding`, `item`, or nothing."""
     posts: bool = False
     query: str = ""
     key: str = "Enter"
@@ -80,8 +80,8 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.STEP_NEVER_ENDED: (_OPEN_EXAM,),
     ItemKind.REACTION_FAILED: (_DONE,),
     ItemKind.COMMITMENT_NOT_TOLD: (_DONE,),
-    ItemKind.RESULT_TO_TELL: (_OPEN_EXAM,),
-    ItemKind.RESULT_TO_CONFIRM: (_OPEN_EXAM,),
+    ItemKind.RESULT_TO_TELL: (Ending("Call and write down", "finding", "finding"),),
+    ItemKind.RESULT_TO_CONFIRM: (Ending("Decide", "finding", "finding"),),
     ItemKind.REPORT_WITHOUT_EXAM: (_MESSAGE, _DONE),
     ItemKind.CHARGE_HELD: (_OPEN_EXAM,),
     ItemKind.MESSAGE_NOT_SENT: (_MESSAGE,),

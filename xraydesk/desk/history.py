@@ -41,10 +41,16 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.IMAGES_COMMITTED: "Safe keeping of images confirmed",
     FactKind.DOSE_RECORDED: "Dose recorded",
     FactKind.PATIENT_MOVED: "The patient moved to another bed",
+    FactKind.FINDING_SUSPECTED: "Words in the report may ask for a call",
+    FactKind.FINDING_OPENED: "Somebody must be told of a result",
+    FactKind.FINDING_DISMISSED: "Nobody must be told of it",
+    FactKind.FINDING_CALLED: "Called about a result",
+    FactKind.FINDING_ESCALATED: "Passed to the next person",
+    FactKind.FINDING_READ_BACK: "Result read back",
 }
 """Kinds that an exam's history can hold; any other is shown by its own word."""
 
-_PLAIN = ("why", "reason", "check", "answer", "source", "priority", "ward", "destination")
+_PLAIN = ("why", "reason", "check", "answer", "source", "priority", "ward", "destination", "to", "outcome")
 
 
 def sentence(kind: str) -> str:

@@ -11,6 +11,8 @@ from xraydesk.access.roles import Permission
 from xraydesk.attention.models import Item
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
+from xraydesk.results.models import Finding
+from xraydesk.results.states import FindingState
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("Attention", "attention", Permission.SEE_PATIENT),
     Entry("Triage", "triage", Permission.TRIAGE),
     Entry("Rooms", "rooms", Permission.PERFORM),
+    Entry("Results", "results", Permission.SEE_RESULTS),
     Entry("Order", "order-new", Permission.ORDER),
     Entry("Day list", "day", Permission.SEE_BOARD),
     Entry("Messages", "messages", Permission.SEE_MESSAGES),
@@ -62,4 +65,7 @@ def _count(entry: Entry, member: Member) -> int | None:
         return Item.objects.filter(site=member.site, closed_at=None).count()
     if entry.url_name == "triage":
         return Exam.objects.filter(site=member.site, triage=TriageState.HELD).count()
+    if entry.url_name == "results":
+        waiting = (FindingState.SUSPECTED, FindingState.OPEN)
+        return Finding.objects.filter(site=member.site, state__in=waiting).count()
     return None

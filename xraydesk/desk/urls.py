@@ -15,6 +15,7 @@ from xraydesk.desk.views import (
     ordering,
     places,
     reads,
+    results,
     rooms,
     search,
     signing,
@@ -66,4 +67,10 @@ urlpatterns: list[URLPattern] = [
     path("messages/<int:message_id>", messages.message_page, name="message"),
     path("messages/<int:message_id>/replay", messages.replay, name="message-replay"),
     path("reads", reads.reads_page, name="reads"),
+    path("results", results.results, name="results"),
+    path("results/<int:finding_id>", results.finding_page, name="finding"),
+    path("results/<int:finding_id>/confirm", results.confirm, name="finding-confirm"),
+    path("results/<int:finding_id>/dismiss", results.dismiss, name="finding-dismiss"),
+    path("results/<int:finding_id>/call", results.call, name="finding-call"),
+    path("exams/<str:accession>/flag", results.flag, name="result-flag"),
 ]

@@ -102,6 +102,7 @@ def _button(way: Ending, item: Item) -> Button | None:
     arguments = {
         "accession": item.accession,
         "image": item.data.get("image"),
+        "finding": item.data.get("finding"),
         "message": item.message,
         "item": item.pk,
     }

@@ -1,5 +1,5 @@
 // Keys for whoever has a phone in the other hand. Everything here is also a link or a button.
-const GO = { b: "board", a: "attention", t: "triage", d: "day", r: "rooms", m: "messages" };
+const GO = { b: "board", a: "attention", t: "triage", d: "day", r: "rooms", m: "messages", e: "results" };
 let afterG = 0;
 
 const typing = (e) => e.target.closest("input:not([type=radio],[type=checkbox]), textarea, select, [contenteditable]");
