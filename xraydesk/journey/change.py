@@ -11,6 +11,7 @@ from xraydesk.journey.cancel import begun, refuse_begun
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.performing import planned_booking, tell
 from xraydesk.journey.policy import policies_of
+from xraydesk.journey.told import order_told
 from xraydesk.journey.triage import RULE, hold
 from xraydesk.orders import actions, queries
 from xraydesk.orders.asked import (
@@ -109,7 +110,7 @@ def _change_exam(exam: Exam, wish: Wish, *, site: Site, order: Order, at: dateti
         _free_place(exam, wish.parts, at=at, by=by)
     if wish.parts & TRIAGE_PARTS:
         _look_again(exam, at=at, by=by)
-    tell(exam, FactKind.ORDER_CHANGED, at=at, by=by, data={"changed": sorted(wish.parts)})
+    tell(exam, FactKind.ORDER_CHANGED, at=at, by=by, data={"changed": sorted(wish.parts)} | order_told(exam))
 
 
 def _free_place(exam: Exam, parts: frozenset[str], *, at: datetime, by: str) -> None:
@@ -157,7 +158,7 @@ def _add(
         order=order, site=site, asked_for=asked_for, policies=policies_of(site), at=at, sequence=sequence
     )
     for exam in added:
-        tell(exam, FactKind.ORDER_RECEIVED, at=at, by=by)
+        tell(exam, FactKind.ORDER_RECEIVED, at=at, by=by, data=order_told(exam))
     return added
 
 

@@ -17,6 +17,7 @@ from xraydesk.journey.change import change_order, hold_order, release_order
 from xraydesk.journey.errors import IncompleteOrder, PatientConflict, UnknownOrder
 from xraydesk.journey.performing import tell
 from xraydesk.journey.policy import identifier_authority, policies_of
+from xraydesk.journey.told import order_told
 from xraydesk.lib import locks
 from xraydesk.orders import actions, queries
 from xraydesk.orders.models import Exam, Order
@@ -234,7 +235,7 @@ def _create(
         simulated=simulated,
     )
     for exam in exams:
-        tell(exam, FactKind.ORDER_RECEIVED, at=at, by=by)
+        tell(exam, FactKind.ORDER_RECEIVED, at=at, by=by, data=order_told(exam))
     return Received(order, tuple(exams), Outcome.CREATED)
 
 

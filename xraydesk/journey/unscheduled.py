@@ -12,6 +12,7 @@ from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging.header import ScheduledReference, StepReport
 from xraydesk.journey.policy import policies_of
+from xraydesk.journey.told import order_told
 from xraydesk.orders.actions import apply_triage, create_order
 from xraydesk.orders.models import Exam
 from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
@@ -70,6 +71,7 @@ def make_exam(
         by=by,
         accession=exam.accession,
         patient=exam.patient_id,
+        data=order_told(exam),
         simulated=exam.simulated,
     )
     _ask_a_person(exam, report, is_known=is_known, at=at)
