@@ -89,6 +89,8 @@ class Card:
     was_at: datetime | None = None
     displaced: bool = False
     held: bool = False
+    preliminary: bool = False
+    """True where a preliminary report is here."""
 
 
 @dataclass(frozen=True)

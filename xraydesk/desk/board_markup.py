@@ -95,6 +95,8 @@ def _flags(block: Block) -> str:
         found.append('<span class="flag">no-show</span>')
     elif card.stage is Stage.DISCONTINUED:
         found.append('<span class="flag">stopped</span>')
+    elif card.preliminary and card.stage is Stage.ENDED:
+        found.append('<span class="flag" title="A preliminary report is here">prelim</span>')
     if block.late:
         found.append(_running(block.late))
     elif block.waiting:

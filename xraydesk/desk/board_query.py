@@ -23,6 +23,7 @@ from xraydesk.orders.models import Exam
 from xraydesk.orders.states import Priority, TriageState
 from xraydesk.patients.models import Visit
 from xraydesk.patients.rules import Person, look_alikes
+from xraydesk.results.states import READ_STATES, ReportState
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.engine.department import PORTABLE, Department, RoomTimes
 from xraydesk.scheduling.engine.spans import Span
@@ -164,6 +165,7 @@ _EXAM = (
     "due_at",
     "requested_at",
     "created_at",
+    "reports__state",
 )
 
 
@@ -195,7 +197,7 @@ def _cards(site: Site, asked: _Day, codes: Mapping[int, str]) -> list[tuple[int 
         .order_by("id")
         .values(*_EXAM)[:TRAY_READ_MAX]
     )
-    waiting = list(unplaced)
+    waiting = [row for row in unplaced if row["reports__state"] not in READ_STATES]
     lies = _where_they_lie(
         {r["patient_id"] for r in (*rows, *waiting) if r["order__patient_class"] in ("I", "E")}
     )
@@ -236,6 +238,7 @@ def _card(
         booking=BookingState(booking["state"]) if booking else None,
         arrived=bool(booking and booking["arrived_at"]),
         step=state,
+        report=ReportState(row["reports__state"]) if row["reports__state"] else None,
     )
     over = stage is Stage.DISCONTINUED and (booking is None or booking["state"] != BookingState.BOOKED)
     performed = newest if over or stage in (Stage.BEGUN, Stage.ENDED, Stage.READ) else None
@@ -269,6 +272,7 @@ def _card(
         mode=how(row["order__transport"]),
         isolation=row["patient__isolation"],
         why=_why(row),
+        preliminary=row["reports__state"] == ReportState.PRELIMINARY,
         held=row["triage"] == TriageState.HELD,
         **placed,
     )
