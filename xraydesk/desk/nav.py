@@ -30,6 +30,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("Triage", "triage", Permission.TRIAGE),
     Entry("Rooms", "rooms", Permission.PERFORM),
     Entry("Results", "results", Permission.SEE_RESULTS),
+    Entry("Today", "measures", Permission.SEE_MEASURES),
+    Entry("Wall", "wall", Permission.SEE_WALL),
     Entry("Order", "order-new", Permission.ORDER),
     Entry("Day list", "day", Permission.SEE_BOARD),
     Entry("Messages", "messages", Permission.SEE_MESSAGES),

@@ -11,6 +11,7 @@ from xraydesk.desk.views import (
     exam,
     image,
     live,
+    measures,
     messages,
     ordering,
     places,
@@ -20,6 +21,7 @@ from xraydesk.desk.views import (
     search,
     signing,
     triage,
+    wall,
 )
 
 urlpatterns: list[URLPattern] = [
@@ -67,6 +69,12 @@ urlpatterns: list[URLPattern] = [
     path("messages/<int:message_id>", messages.message_page, name="message"),
     path("messages/<int:message_id>/replay", messages.replay, name="message-replay"),
     path("reads", reads.reads_page, name="reads"),
+    path("measures", measures.measures, name="measures"),
+    path("measures/workbook", measures.workbook, name="measures-workbook"),
+    path("measures/pdf", measures.document, name="measures-pdf"),
+    path("measures/rooms/<str:code>", measures.room_measure, name="measure-room"),
+    path("measures/<str:key>", measures.measure, name="measure"),
+    path("wall", wall.wall, name="wall"),
     path("results", results.results, name="results"),
     path("results/<int:finding_id>", results.finding_page, name="finding"),
     path("results/<int:finding_id>/confirm", results.confirm, name="finding-confirm"),
