@@ -184,7 +184,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "late",
-        "late now",
+        "late",
         f"Exams booked for this day, not begun, whose time is more than {LATE_AFTER_MINUTES} minutes past; their minutes over.",
         Kind.COUNT,
         _late_now,
