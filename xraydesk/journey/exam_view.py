@@ -23,6 +23,8 @@ from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.demographics import Name
 from xraydesk.patients.models import Patient, PatientIdentifier
+from xraydesk.results.models import Report
+from xraydesk.results.states import READ_STATES, ReportState
 from xraydesk.rooms.models import Modality
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import LIVE, BookingState
@@ -36,7 +38,8 @@ class ExamView:
     """One exam with what decides its stage. `start` and `end` are of the live booking, in UTC.
 
     `room` is where it is performed, else where it is booked. `step` is the deciding
-    performed step, `identifier` the patient's first number.
+    performed step, `identifier` the patient's first number. `report` is what was read, in its last
+    version; its texts are loaded when they are asked for.
     """
 
     exam: Exam
@@ -46,6 +49,7 @@ class ExamView:
     identifier: PatientIdentifier | None
     room: str
     ae_title: str
+    report: Report | None = None
 
     @property
     def start(self) -> datetime | None:
@@ -109,6 +113,7 @@ def views_of(exams: QuerySet[Exam], *, site: Site, limit: int = EXAMS_AT_ONCE_MA
             queryset=PatientIdentifier.objects.order_by("sort", "id"),
             to_attr="numbers",
         ),
+        Prefetch("reports", queryset=Report.objects.defer("text", "impression"), to_attr="what_was_read"),
     )
     ae_titles: dict[int, str] = {}
     for room_id, ae_title in (
@@ -126,6 +131,7 @@ def _view(exam: Any, ae_titles: dict[int, str]) -> ExamView:
     state = deciding_step(StepState(s.state) for s in steps)
     step = next((s for s in steps if s.state == state), None)
     place = (step.room if step and step.room else None) or (booking.room if booking else None)
+    report: Report | None = exam.what_was_read[0] if exam.what_was_read else None
     ae_title = (step.ae_title if step else "") or (ae_titles.get(place.pk, "") if place else "")
     return ExamView(
         exam=exam,
@@ -134,12 +140,14 @@ def _view(exam: Any, ae_titles: dict[int, str]) -> ExamView:
             booking=BookingState(booking.state) if booking else None,
             arrived=bool(booking and booking.arrived_at),
             step=state,
+            report=ReportState(report.state) if report else None,
         ),
         booking=booking,
         step=step,
         identifier=exam.patient.numbers[0] if exam.patient.numbers else None,
         room=place.code if place else "",
         ae_title=ae_title,
+        report=report,
     )
 
 
@@ -170,6 +178,7 @@ def waiting_for_a_place(*, site: Site) -> QuerySet[Exam]:
         .exclude(triage=TriageState.CANCELLED)
         .exclude(bookings__state__in=LIVE)
         .exclude(stepexam__voided=False)
+        .exclude(reports__state__in=READ_STATES)
         .order_by("id")
     )
 

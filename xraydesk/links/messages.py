@@ -30,6 +30,9 @@ WHY_LENGTH_MAX = 500
 LIST_MAX = 100_000
 """No list is longer than this."""
 
+ENDED_BY_APPLYING = (ItemKind.MESSAGE_NOT_APPLIED, ItemKind.REPORT_WITHOUT_EXAM)
+"""What waits because a message was not applied, and for nothing once it is."""
+
 ANSWERS_APART = b"\x1c"
 """Between the answers kept with a message that asked for two (it cannot occur in one)."""
 
@@ -166,7 +169,7 @@ def _outcome(effect: Effect, answers: Sequence[bytes]) -> dict[str, Any]:
 def _close_or_put(message: Message, effect: Effect, at: datetime, *, by: str, how: str) -> None:
     if effect.waiting is None:
         waiting = Item.objects.filter(
-            site_id=message.site_id, message=message.pk, kind=ItemKind.MESSAGE_NOT_APPLIED, closed_at=None
+            site_id=message.site_id, message=message.pk, kind__in=ENDED_BY_APPLYING, closed_at=None
         )
         for key in waiting.values_list("key", flat=True):
             close_items(site_id=message.site_id, key=key, at=at, by=by, how=how)

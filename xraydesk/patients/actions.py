@@ -8,7 +8,7 @@ from datetime import datetime
 
 from xraydesk.access.models import Site
 from xraydesk.lib import locks
-from xraydesk.patients import rules, visits
+from xraydesk.patients import queries, rules, visits
 from xraydesk.patients.demographics import Allergy, Demographics, Identifier, VisitDetails
 from xraydesk.patients.events import PatientEvent
 from xraydesk.patients.models import Alert, Patient, PatientIdentifier, Visit
@@ -89,12 +89,7 @@ def find_or_create(
 
 
 def _matched(site: Site, identifiers: Sequence[Identifier]) -> tuple[rules.Matching, Patient | None]:
-    """Who has these numbers; a merged record's numbers mean the record that stays."""
-    rows = PatientIdentifier.objects.filter(site=site, value__in=[i.value for i in identifiers]).values_list(
-        "value", "authority", "patient_id", "patient__merged_into_id"
-    )
-    known = [rules.KnownIdentifier(value, issuer, stays or key) for value, issuer, key, stays in rows]
-    matching = rules.match(identifiers, known)
+    matching = queries.match(site=site, identifiers=identifiers)
     key = matching.patient_id
     return matching, Patient.objects.get(pk=key) if key is not None else None
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db.models import Q, QuerySet
 
 from xraydesk.access.models import Site
 from xraydesk.lib.text import folded
+from xraydesk.patients import rules
+from xraydesk.patients.demographics import Identifier
 from xraydesk.patients.models import Patient, PatientIdentifier, Visit
 from xraydesk.patients.rules import Person, look_alikes
 
@@ -28,6 +30,15 @@ def by_identifier(*, site: Site, value: str, authority: str = "") -> Patient | N
         found = found.filter(authority=authority)
     patients = {(row.patient.merged_into or row.patient) for row in found[:3]}
     return patients.pop() if len(patients) == 1 else None
+
+
+def match(*, site: Site, identifiers: Sequence[Identifier]) -> rules.Matching:
+    """Who has these numbers, their issuers filled in; a merged record's numbers mean the record that stays."""
+    rows = PatientIdentifier.objects.filter(site=site, value__in=[i.value for i in identifiers]).values_list(
+        "value", "authority", "patient_id", "patient__merged_into_id"
+    )
+    known = [rules.KnownIdentifier(value, issuer, stays or key) for value, issuer, key, stays in rows]
+    return rules.match(identifiers, known)
 
 
 def search(*, site: Site, text: str, limit: int = FOUND_MAX) -> QuerySet[Patient]:

@@ -15,19 +15,25 @@ from xraydesk.access.models import Site
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.journey import errors
 from xraydesk.journey.receive import Received, receive_order, receive_patient_event
+from xraydesk.journey.report import ReceivedReport, receive_reports
 from xraydesk.links.hl7 import patient as news
 from xraydesk.links.hl7.ack import OrderReply, Trouble
 from xraydesk.links.hl7.order import read_requisitions
 from xraydesk.links.hl7.partners import Partner
 from xraydesk.links.hl7.reader import Message
 from xraydesk.links.hl7.refusals import Condition, NeedsPerson, Rejected
+from xraydesk.links.hl7.report import read_reports
 from xraydesk.links.states import MessageState
 from xraydesk.orders.models import Exam
 from xraydesk.orders.requisition import OrderControl, Requisition
+from xraydesk.results.rules import Outcome
 
 log = structlog.get_logger(__name__)
 
 ORDERS = frozenset({("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23")})
+RESULTS = frozenset({("ORU", "R01"), ("ORU", "")})
+RESULTS_ONLY = "results"
+"""The kind of a link over which results come and nothing else."""
 
 DONE = {
     OrderControl.NEW: "OK",
@@ -56,6 +62,7 @@ class Steps:
 
     order: Callable[..., Received] = receive_order
     patient: Callable[..., Any] = receive_patient_event
+    reports: Callable[..., list[ReceivedReport]] = receive_reports
 
 
 JOURNEY = Steps()
@@ -142,6 +149,15 @@ def _effect(message: Message, partner: Partner, at: datetime, steps: Steps) -> E
             "MSH^1^10",
             "MSH-10 is empty: without a control id a resend is not recognised",
         )
+    if (code, event) in RESULTS:
+        return _reports(message, partner, at, steps)
+    if partner.link.kind == RESULTS_ONLY:
+        raise Rejected(
+            Condition.UNSUPPORTED_TYPE,
+            "MSH^1^9",
+            f"{message.type or 'A message without a type'} is not taken over this link: "
+            f"the site file says that {partner.link.name} sends results (ORU^R01) alone",
+        )
     if (code, event) in ORDERS:
         return _order(message, partner, at, steps)
     if code == "ADT":
@@ -149,7 +165,8 @@ def _effect(message: Message, partner: Partner, at: datetime, steps: Steps) -> E
     raise Rejected(
         Condition.UNSUPPORTED_TYPE,
         "MSH^1^9",
-        f"{message.type or 'A message without a type'} is not taken here: this desk takes ORM^O01, OMG^O19, OMI^O23 and ADT",
+        f"{message.type or 'A message without a type'} is not taken here: "
+        "this desk takes ORM^O01, OMG^O19, OMI^O23, ORU^R01 and ADT",
     )
 
 
@@ -197,6 +214,26 @@ def _order(message: Message, partner: Partner, at: datetime, steps: Steps) -> Ef
         orders=tuple(map(_done, wishes, done)) if partner.link.application_replies else (),
         accession=exams[0].accession if exams else "",
         patient=done[0].order.patient_id,
+    )
+
+
+def _reports(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
+    """What was read. An exam that is not known here is waited for; one of another patient is refused."""
+    said = read_reports(message, zone=partner.zone)
+    if not said:
+        return Effect(MessageState.IGNORED)
+    who = {"link": partner.link.name, "by": f"link:{partner.link.name}"}
+    try:
+        done = steps.reports(site=partner.site, reports=said, at=at, **who)
+    except errors.UnknownExam as error:
+        return waits(ItemKind.REPORT_WITHOUT_EXAM, str(error))
+    except errors.PatientConflict as error:
+        return refused(*_condition_of(error), str(error))
+    is_new = any(one.outcome is Outcome.NEW_VERSION for one in done)
+    return Effect(
+        MessageState.APPLIED if is_new else MessageState.IGNORED,
+        accession=done[0].exam.accession,
+        patient=done[0].exam.patient_id,
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from xraydesk.links.hl7 import order
+from xraydesk.links.hl7 import order, report
 from xraydesk.links.hl7.patient import read_identifiers, read_name
 from xraydesk.links.hl7.reader import NOWHERE, Message, Segment, read_batch
+from xraydesk.links.hl7.refusals import Rejected
 from xraydesk.links.hl7.times import read_date, read_time_as_written
 
 
@@ -33,6 +34,7 @@ def describe_message(message: Message) -> dict[str, Any]:
         "at": _time(header.get(7)),
         "patient": _patient(next(message.all("PID"), None)),
         "orders": [one for group in order.groups_of(message) for one in _orders(group)],
+        "results": _results(message),
         "segments": [segment.name for segment in message.segments if segment.name],
     }
 
@@ -78,6 +80,31 @@ def _order(group: order.Group, ipc: Segment) -> dict[str, Any]:
         "laterality": order.read_laterality(group.obr),
         "result_status": group.obr.get(25),
     }
+
+
+def _results(message: Message) -> list[dict[str, Any]]:
+    """What a result message says was read, one entry an exam; empty for any other, and for one that cannot be taken."""
+    if message.header.get(9) != "ORU":
+        return []
+    try:
+        found = report.read_reports(message, zone="UTC")
+    except Rejected:
+        return []
+    return [
+        {
+            "accession": one.exam.accession,
+            "filler": one.exam.filler,
+            "placer": one.exam.placer,
+            "study_instance_uid": one.exam.study_instance_uid,
+            "state": one.action.value,
+            "text": one.text,
+            "impression": one.impression,
+            "attachments": list(one.attachments),
+            "category": one.category,
+            "radiologist": {"id": one.radiologist_id, "name": one.radiologist_name},
+        }
+        for one in found
+    ]
 
 
 def _time(written: str) -> str | None:

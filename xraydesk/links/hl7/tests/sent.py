@@ -40,6 +40,51 @@ def order(
     return "\r".join([*lines, *([extra] if extra else [])]) + "\r"
 
 
+def obr(
+    *,
+    placer: str = "P1",
+    filler: str = "",
+    code: str = "XRCHEST2^Chest 2 views^L",
+    accession: str = "",
+    status: str = "F",
+    said: str = "",
+    reader: str = "",
+) -> str:
+    """One OBR of a report."""
+    fields = {2: f"{placer}^EHR" if placer else "", 3: filler, 4: code}
+    fields |= {18: accession, 22: said, 25: status, 32: reader}
+    return "OBR|1|" + "|".join(fields.get(n, "") for n in range(2, 33))
+
+
+def result(
+    *,
+    control: str = "",
+    placer: str = "P1",
+    patient: str = "N1",
+    accession: str = "",
+    filler: str = "",
+    status: str = "F",
+    text: str = "No acute finding.",
+    values: tuple[str, ...] | None = None,
+    reader: str = "99&Reader&Rita",
+    said: str = "20260302110000",
+    name: str = "Prüfer^Ada",
+    born: str = "19690512",
+    app: str = "EHR",
+) -> str:
+    """A report as a reporting system writes it; `values` stand in place of its one line of text."""
+    order = f"{placer}^EHR" if placer else ""
+    lines = [
+        header("ORU^R01^ORU_R01", control, app),
+        f"PID|1||{patient}^^^HOSP^MR||{name}||{born}|F",
+        "PV1|1|O",
+        f"ORC|RE|{order}|{filler}",
+        obr(placer=placer, filler=filler, accession=accession, status=status, said=said, reader=reader),
+    ]
+    usual = (f"OBX|1|TX|GDT||{text}||||||{status}",) if text else ()
+    return "\r".join([*lines, *(usual if values is None else values)]) + "\r"
+
+
 def adt(
     event: str,
     *,

@@ -1,0 +1,28 @@
+"""Finding reports."""
+
+from __future__ import annotations
+
+from xraydesk.orders.models import Exam
+from xraydesk.results.models import Report, ReportVersion
+from xraydesk.results.rules import Kept
+from xraydesk.results.states import ReportState
+
+
+def report_of(exam: Exam) -> Report | None:
+    """The report of an exam; None where nothing was read yet."""
+    return Report.objects.filter(exam=exam).first()
+
+
+def kept_of(exam: Exam) -> Kept | None:
+    """What is on file of an exam's report, for the rules."""
+    report = report_of(exam)
+    if report is None:
+        return None
+    words = ReportVersion.objects.filter(report=report).values_list("text", "impression")
+    return Kept(
+        state=ReportState(report.state),
+        text=report.text,
+        impression=report.impression,
+        category=report.category,
+        earlier=frozenset(words),
+    )
