@@ -125,6 +125,11 @@ def _counted(name: str, at: datetime) -> User | None:
     return user
 
 
+def close_guide(*, name: str, at: datetime) -> None:
+    """Somebody needs no introduction any more. Closed already: nothing changes."""
+    User.objects.filter(name=name, guide_closed_at=None).update(guide_closed_at=at)
+
+
 def create_token(*, site: Site, name: str, role: Role, at: datetime) -> str:
     """Make a bearer token for a program; its secret, which is kept nowhere and can be told only now.
 

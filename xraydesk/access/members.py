@@ -22,6 +22,8 @@ class Member:
     role: Role
     locations: frozenset[int] = frozenset()
     """Primary keys of the locations that the role is limited to; empty for all."""
+    is_new: bool = False
+    """True for a person who has not closed the introduction yet."""
 
     def may(self, permission: Permission) -> bool:
         """Whether this member may do something."""
@@ -51,6 +53,7 @@ def member_of(request: HttpRequest) -> Member | None:
         site=membership.site,
         role=Role(membership.role),
         locations=frozenset(location.pk for location in membership.locations.all()),
+        is_new=membership.user.guide_closed_at is None,
     )
 
 

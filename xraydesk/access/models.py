@@ -64,6 +64,8 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     failed_attempts = models.PositiveIntegerField(default=0)
     locked_until = models.DateTimeField(null=True, blank=True)
+    guide_closed_at = models.DateTimeField(null=True, blank=True)
+    """When they said that they need no introduction any more."""
 
     USERNAME_FIELD = "name"
     objects = Users()
