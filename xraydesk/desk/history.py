@@ -41,6 +41,9 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.IMAGES_COMMITTED: "Safe keeping of images confirmed",
     FactKind.DOSE_RECORDED: "Dose recorded",
     FactKind.PATIENT_MOVED: "The patient moved to another bed",
+    FactKind.REPORT_RECEIVED: "Report came",
+    FactKind.FEEDBACK_GIVEN: "A reader said a word on a view",
+    FactKind.FEEDBACK_WITHDRAWN: "A reader's word was taken back",
     FactKind.FINDING_SUSPECTED: "Words in the report may ask for a call",
     FactKind.FINDING_OPENED: "Somebody must be told of a result",
     FactKind.FINDING_DISMISSED: "Nobody must be told of it",
@@ -50,7 +53,7 @@ SENTENCES: dict[FactKind, str] = {
 }
 """Kinds that an exam's history can hold; any other is shown by its own word."""
 
-_PLAIN = ("why", "reason", "check", "answer", "source", "priority", "ward", "destination", "to", "outcome")
+_PLAIN = ("state", "view", "why", "reason", "check", "answer", "source", "priority", "ward", "destination", "to", "outcome")
 
 
 def sentence(kind: str) -> str:

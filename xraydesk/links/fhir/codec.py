@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +13,7 @@ from xraydesk.patients.demographics import Identifier, Name
 FHIR_VERSION = "4.0.1"
 DICOM_UID_SYSTEM = "urn:dicom:uid"
 V2_IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
+V2_SERVICE_SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 DCM_SYSTEM = "http://dicom.nema.org/resources/ontology/DCM"
 
 Resource = dict[str, Any]
@@ -26,6 +28,16 @@ REQUEST_STATUS = {
     "read": "completed",
 }
 """Stage to ServiceRequest.status; any other stage is `active`."""
+
+
+REPORT_STATES: dict[str, tuple[str, ...]] = {
+    "preliminary": ("preliminary",),
+    "final": ("final",),
+    "corrected": ("corrected",),
+    "amended": ("corrected",),
+    "cancelled": ("cancelled",),
+}
+"""DiagnosticReport.status to the states of a report; a corrected one is an amended one too, any other status is of none."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,26 @@ class StudyFacts:
     instances: tuple[InstanceFacts, ...]
 
 
+@dataclass(frozen=True)
+class ReportFacts:
+    """What a DiagnosticReport resource tells. `study_id` is "" where no image is here."""
+
+    id: str
+    patient_id: str
+    request_id: str
+    study_id: str
+    accession: str
+    state: str
+    code: str
+    code_system: str
+    code_text: str
+    begun_at: datetime | None
+    said_at: datetime
+    radiologist: str
+    text: str
+    impression: str
+
+
 def identifier_system(authority: str) -> str:
     """The system of numbers that `authority` gives out: an OID as such, else a name of our own form."""
     if authority and all(part.isdigit() for part in authority.split(".")):
@@ -103,6 +135,17 @@ def _identifier(value: str, authority: str, kind: str = "") -> Resource:
         told["system"] = identifier_system(authority)
     if kind:
         told["type"] = {"coding": [{"system": V2_IDENTIFIER_TYPE, "code": kind}]}
+    return told
+
+
+def _procedure(code: str, system: str, text: str) -> Resource:
+    """What is asked for, as a CodeableConcept."""
+    told: Resource = {"text": text or code}
+    if code:
+        coding = {"code": code, "display": text}
+        if system:
+            coding["system"] = f"urn:xraydesk:codes:{system}"
+        told["coding"] = [{key: value for key, value in coding.items() if value}]
     return told
 
 
@@ -136,9 +179,6 @@ def patient(facts: PatientFacts) -> Resource:
 
 def service_request(facts: RequestFacts) -> Resource:
     """A ServiceRequest resource of one exam."""
-    coding = {"code": facts.code, "display": facts.text}
-    if facts.code_system:
-        coding["system"] = f"urn:xraydesk:codes:{facts.code_system}"
     told: Resource = {
         "resourceType": "ServiceRequest",
         "id": facts.id,
@@ -150,12 +190,10 @@ def service_request(facts: RequestFacts) -> Resource:
         "status": REQUEST_STATUS.get(facts.stage, "active"),
         "intent": "order",
         "priority": PRIORITIES[facts.priority],
-        "code": {"text": facts.text or facts.code},
+        "code": _procedure(facts.code, facts.code_system, facts.text),
         "subject": {"reference": f"Patient/{facts.patient_id}"},
         "authoredOn": facts.authored_at.isoformat(),
     }
-    if facts.code:
-        told["code"]["coding"] = [coding]
     if facts.wished_at:
         told["occurrenceDateTime"] = facts.wished_at.isoformat()
     if facts.provider_name:
@@ -216,6 +254,33 @@ def _series(uid: str, instances: Sequence[InstanceFacts]) -> Resource:
     }
     if first.body_part:
         told["bodySite"] = {"display": first.body_part}
+    return told
+
+
+def diagnostic_report(facts: ReportFacts) -> Resource:
+    """A DiagnosticReport resource: what was read, in its last version. The whole text is its presented form."""
+    told: Resource = {
+        "resourceType": "DiagnosticReport",
+        "id": facts.id,
+        "identifier": [_identifier(facts.accession, "", "ACSN")],
+        "basedOn": [{"reference": f"ServiceRequest/{facts.request_id}"}],
+        "status": facts.state,
+        "category": [{"coding": [{"system": V2_SERVICE_SECTION, "code": "RAD"}]}],
+        "code": _procedure(facts.code, facts.code_system, facts.code_text),
+        "subject": {"reference": f"Patient/{facts.patient_id}"},
+        "issued": facts.said_at.isoformat(),
+    }
+    if facts.begun_at:
+        told["effectiveDateTime"] = facts.begun_at.isoformat()
+    if facts.radiologist:
+        told["resultsInterpreter"] = [{"display": facts.radiologist}]
+    if facts.study_id:
+        told["imagingStudy"] = [{"reference": f"ImagingStudy/{facts.study_id}"}]
+    if conclusion := facts.impression or facts.text:
+        told["conclusion"] = conclusion
+    if whole := "\n".join(part for part in (facts.text, facts.impression) if part):
+        data = base64.b64encode(whole.encode()).decode()
+        told["presentedForm"] = [{"contentType": "text/plain; charset=utf-8", "data": data}]
     return told
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from xraydesk.access.models import Site
-from xraydesk.imaging.models import Image
+from xraydesk.imaging.models import Image, StepExam
 from xraydesk.imaging.states import ImageState
 from xraydesk.journey.exam_view import ExamView, name_of, views_of
 from xraydesk.links.fhir import codec
 from xraydesk.orders.models import Exam
 from xraydesk.patients.demographics import Identifier
 from xraydesk.patients.models import Patient
+from xraydesk.results.models import Report
 
 KEY_LENGTH_MAX = 18
 """A row's key has no more digits than a 64-bit number."""
@@ -29,6 +31,20 @@ class Found:
     resources: list[codec.Resource]
     total: int
     read: list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a search asks for; None where it does not limit. `issued` are moments with how they compare (`gte`, `lt`…)."""
+
+    keys: tuple[str, ...] | None = None
+    identifiers: tuple[str, ...] | None = None
+    patient: str | None = None
+    based_on: tuple[str, ...] | None = None
+    statuses: tuple[str, ...] | None = None
+    issued: tuple[tuple[str, datetime], ...] = ()
+    count: int = 1
+    offset: int = 0
 
 
 def _keys(texts: tuple[str, ...]) -> list[int]:
@@ -68,22 +84,16 @@ def _any(conditions: list[Q]) -> Q:
     return whole
 
 
-def patients(
-    *,
-    site: Site,
-    keys: tuple[str, ...] | None,
-    identifiers: tuple[str, ...] | None,
-    patient: str | None,
-    count: int,
-    offset: int,
-) -> Found:
+def patients(site: Site, asked: Asked) -> Found:
     """Patients of a site by key or identifier."""
     rows = Patient.objects.filter(site=site)
-    if keys is not None:
-        rows = rows.filter(pk__in=_keys(keys))
-    if identifiers is not None:
-        rows = rows.filter(_any([_patients_by_identifier(token) for token in identifiers])).distinct()
-    page = list(rows.order_by("id").prefetch_related("identifiers")[offset : offset + count])
+    if asked.keys is not None:
+        rows = rows.filter(pk__in=_keys(asked.keys))
+    if asked.identifiers is not None:
+        rows = rows.filter(_any([_patients_by_identifier(token) for token in asked.identifiers])).distinct()
+    page = list(
+        rows.order_by("id").prefetch_related("identifiers")[asked.offset : asked.offset + asked.count]
+    )
     return Found(
         resources=[codec.patient(_patient_facts(row)) for row in page],
         total=rows.count(),
@@ -107,31 +117,26 @@ def _patient_facts(row: Patient) -> codec.PatientFacts:
     )
 
 
-def _exams(
-    site: Site, keys: tuple[str, ...] | None, identifiers: tuple[str, ...] | None, patient: str | None
-) -> QuerySet[Exam]:
+def _exams(site: Site, asked: Asked) -> QuerySet[Exam]:
+    """The exams that have the identifiers and the patient that are asked for."""
     rows = Exam.objects.filter(site=site)
-    if keys is not None:
-        rows = rows.filter(pk__in=_keys(keys))
-    if identifiers is not None:
-        rows = rows.filter(_any([_exams_by_identifier(token) for token in identifiers]))
-    if patient is not None:
-        rows = rows.filter(patient__in=_keys((patient,)))
+    if asked.identifiers is not None:
+        rows = rows.filter(_any([_exams_by_identifier(token) for token in asked.identifiers]))
+    if asked.patient is not None:
+        rows = rows.filter(patient__in=_keys((asked.patient,)))
     return rows.order_by("id")
 
 
-def service_requests(
-    *,
-    site: Site,
-    keys: tuple[str, ...] | None,
-    identifiers: tuple[str, ...] | None,
-    patient: str | None,
-    count: int,
-    offset: int,
-) -> Found:
+def _exams_by_key(site: Site, asked: Asked) -> QuerySet[Exam]:
+    """The same, where the resource's id is the exam's."""
+    rows = _exams(site, asked)
+    return rows if asked.keys is None else rows.filter(pk__in=_keys(asked.keys))
+
+
+def service_requests(site: Site, asked: Asked) -> Found:
     """Exams of a site as ServiceRequests, by key, placer number, accession, study UID or patient."""
-    rows = _exams(site, keys, identifiers, patient)
-    page = views_of(Exam.objects.filter(pk__in=_page(rows, count, offset)).order_by("id"), site=site)
+    rows = _exams_by_key(site, asked)
+    page = views_of(Exam.objects.filter(pk__in=_page(rows, asked)).order_by("id"), site=site)
     return Found(
         resources=[codec.service_request(_request_facts(view)) for view in page],
         total=rows.count(),
@@ -139,8 +144,8 @@ def service_requests(
     )
 
 
-def _page(rows: QuerySet[Exam], count: int, offset: int) -> list[int]:
-    return list(rows.values_list("pk", flat=True)[offset : offset + count])
+def _page(rows: QuerySet[Exam], asked: Asked) -> list[int]:
+    return list(rows.values_list("pk", flat=True)[asked.offset : asked.offset + asked.count])
 
 
 def _request_facts(view: ExamView) -> codec.RequestFacts:
@@ -166,19 +171,11 @@ def _request_facts(view: ExamView) -> codec.RequestFacts:
     )
 
 
-def imaging_studies(
-    *,
-    site: Site,
-    keys: tuple[str, ...] | None,
-    identifiers: tuple[str, ...] | None,
-    patient: str | None,
-    count: int,
-    offset: int,
-) -> Found:
+def imaging_studies(site: Site, asked: Asked) -> Found:
     """Exams of a site that have images, as ImagingStudies."""
     images = Image.objects.filter(state__in=SHOWN)
-    rows = _exams(site, keys, identifiers, patient).filter(Exists(images.filter(exam=OuterRef("pk"))))
-    page = list(Exam.objects.filter(pk__in=_page(rows, count, offset)).order_by("id"))
+    rows = _exams_by_key(site, asked).filter(Exists(images.filter(exam=OuterRef("pk"))))
+    page = list(Exam.objects.filter(pk__in=_page(rows, asked)).order_by("id"))
     by_exam: dict[int, list[Image]] = {exam.pk: [] for exam in page}
     for image in images.filter(exam__in=by_exam).order_by("id"):
         by_exam[image.exam_id or 0].append(image)
@@ -205,4 +202,57 @@ def _study_facts(exam: Exam, images: list[Image]) -> codec.StudyFacts:
             )
             for i in images
         ),
+    )
+
+
+def diagnostic_reports(site: Site, asked: Asked) -> Found:
+    """The reports of a site's exams, each in its last version."""
+    rows = Report.objects.filter(site=site)
+    if asked.keys is not None:
+        rows = rows.filter(pk__in=_keys(asked.keys))
+    if asked.identifiers is not None or asked.patient is not None:
+        rows = rows.filter(exam__in=_exams(site, asked).order_by())
+    if asked.based_on is not None:
+        rows = rows.filter(exam__in=_keys(asked.based_on))
+    if asked.statuses is not None:
+        rows = rows.filter(
+            state__in=[state for s in asked.statuses for state in codec.REPORT_STATES.get(s, ())]
+        )
+    for compared, at in asked.issued:
+        rows = rows.filter(**{f"said_at__{compared}": at})
+    page = list(rows.select_related("exam__order").order_by("id")[asked.offset : asked.offset + asked.count])
+    exams = [report.exam_id for report in page]
+    begun = dict(
+        StepExam.objects.filter(exam__in=exams, voided=False)
+        .order_by("-step__started_at")
+        .values_list("exam_id", "step__started_at")
+    )
+    studies = set(Image.objects.filter(exam__in=exams, state__in=SHOWN).values_list("exam_id", flat=True))
+    return Found(
+        resources=[
+            codec.diagnostic_report(_report_facts(r, begun.get(r.exam_id), has_study=r.exam_id in studies))
+            for r in page
+        ],
+        total=rows.count(),
+        read=[(report.exam.patient_id, report.exam.accession) for report in page],
+    )
+
+
+def _report_facts(report: Report, begun_at: datetime | None, *, has_study: bool) -> codec.ReportFacts:
+    exam = report.exam
+    return codec.ReportFacts(
+        id=str(report.pk),
+        patient_id=str(exam.patient_id),
+        request_id=str(exam.pk),
+        study_id=str(exam.pk) if has_study else "",
+        accession=exam.accession,
+        state=report.state,
+        code=exam.procedure_code,
+        code_system=exam.procedure_system,
+        code_text=exam.procedure_text,
+        begun_at=begun_at,
+        said_at=report.said_at,
+        radiologist=report.radiologist_name or report.radiologist_id,
+        text=report.text,
+        impression=report.impression,
     )

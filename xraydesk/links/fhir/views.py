@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from importlib.metadata import version
-from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -55,6 +56,17 @@ KINDS: dict[str, Kind] = {
     ),
     "ImagingStudy": Kind(
         {"_id": "token", "identifier": "token", "patient": "reference"}, queries.imaging_studies
+    ),
+    "DiagnosticReport": Kind(
+        {
+            "_id": "token",
+            "identifier": "token",
+            "patient": "reference",
+            "based-on": "reference",
+            "status": "token",
+            "issued": "date",
+        },
+        queries.diagnostic_reports,
     ),
 }
 """What is served; `/metadata` lists just this."""
@@ -109,7 +121,7 @@ def read(request: HttpRequest, kind: str, key: str) -> HttpResponse:
     gate = _gate(request, kind)
     if isinstance(gate, HttpResponse):
         return gate
-    found = KINDS[kind].found(site=gate.site, keys=(key,), identifiers=None, patient=None, count=1, offset=0)
+    found = KINDS[kind].found(gate.site, queries.Asked(keys=(key,)))
     if not found.resources:
         return _refuse(404, "not-found", f"There is no such {kind} here.")
     _log(gate, kind, found)
@@ -123,12 +135,12 @@ def search(request: HttpRequest, kind: str) -> HttpResponse:
     if isinstance(gate, HttpResponse):
         return gate
     try:
-        asked = _asked(request, kind)
+        asked = _asked(request, kind, gate.site.timezone)
     except BadSearch as bad:
         return _refuse(400, "invalid", str(bad))
-    found = KINDS[kind].found(site=gate.site, **asked)
+    found = KINDS[kind].found(gate.site, asked)
     _log(gate, kind, found)
-    count, offset = asked["count"], asked["offset"]
+    count, offset = asked.count, asked.offset
     further = None
     if count and offset + count < found.total:
         query = request.GET.copy()
@@ -145,20 +157,53 @@ def search(request: HttpRequest, kind: str) -> HttpResponse:
     )
 
 
-def _asked(request: HttpRequest, kind: str) -> dict[str, Any]:
+def _asked(request: HttpRequest, kind: str, zone: str) -> queries.Asked:
     for name in request.GET:
         if name not in KINDS[kind].parameters and name not in PAGING and name not in SILENT:
             raise BadSearch(f"The parameter {name[:40]} is not known for {kind}; see metadata.")
         if any("\0" in value for value in request.GET.getlist(name)):
             raise BadSearch(f"The parameter {name} holds a character that no text has.")
     patient = request.GET.get("patient")
-    return {
-        "keys": _several(request, "_id"),
-        "identifiers": _several(request, "identifier"),
-        "patient": patient.removeprefix("Patient/") if patient is not None else None,
-        "count": _number(request, "_count", COUNT_USUAL, COUNT_MAX),
-        "offset": _number(request, "_offset", 0, OFFSET_MAX),
-    }
+    based_on = _several(request, "based-on")
+    return queries.Asked(
+        keys=_several(request, "_id"),
+        identifiers=_several(request, "identifier"),
+        patient=patient.removeprefix("Patient/") if patient is not None else None,
+        based_on=tuple(b.removeprefix("ServiceRequest/") for b in based_on) if based_on is not None else None,
+        statuses=_several(request, "status"),
+        issued=tuple(c for written in request.GET.getlist("issued")[:2] for c in _compared(written, zone)),
+        count=_number(request, "_count", COUNT_USUAL, COUNT_MAX),
+        offset=_number(request, "_offset", 0, OFFSET_MAX),
+    )
+
+
+_DATE = re.compile(r"(eq|ge|le|gt|lt)?(\d{4}-\d\d-\d\d)(T[0-9:.]+(?:Z|[+-]\d\d:\d\d))?")
+
+
+def _compared(written: str, zone: str) -> tuple[tuple[str, datetime], ...]:
+    """A date search value as comparisons with moments (FHIR R4 §3.1.1.4.7): a day is the site's, from midnight to midnight."""
+    found = _DATE.fullmatch(written.strip().replace(" ", "+"))
+    try:
+        if found is None:
+            raise ValueError
+        if found[3]:
+            first = datetime.fromisoformat(found[2] + found[3])
+            after = first + timedelta(microseconds=1)
+        else:
+            first, after = clock.day_bounds(date.fromisoformat(found[2]), zone)
+    except (ValueError, OverflowError):
+        raise BadSearch("issued takes a day or a time with its offset, such as ge2026-03-02.") from None
+    match found[1]:
+        case "ge":
+            return (("gte", first),)
+        case "gt":
+            return (("gte", after),)
+        case "le":
+            return (("lt", after),)
+        case "lt":
+            return (("lt", first),)
+        case _:
+            return (("gte", first), ("lt", after))
 
 
 def _several(request: HttpRequest, name: str) -> tuple[str, ...] | None:

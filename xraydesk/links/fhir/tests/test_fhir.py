@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.test import Client
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from tests.factories import AT, make_booking, make_exam, make_patient, make_site
 from xraydesk.access.models import RecordRead, Site, Token
 from xraydesk.access.roles import Role
-from xraydesk.imaging.models import Image
-from xraydesk.imaging.states import ImageState
+from xraydesk.imaging.models import Image, PerformedStep, StepExam
+from xraydesk.imaging.states import ImageState, StepState
+from xraydesk.journey.report import receive_report
+from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam
+from xraydesk.results.models import Report
+from xraydesk.results.reporting import SaidExam, SaidReport
+from xraydesk.results.states import ReportAction
 
 pytestmark = pytest.mark.django_db
 BASE = "/fhir/R4/"
@@ -54,12 +62,31 @@ def make_image(exam: Exam, number: int, state: str = ImageState.MATCHED) -> Imag
     )
 
 
+def begin(exam: Exam) -> None:
+    step = PerformedStep.objects.create(
+        site=exam.site,
+        sop_instance_uid=new_uid(),
+        ae_title="XR1",
+        state=StepState.COMPLETED,
+        started_at=AT,
+        ended_at=AT,
+        by="modality:XR1",
+    )
+    StepExam.objects.create(step=step, exam=exam)
+
+
+def make_report(exam: Exam, **said: Any) -> Report:
+    report = SaidReport(SaidExam(accession=exam.accession), ReportAction.FINAL, "Clear lungs.", said_at=AT)
+    receive_report(site=exam.site, report=replace(report, **said), link="RIS", by="link:RIS", at=AT)
+    return Report.objects.get(exam=exam)
+
+
 def test_metadata_lists_just_what_is_served_and_is_open_to_anybody() -> None:
     status, statement = get(Client(), "metadata")
     assert status == 200
     CapabilityStatement.model_validate(statement)
     kinds = {resource["type"] for resource in statement["rest"][0]["resource"]}
-    assert kinds == {"Patient", "ServiceRequest", "ImagingStudy"}
+    assert kinds == {"Patient", "ServiceRequest", "ImagingStudy", "DiagnosticReport"}
 
 
 @pytest.mark.parametrize("path", ["Patient", "Patient/1", "ServiceRequest?identifier=P1", "NoSuchType"])
@@ -102,6 +129,20 @@ def test_another_sites_patient_is_404() -> None:
         ("ServiceRequest?_id={exam}", 1),
         ("ImagingStudy?identifier=urn:oid:{study}", 1),
         ("ImagingStudy?patient={patient}", 1),
+        ("DiagnosticReport?identifier={accession}", 1),
+        ("DiagnosticReport?identifier=urn:oid:{study}", 1),
+        ("DiagnosticReport?patient=Patient/{patient}", 1),
+        ("DiagnosticReport?patient=none", 0),
+        ("DiagnosticReport?based-on=ServiceRequest/{exam}", 1),
+        ("DiagnosticReport?based-on=none", 0),
+        ("DiagnosticReport?status=final", 1),
+        ("DiagnosticReport?status=preliminary,final&patient={patient}", 1),
+        ("DiagnosticReport?status=registered,amended", 0),
+        ("DiagnosticReport?issued=2026-03-02", 1),
+        ("DiagnosticReport?issued=eq2026-03-01", 0),
+        ("DiagnosticReport?issued=ge2026-03-02T15:00:00Z&issued=le2026-03-02T10:00:00-05:00", 1),
+        ("DiagnosticReport?issued=gt2026-03-02", 0),
+        ("DiagnosticReport?issued=lt2026-03-02T15:00:00Z", 0),
     ],
 )
 def test_searches_that_an_ehr_makes(search: str, total: int) -> None:
@@ -109,6 +150,7 @@ def test_searches_that_an_ehr_makes(search: str, total: int) -> None:
     exam = make_exam(site, patient=make_patient(site, number="N77"), laterality="L", reason="cough")
     make_booking(exam)
     make_image(exam, 1)
+    make_report(exam)
     path = search.format(
         placer=exam.order.placer,
         accession=exam.accession,
@@ -121,6 +163,56 @@ def test_searches_that_an_ehr_makes(search: str, total: int) -> None:
     Bundle.model_validate(found)
     assert found["total"] == total
     assert len(found.get("entry", [])) == total
+
+
+def test_a_report_tells_what_was_read_by_whom_and_of_what() -> None:
+    site = make_site()
+    exam = make_exam(site)
+    make_image(exam, 1)
+    begin(exam)
+    report = make_report(
+        exam, impression="Größe normal.", radiologist_id="99", radiologist_name="Reader^Rita"
+    )
+    status, found = get(caller(site), f"DiagnosticReport/{report.pk}")
+    assert status == 200
+    DiagnosticReport.model_validate(found)
+    assert (found["status"], found["conclusion"]) == ("final", "Größe normal.")
+    assert found["subject"] == {"reference": f"Patient/{exam.patient_id}"}
+    assert found["basedOn"] == [{"reference": f"ServiceRequest/{exam.pk}"}]
+    assert found["imagingStudy"] == [{"reference": f"ImagingStudy/{exam.pk}"}]
+    assert found["resultsInterpreter"] == [{"display": "Reader^Rita"}]
+    assert found["issued"] == found["effectiveDateTime"] == AT.isoformat()
+    (form,) = found["presentedForm"]
+    assert base64.b64decode(form["data"]).decode() == "Clear lungs.\nGröße normal."
+
+
+@pytest.mark.parametrize(
+    ("actions", "status"),
+    [
+        ([ReportAction.PRELIMINARY], "preliminary"),
+        ([ReportAction.FINAL, ReportAction.CORRECT], "corrected"),
+        ([ReportAction.FINAL, ReportAction.CANCEL], "cancelled"),
+    ],
+)
+def test_a_report_says_how_far_it_is(actions: list[ReportAction], status: str) -> None:
+    site = make_site()
+    exam = make_exam(site, procedure_code="", procedure_text="A chest")
+    for number, action in enumerate(actions):
+        text = "" if action is ReportAction.CANCEL else f"Words {number}."
+        report = make_report(exam, action=action, text=text)
+    found = get(caller(site), f"DiagnosticReport/{report.pk}")[1]
+    DiagnosticReport.model_validate(found)
+    assert found["status"] == status
+    assert found["code"] == {"text": "A chest"}
+    assert ("conclusion" in found) == (status != "cancelled")
+    assert "imagingStudy" not in found
+
+
+def test_another_sites_report_is_404() -> None:
+    report = make_report(make_exam(make_site("OTHER")))
+    client = caller(make_site())
+    assert get(client, f"DiagnosticReport/{report.pk}")[0] == 404
+    assert get(client, "DiagnosticReport?status=final")[1]["total"] == 0
 
 
 def test_a_quarantined_image_is_no_part_of_a_study() -> None:
@@ -144,6 +236,9 @@ def test_a_quarantined_image_is_no_part_of_a_study() -> None:
         ("ServiceRequest?_count=notanumber", 400),
         ("ServiceRequest?_count=-1", 400),
         ("Patient/%00", 404),
+        ("DiagnosticReport/1", 404),
+        ("DiagnosticReport?issued=yesterday", 400),
+        ("DiagnosticReport?issued=2026-02-31", 400),
         ("a/b/c", 404),
     ],
 )

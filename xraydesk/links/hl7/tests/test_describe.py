@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xraydesk.links.hl7.describe import describe
-from xraydesk.links.hl7.tests.sent import order
+from xraydesk.links.hl7.tests.sent import order, result
 
 
 def test_an_order_is_described_as_the_contract_says() -> None:
@@ -40,3 +40,29 @@ def test_each_step_of_an_imaging_order_is_an_order_of_its_own() -> None:
         ("X1", "1.2"),
         ("X2", "1.3"),
     ]
+
+
+def test_a_report_is_described_beside_its_order() -> None:
+    values = ("OBX|1|TX|GDT||Clear lungs.|||AA|||F", "OBX|2|TX|&IMP||Fine.")
+    (found,) = describe(result(accession="A1", filler="F1", values=values).encode())
+    assert found["type"] == "ORU^R01"
+    assert found["orders"][0]["result_status"] == "F"
+    assert found["results"] == [
+        {
+            "accession": "A1",
+            "filler": "F1",
+            "placer": "P1",
+            "study_instance_uid": "",
+            "state": "final",
+            "text": "Clear lungs.",
+            "impression": "Fine.",
+            "attachments": [],
+            "category": 1,
+            "radiologist": {"id": "99", "name": "Reader^Rita"},
+        }
+    ]
+
+
+def test_an_order_and_a_report_without_a_text_have_no_results() -> None:
+    for message in (order(), result(text="")):
+        assert describe(message.encode())[0]["results"] == []
