@@ -53,7 +53,20 @@ SENTENCES: dict[FactKind, str] = {
 }
 """Kinds that an exam's history can hold; any other is shown by its own word."""
 
-_PLAIN = ("state", "view", "why", "reason", "check", "answer", "source", "priority", "ward", "destination", "to", "outcome")
+_PLAIN = (
+    "state",
+    "view",
+    "why",
+    "reason",
+    "check",
+    "answer",
+    "source",
+    "priority",
+    "ward",
+    "destination",
+    "to",
+    "outcome",
+)
 
 
 def sentence(kind: str) -> str:

@@ -11,6 +11,7 @@ from xraydesk.access.roles import Permission
 from xraydesk.attention.models import Item
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
+from xraydesk.quality.queries import unseen_count
 from xraydesk.results.models import Finding
 from xraydesk.results.states import FindingState
 
@@ -30,6 +31,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("Triage", "triage", Permission.TRIAGE),
     Entry("Rooms", "rooms", Permission.PERFORM),
     Entry("Results", "results", Permission.SEE_RESULTS),
+    Entry("Feedback", "feedback", Permission.SEE_FEEDBACK),
     Entry("Today", "measures", Permission.SEE_MEASURES),
     Entry("Wall", "wall", Permission.SEE_WALL),
     Entry("Order", "order-new", Permission.ORDER),
@@ -70,4 +72,6 @@ def _count(entry: Entry, member: Member) -> int | None:
     if entry.url_name == "results":
         waiting = (FindingState.SUSPECTED, FindingState.OPEN)
         return Finding.objects.filter(site=member.site, state__in=waiting).count()
+    if entry.url_name == "feedback" and member.may(Permission.PERFORM):
+        return unseen_count(member.site, about=member.who)
     return None

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from xraydesk.facts.kinds import FactKind
 from xraydesk.journey.stage import Stage
+from xraydesk.results.models import Report
+from xraydesk.results.states import ReportState
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ _KINDS: tuple[tuple[str, str, FactKind], ...] = (
 )
 
 
+READ = "read"
+
+
 def drawn_stage(stage: Stage, images: int) -> str:
     """The cap that a stage is drawn with; an ended exam shows whether its images are here."""
     match stage:
@@ -45,16 +50,22 @@ def drawn_stage(stage: Stage, images: int) -> str:
             return "scheduled"
 
 
-def track(*, facts: Sequence[tuple[str, datetime]], stage: Stage, images: Mapping[str, int]) -> list[Step]:
+def track(
+    *,
+    facts: Sequence[tuple[str, datetime]],
+    stage: Stage,
+    images: Mapping[str, int],
+    report: Report | None = None,
+) -> list[Step]:
     """The steps with their times, from the facts' kinds and times, oldest first.
 
     `images` counts received and matched ones. The newest fact of a kind counts, since an
-    exam may be booked or begun again.
+    exam may be booked or begun again. A preliminary report stands beside a stage that is still to come.
     """
     newest = dict(facts)
     here = drawn_stage(stage, images["matched"])
     order = [name for name, _, _ in _KINDS]
-    reached = order.index(here) if here in order else -1
+    reached = len(order) if here == READ else order.index(here) if here in order else -1
     steps = []
     for position, (name, word, kind) in enumerate(_KINDS):
         at = newest.get(kind.value)
@@ -64,4 +75,6 @@ def track(*, facts: Sequence[tuple[str, datetime]], stage: Stage, images: Mappin
         steps.append(
             Step(name, word, at if position <= reached or name == "images" else None, name == here, note)
         )
-    return steps
+    said_at = report.said_at if report and here == READ else None
+    note = "preliminary report" if report and report.state == ReportState.PRELIMINARY else ""
+    return [*steps, Step(READ, "Read", said_at, here == READ, note)]

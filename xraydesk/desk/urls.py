@@ -9,6 +9,7 @@ from xraydesk.desk.views import (
     board,
     day,
     exam,
+    feedback,
     guide,
     image,
     live,
@@ -84,4 +85,8 @@ urlpatterns: list[URLPattern] = [
     path("results/<int:finding_id>/dismiss", results.dismiss, name="finding-dismiss"),
     path("results/<int:finding_id>/call", results.call, name="finding-call"),
     path("exams/<str:accession>/flag", results.flag, name="result-flag"),
+    path("exams/<str:accession>/feedback", feedback.give, name="feedback-give"),
+    path("feedback", feedback.feedback, name="feedback"),
+    path("feedback/<int:feedback_id>/seen", feedback.seen, name="feedback-seen"),
+    path("feedback/<int:feedback_id>/withdraw", feedback.withdraw, name="feedback-withdraw"),
 ]

@@ -13,7 +13,7 @@ from xraydesk.quality.reasons import FeedbackReason
 
 
 class Feedback(models.Model):
-    """A reader's word on one view of an exam. `about` is who performed it (`by` of the performed step)."""
+    """A reader's word on one view of an exam, or on all of it (`view` empty). `about` is who performed it (`quality.rules.about`)."""
 
     id = models.BigAutoField(primary_key=True)
     site = models.ForeignKey(Site, on_delete=models.PROTECT)
@@ -38,4 +38,9 @@ class Feedback(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["site", "-at"], name="feedback_by_time"),
             models.Index(fields=["exam"], name="feedback_of_exam"),
+            models.Index(
+                fields=["site", "about"],
+                condition=Q(seen_at=None, withdrawn_at=None),
+                name="feedback_unseen",
+            ),
         ]

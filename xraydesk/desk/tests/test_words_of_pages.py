@@ -13,6 +13,8 @@ from xraydesk.desk.history import detail, sentence
 from xraydesk.desk.track import drawn_stage, track
 from xraydesk.desk.words import person
 from xraydesk.journey.stage import Stage
+from xraydesk.results.models import Report
+from xraydesk.results.states import ReportState
 
 
 def test_no_kind_of_item_is_without_a_way_to_end_it_a_clock_and_a_place_in_the_filters() -> None:
@@ -64,6 +66,29 @@ def test_the_track_shows_times_of_what_was_and_marks_where_the_exam_is() -> None
         ("arrived", True, True),
         ("inroom", False, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "state", "step"),
+    [
+        (Stage.READ, ReportState.FINAL, (True, True, "")),
+        (Stage.ENDED, ReportState.PRELIMINARY, (False, False, "preliminary report")),
+        (Stage.ENDED, None, (False, False, "")),
+    ],
+)
+def test_the_track_ends_with_what_was_read(
+    stage: Stage, state: ReportState | None, step: tuple[bool, bool, str]
+) -> None:
+    at = datetime(2026, 3, 2, 15, tzinfo=UTC)
+    steps = track(
+        facts=[("booked", at), ("begun", at), ("ended", at)],
+        stage=stage,
+        images={"matched": 0, "received": 0},
+        report=Report(state=state, said_at=at) if state else None,
+    )
+    assert (steps[-1].at is not None, steps[-1].now, steps[-1].note) == step
+    assert [s.stage for s in steps if s.now] == ["read" if stage is Stage.READ else "done"]
+    assert [s.stage for s in steps if s.at][:3] == ["scheduled", "inroom", "done"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from xraydesk.desk import history
 from xraydesk.desk.access import exam_or_404, needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import banner_of, looked_at, open_items
+from xraydesk.desk.reader import readers_words, report_shown
 from xraydesk.desk.track import track
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
@@ -85,8 +86,13 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "banner": banner_of(exam.patient),
         "items": open_items(site_id=member.site.pk, accession=exam.accession),
         "track": track(
-            facts=[(fact.kind, fact.at) for fact in facts], stage=view.stage, images=counts.as_json()
+            facts=[(fact.kind, fact.at) for fact in facts],
+            stage=view.stage,
+            images=counts.as_json(),
+            report=view.report,
         ),
+        "shown": report_shown(view, member),
+        "words": readers_words(exam, images, view, member),
         "told": told if request.GET.get("all") else told[:FACTS_SHOWN],
         "told_count": len(told),
         "counts": counts,
