@@ -9,6 +9,7 @@ from django.urls import reverse
 from tests.factories import make_exam, make_site
 from xraydesk.access.models import RecordRead, Site
 from xraydesk.access.roles import Role
+from xraydesk.desk.tests.browser import Desk
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.imaging.models import PerformedStep, StepExam
 from xraydesk.imaging.states import StepState
@@ -224,3 +225,21 @@ def test_each_role_does_its_own_part_alone(role: Role, what: str) -> None:
     browser = signed_in(exam.site, role)
     assert browser.post(reverse(what, args=[argument]), {"reason": "motion"}).status_code == 404
     assert Feedback.objects.filter(seen_at=None, withdrawn_at=None).count() == 1
+
+
+@pytest.mark.link
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_reader_says_a_word_in_a_browser_with_one_click_and_undoes_it(desk: Desk, scripts: bool) -> None:
+    exam = performed(make_site())
+    report(exam, ReportAction.PRELIMINARY, "The lungs are clear.\nNo effusion.", "Normal chest.")
+    page = desk.page(exam.site, width=390, role=Role.RADIOLOGIST, scripts=scripts)
+    page.goto(desk.address + reverse("exam", args=[exam.accession]))
+    page.click("form[aria-label=PA] button:has-text('Motion')")
+    page.wait_for_selector("text=PA: motion. The technologist is told.")
+    assert Feedback.objects.get().reason == FeedbackReason.MOTION
+    assert page.is_disabled("form[aria-label=PA] button:has-text('Motion')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.click("text=Undo")
+    page.wait_for_selector("text=It was taken back.")
+    assert Feedback.objects.get().withdrawn_at is not None
