@@ -1,4 +1,4 @@
-"""What every test shares: a PostgreSQL of its own, in a temporary folder, thrown away afterwards.
+"""What every test shares: a PostgreSQL of its own, in a temporary folder, thrown away afterwards; and quick passwords.
 
 Making one with all its tables takes seconds, so it is made once for each state of the
 migrations, kept stopped in the temporary files, and copied for each run.
@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from xraydesk.project import postgres
 
@@ -130,6 +131,28 @@ def pytest_configure(config: pytest.Config) -> None:
     if _PLACE is not None and not config.option.collectonly and not hands_tests_on:
         _copy(_made_database(_PLACE), _PLACE)
         _server = _start(_PLACE, _HOME / "postgres.log")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run side by side, those with sockets, processes and browsers keep to one of the sides."""
+    for item in items:
+        if item.get_closest_marker("link"):
+            item.add_marker(pytest.mark.xdist_group("link"))
+
+
+def pytest_collection() -> None:
+    """Passwords made here need not be slow to guess; those that a served desk made are still understood."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["tests.database.QuickHasher", *settings.PASSWORD_HASHERS]
+
+
+class QuickHasher(PBKDF2PasswordHasher):
+    """One round, for tests alone."""
+
+    algorithm = "quick"
+    iterations = 1
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

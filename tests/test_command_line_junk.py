@@ -12,6 +12,8 @@ import pytest
 
 from tests.shared_data import shared_data
 
+pytestmark = pytest.mark.link
+
 JUNK = {
     "empty": b"",
     "zeros": bytes(4096),

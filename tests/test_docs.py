@@ -66,7 +66,7 @@ def shown(kind: str, page: str = CONNECT) -> list[str]:
 def test_what_the_page_about_links_shows_fits_into_a_site_file() -> None:
     hospital = (ROOT / "site" / "hospital.toml").read_text(encoding="utf-8")
     plan = read_toml_text("\n".join([hospital, *shown("toml")]))
-    assert [link.sending_application for link in plan.links] == ["EHR", "EPICARE"]
+    assert [link.sending_application for link in plan.links] == ["EHR", "REPORTS", "EPICARE"]
     assert "DXNORTH" in [modality.ae_title for modality in plan.modalities]
     assert "ARCHIVE" in [destination.name for destination in plan.destinations]
 

@@ -66,7 +66,12 @@ def _values(rows: Sequence[tuple[str, float | None]], over: float | None) -> lis
 
 
 def _labels(alt: Any, rows: Sequence[tuple[str, float | None]]) -> Any:
-    return alt.X("label:N", title=None, sort=[label for label, _ in rows], axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    return alt.X(
+        "label:N",
+        title=None,
+        sort=[label for label, _ in rows],
+        axis=alt.Axis(labelAngle=0, labelOverlap=True),
+    )
 
 
 def _numbers(alt: Any) -> Any:

@@ -98,15 +98,17 @@ def value_of(measure: Measure, stories: Iterable[Story], window: Window, group: 
         if one is not None:
             behind.append((story.accession, one))
     numbers = [one for _, one in behind]
-    number: float | None
-    match measure.kind:
-        case Kind.COUNT:
-            number = float(len(numbers))
-        case Kind.MEDIAN:
-            number = median(numbers) if numbers else None
-        case Kind.SHARE:
-            number = 100 * sum(1 for one in numbers if one) / len(numbers) if numbers else None
-    return Value(measure, group, number, tuple(sorted(behind, key=lambda b: (-b[1], b[0]))))
+    return Value(
+        measure, group, _number(measure.kind, numbers), tuple(sorted(behind, key=lambda b: (-b[1], b[0])))
+    )
+
+
+def _number(kind: Kind, numbers: Sequence[float]) -> float | None:
+    if kind is Kind.COUNT:
+        return float(len(numbers))
+    if not numbers:
+        return None
+    return median(numbers) if kind is Kind.MEDIAN else 100 * sum(1 for one in numbers if one) / len(numbers)
 
 
 def _in_day(name: str) -> Callable[[Story, Window], float | None]:

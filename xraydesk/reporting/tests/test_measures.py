@@ -269,6 +269,12 @@ def test_a_measure_by_the_hour() -> None:
     assert by_hour(day(*facts), BY_KEY["wait"], window(), at="begun_at") == [(9, 60.0), (10, 2.0)]
 
 
+def test_minutes_between_moments_that_are_not_both_there_are_none() -> None:
+    (story,) = day(ordered("7:00"))
+    assert story.minutes("received_at", "read_at") is None
+    assert story.minutes("received_at", "received_at") == 0
+
+
 def test_facts_about_no_exam_and_of_no_kind_change_nothing() -> None:
     assert stories([told(FactKind.ROOM_DOWN, "8:00", exam="")]) == {}
     (story,) = day(told(FactKind.NOTE_WRITTEN, "8:00"), told(FactKind.EXAM_HELD, "8:01"))
