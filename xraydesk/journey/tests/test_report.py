@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from tests.factories import AT, load_demo_site, make_exam, make_patient, make_site
 from xraydesk.access.models import Site
@@ -250,3 +254,25 @@ def test_a_flag_is_told_once_where_two_exams_share_a_report() -> None:
     )
     assert Finding.objects.get().exam == first
     assert Report.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_report_over_many_connections_at_once_is_one_version() -> None:
+    site = make_site()
+    exam, other = make_exam(site), make_exam(site)
+    together = Barrier(8)
+    both = [said(exam), said(other)]
+
+    def send(number: int) -> list[Outcome]:
+        try:
+            together.wait(10)
+            reports = both if number % 2 else both[::-1]
+            found = receive_reports(site=site, reports=reports, link="RIS", by="link:RIS", at=AT)
+            return [one.outcome for one in found]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = Counter(outcome for found in threads.map(send, range(8)) for outcome in found)
+    assert outcomes == {Outcome.NEW_VERSION: 2, Outcome.SAME: 14}
+    assert ReportVersion.objects.count() == 2

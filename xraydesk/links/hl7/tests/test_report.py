@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from xraydesk.links.hl7.reader import read_message
+from xraydesk.links.hl7.reader import Separators, escaped, read_message
 from xraydesk.links.hl7.refusals import Condition, Rejected
 from xraydesk.links.hl7.report import REPORTS_MAX, TEXT_LENGTH_MAX, read_reports
 from xraydesk.links.hl7.tests.sent import obr, result
@@ -287,3 +289,13 @@ def test_what_its_sender_must_correct_is_refused(message: str, condition: Condit
     with pytest.raises(Rejected, match=words) as caught:
         read(message)
     assert caught.value.condition is condition
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"])), min_size=1))
+def test_whatever_a_reader_writes_is_read_as_it_was_written(lines: list[str]) -> None:
+    """Row 14: round-trips; cannot add a segment."""
+    written = "~".join(escaped(line, Separators()) for line in lines)
+    found = one("OBX|1|TX|&IMP||Done.||||||F", f"OBX|2|TX|GDT||{written}||||||F")
+    assert found.impression == "Done."
+    if written != '""':
+        assert found.text == "\n".join(line.rstrip() for line in lines).strip("\n")
