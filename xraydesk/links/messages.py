@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from xraydesk.access.models import Site
 from xraydesk.attention.actions import close_items, raise_item
@@ -32,6 +35,9 @@ LIST_MAX = 100_000
 
 ENDED_BY_APPLYING = (ItemKind.MESSAGE_NOT_APPLIED, ItemKind.REPORT_WITHOUT_EXAM)
 """What waits because a message was not applied, and for nothing once it is."""
+
+WAITING_AT_ONCE_MAX = 50
+"""No more reports than these are tried when an order comes; a person can replay the others."""
 
 ANSWERS_APART = b"\x1c"
 """Between the answers kept with a message that asked for two (it cannot occur in one)."""
@@ -189,6 +195,7 @@ def _put_before_a_person(message: Message, effect: Effect, at: datetime) -> None
             accession=waiting.accession,
             message=message.pk,
             control_id=message.control_id,
+            data={"numbers": list(waiting.numbers)} if waiting.numbers else None,
         )
 
 
@@ -217,6 +224,24 @@ def replay(*, message_id: int, at: datetime, by: str, steps: Steps = JOURNEY) ->
         message.save(update_fields=[*outcome, "replayed_at"])
         _close_or_put(message, effect, at, by=by, how="replayed")
         return message
+
+
+def apply_waiting_reports(*, site: Site, numbers: Iterable[str], at: datetime) -> int:
+    """Apply the reports that came before their exam, now that an exam with one of `numbers` is here; the number applied.
+
+    Run again it changes nothing: what was applied waits no longer.
+    """
+    named = [Q(data__numbers__contains=[number]) for number in numbers if number]
+    if not named:
+        return 0
+    waiting = Item.objects.filter(
+        reduce(or_, named), site=site, kind=ItemKind.REPORT_WITHOUT_EXAM, closed_at=None
+    ).order_by("id")
+    applied = 0
+    for message_id in list(waiting.values_list("message", flat=True)[:WAITING_AT_ONCE_MAX]):
+        with suppress(UnknownMessage, NotReplayable):
+            applied += replay(message_id=message_id, at=at, by="rule").state == MessageState.APPLIED
+    return applied
 
 
 def _effect_now(message: Message, directory: Directory, at: datetime, steps: Steps) -> Effect:

@@ -12,6 +12,7 @@ from xraydesk.journey.book import book_by_policy, waiting_in_order
 from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
+from xraydesk.links.messages import apply_waiting_reports
 from xraydesk.orders.models import Exam
 
 BOOK_TASK = "book"
@@ -26,6 +27,14 @@ def triage(fact: Fact) -> None:
     exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
     if exam:
         triage_exam(exam_id=exam.pk, at=clock.now())
+
+
+def apply_reports_that_waited(fact: Fact) -> None:
+    """A report may have come before its order: now it has an exam."""
+    found = Exam.objects.filter(site=fact.site_id, accession=fact.accession).select_related("site", "order")
+    for exam in found:
+        numbers = (exam.accession, exam.filler, exam.study_instance_uid, exam.order.placer)
+        apply_waiting_reports(site=exam.site, numbers=numbers, at=clock.now())
 
 
 def book_accepted(fact: Fact) -> None:
@@ -55,7 +64,7 @@ def send_images(fact: Fact) -> None:
 
 
 REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
-    FactKind.ORDER_RECEIVED: (triage,),
+    FactKind.ORDER_RECEIVED: (triage, apply_reports_that_waited),
     FactKind.ORDER_CHANGED: (triage, book_accepted),
     FactKind.ORDER_CANCELLED: (try_waiting_after_cancel,),
     FactKind.EXAM_CANCELLED: (try_waiting_after_cancel,),

@@ -24,6 +24,12 @@ class SaidExam:
     procedure_code: str = ""
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers that are given."""
+        told = (self.accession, self.filler, self.study_instance_uid, self.placer)
+        return tuple(number for number in told if number)
+
+    @property
     def words(self) -> str:
         """The numbers as a person looks for them; no number is a person's."""
         told = (

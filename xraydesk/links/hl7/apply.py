@@ -70,12 +70,16 @@ JOURNEY = Steps()
 
 @dataclass(frozen=True)
 class Waiting:
-    """What is to be put before a person because of a message; `key` is "" for the message's own."""
+    """What is to be put before a person because of a message; `key` is "" for the message's own.
+
+    `numbers` are those of an exam that has not come yet: once it does, the message is applied.
+    """
 
     kind: ItemKind
     text: str
     key: str = ""
     accession: str = ""
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -226,7 +230,9 @@ def _reports(message: Message, partner: Partner, at: datetime, steps: Steps) -> 
     try:
         done = steps.reports(site=partner.site, reports=said, at=at, **who)
     except errors.UnknownExam as error:
-        return waits(ItemKind.REPORT_WITHOUT_EXAM, str(error))
+        numbers = tuple(sorted({number for one in said for number in one.exam.numbers}))
+        item = Waiting(ItemKind.REPORT_WITHOUT_EXAM, str(error), numbers=numbers)
+        return Effect(MessageState.WAITING, waiting=item)
     except errors.PatientConflict as error:
         return refused(*_condition_of(error), str(error))
     is_new = any(one.outcome is Outcome.NEW_VERSION for one in done)

@@ -151,6 +151,8 @@ def test_a_number_with_another_name_and_another_birth_date_is_somebody_elses() -
 
 def test_numbers_are_told_in_words_and_attachments_as_lines() -> None:
     assert SaidExam("A1", "F1", "1.2", "P1").words == "accession A1, filler number F1, order P1, study 1.2"
+    assert SaidExam("A1", "F1", "1.2", "P1").numbers == ("A1", "F1", "1.2", "P1")
+    assert SaidExam(filler="F1").numbers == ("F1",)
     assert SaidExam().words == "no number at all"
     report = SaidReport(SaidExam(), F, "Clear.", attachments=("application/pdf, mark 1",))
     assert report.whole_text == "Clear.\nKept with the message: application/pdf, mark 1"

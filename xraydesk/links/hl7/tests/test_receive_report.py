@@ -11,12 +11,15 @@ from tests.factories import AT, make_patient
 from xraydesk.access.models import Site
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
+from xraydesk.facts.kinds import FactKind
+from xraydesk.facts.models import Fact
 from xraydesk.links.hl7.receive import Receiver
 from xraydesk.links.hl7.tests.conftest import EHR, Listening, plan_with
 from xraydesk.links.hl7.tests.sent import adt, answers, code, framed, obr, order, result
-from xraydesk.links.messages import replay
+from xraydesk.links.messages import apply_waiting_reports, replay
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam
+from xraydesk.reactions.run import react_to
 from xraydesk.results.models import Report, ReportVersion
 
 Ask = Callable[..., list[str]]
@@ -79,6 +82,31 @@ def test_a_report_that_comes_before_its_order_waits_and_is_applied_by_a_replay(a
     item = Item.objects.get()
     assert (item.closed_by, item.closed_how) == ("user:c", "replayed")
     assert Report.objects.get().exam == Exam.objects.get()
+
+
+@pytest.mark.django_db
+def test_a_report_that_came_before_its_order_is_applied_when_the_order_comes(ask: Ask) -> None:
+    ask(result(control="R1", placer="P1"))
+    ask(result(control="R2", placer="P2"))
+    ask(order(placer="P1"))
+    fact = Fact.objects.get(kind=FactKind.ORDER_RECEIVED)
+    for _ in range(2):
+        react_to(fact_id=fact.pk)
+    assert Report.objects.get().exam == Exam.objects.get()
+    assert ReportVersion.objects.count() == 1
+    ended, waits = Item.objects.filter(kind=ItemKind.REPORT_WITHOUT_EXAM).order_by("id")
+    assert (ended.closed_by, ended.closed_how) == ("rule", "replayed")
+    assert waits.closed_at is None
+    assert waits.data == {"numbers": ["P2"]}
+
+
+@pytest.mark.django_db
+def test_without_a_number_nothing_that_waits_is_tried(site: Site, ask: Ask) -> None:
+    ask(result())
+    assert apply_waiting_reports(site=site, numbers=("", ""), at=AT) == 0
+    assert apply_waiting_reports(site=site, numbers=("P1",), at=AT) == 0
+    Message.objects.update(state="applied")
+    assert apply_waiting_reports(site=site, numbers=("P1",), at=AT) == 0
 
 
 @pytest.mark.django_db
