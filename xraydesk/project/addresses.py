@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 
+from xraydesk.lib.networks import is_loopback
 from xraydesk.project.trouble import Trouble
 
 
@@ -19,12 +19,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """True where only this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def from_here(self) -> tuple[str, int]:
@@ -78,10 +73,11 @@ def refuse_exposed_web(address: Address, *, tls: bool, behind_proxy: bool) -> No
         )
 
 
-def refuse_exposed_link(address: Address, flag: str, *, tls: bool) -> None:
-    """Raises Trouble for MLLP or DICOM in clear on an address beyond this machine."""
-    if not address.is_loopback and not tls:
+def refuse_exposed_link(address: Address, flag: str, *, tls: bool, allowed: bool) -> None:
+    """Raises Trouble for MLLP or DICOM in clear on an address beyond this machine, where no link of a site allows it."""
+    if not (address.is_loopback or tls or allowed):
         raise Trouble(
-            f"{flag} {address} can be reached from other machines in clear: give --tls-cert and --tls-key, "
-            "or listen on 127.0.0.1 and let a TLS tunnel or VPN on this machine carry the link"
+            f"{flag} {address} can be reached from other machines in clear: give --tls-cert and --tls-key, or name "
+            "in the site file who may speak in clear (insecure = true and peers on a link), or listen on 127.0.0.1 "
+            "and let a TLS tunnel or VPN on this machine carry the link"
         )

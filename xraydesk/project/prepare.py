@@ -98,10 +98,26 @@ def migrate() -> None:
 
 
 def check_exposure() -> None:
-    """Raises Trouble for pages on an address beyond this machine while there is no administrator."""
-    from xraydesk.access.models import Membership
+    """Raises Trouble for pages on an address beyond this machine while there is no administrator, and for MLLP
+    or DICOM in clear there where no site file names who may speak so.
+    """
+    from xraydesk.access.models import Membership, Site
     from xraydesk.access.roles import Role
-    from xraydesk.project.addresses import read_address
+    from xraydesk.project.addresses import read_address, refuse_exposed_link
+    from xraydesk.siteplan.reading import from_json
+
+    links = [link for site in Site.objects.all() if site.plan for link in from_json(site.plan).links]
+    in_clear = {link.kind for link in links if link.insecure and link.peers}
+    for text, flag, kinds in (
+        (config().mllp, "--mllp", {"orders", "results"}),
+        (config().dicom, "--dicom", {"dicom"}),
+    ):
+        refuse_exposed_link(
+            read_address(text, flag),
+            flag,
+            tls=config().tls_cert is not None,
+            allowed=bool(in_clear & kinds),
+        )
 
     web = read_address(config().http, "--http")
     there_is_one = Membership.objects.filter(role=Role.ADMINISTRATOR, user__is_active=True).exists()

@@ -18,8 +18,7 @@ POINTS_MAX = 60
 
 def bars(rows: Sequence[tuple[str, float | None]], *, over: float | None = None, title: str) -> str:
     """Bars, one for each label; those over a target are ink. `title` says in words what is seen. SVG text."""
-    import altair as alt
-
+    alt = _altair()
     values = _values(rows, over)
     chart = alt.Chart(alt.Data(values=values), title=title).mark_bar()
     encoded = chart.encode(
@@ -32,8 +31,7 @@ def bars(rows: Sequence[tuple[str, float | None]], *, over: float | None = None,
 
 def line(rows: Sequence[tuple[str, float | None]], *, over: float | None = None, title: str) -> str:
     """A line over labels in order, with a dot at the latest; gaps stay gaps. SVG text."""
-    import altair as alt
-
+    alt = _altair()
     values = _values(rows, over)
     data = alt.Data(values=values)
     drawn = (
@@ -48,6 +46,12 @@ def line(rows: Sequence[tuple[str, float | None]], *, over: float | None = None,
         .encode(x=_labels(alt, rows), y=_numbers(alt))
     )
     return _drawn(_with_target(alt, alt.layer(drawn, dot), over))
+
+
+def _altair() -> Any:
+    import altair
+
+    return altair
 
 
 def for_page(svg: str) -> str:

@@ -63,7 +63,8 @@ class Story:
 
     def minutes(self, start: str, end: str) -> float | None:
         """Minutes between two of its moments, named; None where one is missing. Never below zero."""
-        first, last = getattr(self, start), getattr(self, end)
+        first: datetime | None = getattr(self, start)
+        last: datetime | None = getattr(self, end)
         if first is None or last is None:
             return None
         return max(0.0, (last - first) / timedelta(minutes=1))

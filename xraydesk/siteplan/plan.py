@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
 
+from xraydesk.lib.networks import lies_in
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Hours = Mapping[str, tuple[tuple[time, time], ...]]
@@ -184,7 +186,9 @@ class DestinationPlan:
 
 @dataclass(frozen=True)
 class LinkPlan:
-    """A partner that sends messages here. `kind` is `orders` (orders, patients, results) or `results` (results alone)."""
+    """A partner that sends here. `kind` is `orders` (orders, patients, results), `results` (results alone), or `dicom`
+    (a machine that may speak DICOM in clear: its AE title stands as `sending_application`).
+    """
 
     name: str
     kind: str
@@ -203,7 +207,11 @@ class LinkPlan:
     insecure: bool = False
     """True where this link may use an address beyond loopback without TLS."""
     peers: tuple[str, ...] = ()
-    """Addresses that may use it in clear."""
+    """Addresses and networks that may use it in clear."""
+
+    def takes_in_clear(self, address: str) -> bool:
+        """True where the site file lets an address use this link without TLS."""
+        return self.insecure and any(lies_in(address, peer) for peer in self.peers)
 
 
 @dataclass(frozen=True)

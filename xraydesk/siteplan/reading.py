@@ -237,12 +237,15 @@ def _destination(t: Table) -> DestinationPlan:
 
 
 def _link(t: Table) -> LinkPlan:
+    kind = t.text("kind", length_max=16)
     return t.done(
         LinkPlan(
             name=t.code("name"),
-            kind=t.text("kind", length_max=16),
+            kind=kind,
             sending_application=t.text("sending_application", length_max=180),
-            sending_facility=t.text("sending_facility", length_max=180),
+            sending_facility=t.text(
+                "sending_facility", default="" if kind == "dicom" else None, length_max=180
+            ),
             receiving_application=t.text("receiving_application", default="", length_max=180),
             receiving_facility=t.text("receiving_facility", default="", length_max=180),
             charset=t.text("charset", default="utf-8", length_max=32),

@@ -13,6 +13,7 @@ from datetime import time
 from zoneinfo import ZoneInfo
 
 from xraydesk.lib.ids import is_ae_title
+from xraydesk.lib.networks import is_loopback
 from xraydesk.siteplan.lines import Path
 from xraydesk.siteplan.plan import WEEKDAYS, Hours, SitePlan
 from xraydesk.siteplan.problems import Problem
@@ -21,7 +22,7 @@ PROCEDURE_MINUTES_MAX = 480
 TRAVEL_MINUTES_MAX = 120
 SIDES = ("L", "R", "B")
 SEXES = ("", "F", "M")
-LINK_KINDS = ("orders", "results")
+LINK_KINDS = ("orders", "results", "dicom")
 AE_TITLE_RULE = "an AE title has 1 to 16 characters, no backslash and no space at either end"
 _PATIENT_CLASS = re.compile(r"[A-Z]|\*")
 
@@ -210,6 +211,13 @@ def _links(plan: SitePlan) -> Problems:
     for i, link in enumerate(plan.links):
         if link.kind and link.kind not in LINK_KINDS:
             yield Problem(("link", i, "kind"), f"a link's kind is one of: {', '.join(LINK_KINDS)}")
+        if link.kind == "dicom":
+            yield from _ae_title(link.sending_application, ("link", i, "sending_application"))
+        if link.insecure and not link.peers:
+            yield Problem(
+                ("link", i, "insecure"),
+                "a link in clear needs peers: the addresses or networks that may use it",
+            )
         yield from _zone(link.timezone, ("link", i, "timezone"))
         if link.charset and not _is_charset(link.charset):
             yield Problem(("link", i, "charset"), f"there is no character set “{link.charset}”")
@@ -231,19 +239,12 @@ def _links(plan: SitePlan) -> Problems:
 def _outlinks(plan: SitePlan) -> Problems:
     yield from _once([p.name for p in plan.outlinks], lambda i: ("outlink", i, "name"), "outlink")
     for i, outlink in enumerate(plan.outlinks):
-        if outlink.host and not outlink.tls and not outlink.insecure and not _is_here(outlink.host):
+        if outlink.host and not outlink.tls and not outlink.insecure and not is_loopback(outlink.host):
             yield Problem(
                 ("outlink", i, "host"),
                 f"{outlink.host} lies beyond this machine: write tls = true, "
                 "or insecure = true where patients' data may go there in clear",
             )
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _providers(plan: SitePlan) -> Problems:

@@ -22,6 +22,7 @@ from xraydesk.links import messages as links
 from xraydesk.links.models import Message
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.patients.models import Patient
+from xraydesk.siteplan.reading import from_json
 
 PAGE_LENGTH = 50
 RAW_LENGTH_SHOWN_MAX = 65_536
@@ -55,6 +56,7 @@ def messages_page(request: HttpRequest, member: Member) -> HttpResponse:
         "asked": {"direction": direction, "state": state, "control": control_id},
         "directions": [d.value for d in Direction],
         "states": [s.value for s in MessageState],
+        "links": from_json(member.site.plan).links if member.site.plan else (),
     }
     return render(request, "desk/messages.html", context)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from xraydesk.links.dicom.sop_classes import VERIFICATION
+from xraydesk.siteplan.plan import LinkPlan
 
 
 class Verdict(Enum):
@@ -37,11 +38,18 @@ class Caller:
 class Listening:
     """What the called AE title is here: the site's modalities, and who may speak in clear.
 
-    `clear_peers` is None where any address may (loopback, or TLS); else the addresses allowed.
+    `in_clear` is None where any address may (loopback, or TLS); else the links that the site file allows.
     """
 
     modalities: frozenset[str]
-    clear_peers: frozenset[str] | None = None
+    in_clear: tuple[LinkPlan, ...] | None = None
+
+    def welcomes(self, caller: Caller) -> bool:
+        """True where the caller may speak here as it does: encrypted, from this machine, or named for it with its address."""
+        return self.in_clear is None or any(
+            link.sending_application == caller.calling_ae and link.takes_in_clear(caller.address)
+            for link in self.in_clear
+        )
 
 
 def judge(caller: Caller, listening: Listening | None) -> Verdict:
@@ -54,7 +62,7 @@ def judge(caller: Caller, listening: Listening | None) -> Verdict:
         return Verdict.CONTEXT_NAME
     if listening is None:
         return Verdict.CALLED_UNKNOWN
-    if listening.clear_peers is not None and caller.address not in listening.clear_peers:
+    if not listening.welcomes(caller):
         return Verdict.CALLING_UNKNOWN
     if caller.calling_ae in listening.modalities or caller.abstract_syntaxes <= {VERIFICATION}:
         return Verdict.TAKEN

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import itertools
 import os
 import resource
@@ -14,7 +13,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from django.db import Error as DatabaseError
@@ -22,6 +21,7 @@ from django.db import close_old_connections, connections
 from pydicom.uid import UID
 from pynetdicom import dsutils
 
+from xraydesk.lib.networks import is_loopback
 from xraydesk.links.dicom import admission, negotiation, services
 from xraydesk.links.dicom.admission import Listening, Place, Verdict
 from xraydesk.links.dicom.association import Association
@@ -30,6 +30,8 @@ from xraydesk.links.dicom.inbox import Message
 from xraydesk.links.dicom.negotiation import Proposal
 from xraydesk.links.dicom.service import Service
 from xraydesk.links.dicom.spool import ObjectWriter, sweep
+from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.reading import from_json
 
 WRITERS = 4
 """Threads that hash and write objects; they hold no database connection."""
@@ -75,7 +77,7 @@ class Listener:
         host, _, port = limits.dicom.rpartition(":")
         self._address = (host.strip("[]"), int(port))
         self._tls = _tls(limits)
-        self._is_open_to_all = self._tls is not None or _is_loopback(self._address[0])
+        self._is_open_to_all = self._tls is not None or is_loopback(self._address[0])
         self._server: asyncio.Server | None = None
 
     # -- what associations ask -------------------------------------------------------------
@@ -118,8 +120,10 @@ class Listener:
             return None, Verdict.NOT_NOW
         listening = None
         if entry is not None:
-            peers = None if self._is_open_to_all else clear_peers(entry.site.plan)
-            listening = Listening(entry.modalities, peers)
+            links = None if self._is_open_to_all else dicom_links(entry.site.plan)
+            listening = Listening(entry.modalities, links)
+            if not listening.welcomes(proposal.caller):
+                _log.warning("dicom_in_clear_refused", address=proposal.caller.address)
         return entry, admission.judge(proposal.caller, listening)
 
     def take_place(self, association: Association) -> bool:
@@ -197,28 +201,15 @@ class Listener:
         wait([self.units.submit(close) for _ in range(self._threads)], timeout=4)
 
 
-def clear_peers(plan: object) -> frozenset[str]:
-    """Addresses that may speak DICOM in clear beyond loopback: `peers` of links of kind `dicom` with `insecure`."""
-    links = plan.get("links", []) if isinstance(plan, dict) else []
-    return frozenset(
-        str(peer)
-        for link in links
-        if link.get("kind") == "dicom" and link.get("insecure") is True
-        for peer in link.get("peers", [])
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def dicom_links(plan: dict[str, Any]) -> tuple[LinkPlan, ...]:
+    """Who may speak DICOM in clear beyond loopback, as the site file says."""
+    return tuple(link for link in from_json(plan).links if link.kind == "dicom") if plan else ()
 
 
 def _tls(limits: Limits) -> ssl.SSLContext | None:
     """TLS beyond loopback where a certificate is given; machines in the same host speak in clear."""
     host = limits.dicom.rpartition(":")[0].strip("[]")
-    if limits.tls_cert is None or _is_loopback(host):
+    if limits.tls_cert is None or is_loopback(host):
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import ipaddress
 import threading
 import time
 from dataclasses import dataclass
 
 from xraydesk.access.models import Site
+from xraydesk.lib.networks import is_loopback
 from xraydesk.links.hl7.reader import Segment
 from xraydesk.siteplan.plan import LinkPlan
 from xraydesk.siteplan.reading import from_json
@@ -70,6 +70,7 @@ class Directory:
                 for site in self._sites
                 if site.plan
                 for link in from_json(site.plan).links
+                if link.kind != "dicom"
             )
             self._read_at = time.monotonic()
 
@@ -101,20 +102,4 @@ def may_send(link: LinkPlan, address: str, *, encrypted: bool) -> bool:
     """True where `address` may send by this link: over loopback or TLS, else only in clear where the site file says so."""
     if encrypted or is_loopback(address):
         return True
-    return link.insecure and any(_lies_in(address, peer) for peer in link.peers)
-
-
-def _lies_in(address: str, peer: str) -> bool:
-    """True where an address is `peer`, or lies in it where that is a network (`10.1.0.0/16`)."""
-    try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(peer, strict=False)
-    except ValueError:
-        return address == peer
-
-
-def is_loopback(address: str) -> bool:
-    """True for an address of this machine alone."""
-    try:
-        return ipaddress.ip_address(address.split("%", maxsplit=1)[0]).is_loopback
-    except ValueError:
-        return address == "localhost"
+    return link.takes_in_clear(address)

@@ -23,8 +23,9 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from xraydesk.lib import clock
+from xraydesk.lib.networks import is_loopback
 from xraydesk.links.hl7.framing import Broken, Deframer, Event, Fault, Frame, framed
-from xraydesk.links.hl7.partners import is_loopback, may_send
+from xraydesk.links.hl7.partners import may_send
 from xraydesk.links.hl7.receive import NotKept, Peer, Receiver
 
 log = structlog.get_logger(__name__)

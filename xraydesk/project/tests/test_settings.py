@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import AliasChoices
 
-from tests.factories import make_site
+from tests.factories import load_demo_site, make_site
 from tests.running import ROOT
 from xraydesk.access.actions import create_user
 from xraydesk.access.roles import Role
@@ -23,6 +24,8 @@ from xraydesk.project.config import Config, config
 from xraydesk.project.demo import choose_zone, example_site
 from xraydesk.project.static import StaticFiles, static_files
 from xraydesk.project.trouble import Trouble
+from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.reading import from_json, to_json
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,33 @@ def test_pages_for_other_machines_need_an_administrator(monkeypatch: pytest.Monk
             prepare.check_exposure()
         create_user(site=site, name="bo", role=Role.ADMINISTRATOR, password="long enough")
         prepare.check_exposure()
+    finally:
+        monkeypatch.undo()
+        config.cache_clear()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("variable", "kind"), [("XRAYDESK_MLLP", "orders"), ("XRAYDESK_DICOM", "dicom")])
+def test_links_in_clear_beyond_this_machine_need_the_site_file_to_name_who_may(
+    monkeypatch: pytest.MonkeyPatch, variable: str, kind: str
+) -> None:
+    """Row 59."""
+    site = load_demo_site()
+    monkeypatch.setenv(variable, "0.0.0.0:12345")
+    config.cache_clear()
+    try:
+        with pytest.raises(Trouble, match="insecure = true"):
+            prepare.check_exposure()
+        link = LinkPlan("L", kind, "XR1", "HOSP", insecure=True, peers=("10.0.0.0/8",))
+        plan = from_json(site.plan)
+        for other in ("orders", "dicom"):
+            site.plan = to_json(replace(plan, links=(replace(link, kind=other),)))
+            site.save()
+            if other == kind:
+                prepare.check_exposure()
+            else:
+                with pytest.raises(Trouble, match="in clear"):
+                    prepare.check_exposure()
     finally:
         monkeypatch.undo()
         config.cache_clear()

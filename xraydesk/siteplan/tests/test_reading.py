@@ -217,6 +217,14 @@ SPOILED = [
     ("port = 11113", "port = 0", 51, "destination 1, port", "between 1 and 65535"),
     ('kind = "orders"', 'kind = "gossip"', 55, "link 1, kind", "one of: orders"),
     ('kind = "orders"', 'kind = "orders"\ncharset = "utf-9"', 56, "link 1, charset", "no character set"),
+    ('kind = "orders"', 'kind = "orders"\ninsecure = true', 56, "link 1, insecure", "needs peers"),
+    (
+        'kind = "orders"\nsending_application = "EHR"',
+        'kind = "dicom"\nsending_application = "A\\\\B"',
+        56,
+        "link 1, sending_application",
+        "AE title",
+    ),
     ('kind = "orders"', 'kind = "orders"\ntimezone = "X/Y"', 56, "link 1, timezone", "no time zone"),
     ('kind = "orders"', 'kind = "orders"\npeers = ["10.0.0.0/8", "pc"]', 56, "link 1, peers 2", "no address"),
     ("stat_due_minutes = 60", "stat_due_minutes = 0", 60, "policies, stat_due_minutes", "between 1"),
@@ -537,6 +545,21 @@ def test_a_system_beyond_this_machine_is_told_under_tls_or_where_the_file_says_i
     text = changed('host = "127.0.0.1"\nport = 11114', f'host = "10.0.0.1"\nport = 1\n{way} = true', OUT)
     assert getattr(read_toml_text(GOOD + text).outlinks[0], way)
     assert read_toml_text(GOOD + OUT.replace("127.0.0.1", "localhost")).outlinks[0].host == "localhost"
+
+
+def test_a_machine_in_clear_is_named_by_its_ae_title_and_needs_no_facility() -> None:
+    machine = """
+[[link]]
+name = "XR1-CLEAR"
+kind = "dicom"
+sending_application = "XR1"
+insecure = true
+peers = ["10.1.0.0/16"]
+"""
+    (_, link) = read_toml_text(GOOD + machine).links
+    assert (link.kind, link.sending_application, link.sending_facility) == ("dicom", "XR1", "")
+    assert link.takes_in_clear("10.1.2.3")
+    assert not link.takes_in_clear("10.2.2.3")
 
 
 POLICY = "stat_due_minutes = 60"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +15,11 @@ from xraydesk.links.dicom.admission import (
     judge,
     make_room,
 )
+from xraydesk.siteplan.plan import LinkPlan
 
 ECHO, STORE = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.1"
 HERE = Listening(frozenset({"XR1"}))
+CLEAR = (LinkPlan("C", "dicom", "XR1", "", insecure=True, peers=("10.0.0.0/24",)),)
 
 
 @pytest.mark.parametrize(
@@ -26,10 +30,10 @@ HERE = Listening(frozenset({"XR1"}))
         (Caller("OTHER", "127.0.0.1", APPLICATION_CONTEXT, frozenset({ECHO, STORE})), HERE, Verdict.CALLING_UNKNOWN),
         (Caller("XR1", "127.0.0.1", APPLICATION_CONTEXT, frozenset({STORE})), None, Verdict.CALLED_UNKNOWN),
         (Caller("XR1", "127.0.0.1", "1.2.3", frozenset({STORE})), HERE, Verdict.CONTEXT_NAME),
-        (Caller("XR1", "10.0.0.9", APPLICATION_CONTEXT, frozenset({ECHO})),
-         Listening(frozenset({"XR1"}), frozenset({"10.0.0.1"})), Verdict.CALLING_UNKNOWN),
+        (Caller("XR1", "10.0.9.9", APPLICATION_CONTEXT, frozenset({ECHO})),
+         Listening(frozenset({"XR1"}), CLEAR), Verdict.CALLING_UNKNOWN),
         (Caller("XR1", "10.0.0.1", APPLICATION_CONTEXT, frozenset({STORE})),
-         Listening(frozenset({"XR1"}), frozenset({"10.0.0.1"})), Verdict.TAKEN),
+         Listening(frozenset({"XR1"}), CLEAR), Verdict.TAKEN),
     ],
 )  # fmt: skip
 def test_a_modality_is_taken_and_others_may_only_verify(caller, listening, verdict):
@@ -60,3 +64,21 @@ def test_nobody_at_work_gives_way_and_no_modality_to_a_stranger(places, is_known
         assert len(places) < 8
     if is_known and any(place.idle_since is not None for place in places):
         assert key is not None
+
+
+@pytest.mark.parametrize(
+    ("ae_title", "address", "welcome"),
+    [
+        ("XR1", "10.0.0.7", True),
+        ("XR1", "10.0.1.7", False),
+        ("XR2", "10.0.0.7", False),
+        ("XR1", "not an address", False),
+    ],
+)
+def test_in_clear_title_and_address_must_both_be_named(ae_title: str, address: str, welcome: bool) -> None:
+    """Row 59."""
+    caller = Caller(ae_title, address, APPLICATION_CONTEXT, frozenset())
+    assert Listening(frozenset(), CLEAR).welcomes(caller) is welcome
+    assert Listening(frozenset()).welcomes(caller)
+    secured = replace(CLEAR[0], insecure=False)
+    assert not Listening(frozenset(), (secured,)).welcomes(caller)

@@ -17,9 +17,10 @@ from xraydesk.imaging.models import PerformedStep, StepExam
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import errors
 from xraydesk.lib.ids import new_uid
+from xraydesk.lib.networks import is_loopback
 from xraydesk.links.hl7.apply import Steps
 from xraydesk.links.hl7.framing import Broken, Fault
-from xraydesk.links.hl7.partners import is_loopback, may_send
+from xraydesk.links.hl7.partners import may_send
 from xraydesk.links.hl7.receive import Peer, Receiver
 from xraydesk.links.hl7.tests.conftest import EHR, plan_with
 from xraydesk.links.hl7.tests.sent import adt, header, order
