@@ -238,7 +238,9 @@ def apply_waiting_reports(*, site: Site, numbers: Iterable[str], at: datetime) -
         reduce(or_, named), site=site, kind=ItemKind.REPORT_WITHOUT_EXAM, closed_at=None
     ).order_by("id")
     applied = 0
-    for message_id in list(waiting.values_list("message", flat=True)[:WAITING_AT_ONCE_MAX]):
+    messages = waiting.exclude(message=None).values_list("message", flat=True)
+    for message_id in list(messages[:WAITING_AT_ONCE_MAX]):
+        assert message_id is not None
         with suppress(UnknownMessage, NotReplayable):
             applied += replay(message_id=message_id, at=at, by="rule").state == MessageState.APPLIED
     return applied
