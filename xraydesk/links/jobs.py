@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app as jobs
 
 from xraydesk.access.models import Site
@@ -18,16 +21,34 @@ from xraydesk.lib import clock
 from xraydesk.links.dicom.spool_sweep import sweep_kept
 from xraydesk.links.tasks import TELL_QUEUE, TELL_TASK
 
+log = structlog.get_logger(__name__)
+
+RETRIES_MAX = 5
+"""Tries of a job that met a database that was away: half a minute in all."""
+
 
 @jobs.task(name=DELIVER_TASK, queue=DELIVER_QUEUE)
 def deliver(exam_id: int, destination: str) -> None:
-    """Send what waits of one exam for one destination."""
+    """Send what waits of one exam for one destination.
+
+    What a database that goes away leaves undone stands in its rows: `resume` asks for it within a minute.
+    A retry of this job would clash with the one for the same exam that may wait behind it by then.
+    """
     from xraydesk.links.dicom import send
 
-    send.deliver(exam_id=exam_id, destination=destination)
+    try:
+        send.deliver(exam_id=exam_id, destination=destination)
+    except (OperationalError, InterfaceError) as away:
+        log.warning("the database went away under a delivery; it is resumed", error=type(away).__name__)
 
 
-@jobs.task(name=TELL_TASK, queue=TELL_QUEUE)
+@jobs.task(
+    name=TELL_TASK,
+    queue=TELL_QUEUE,
+    retry=RetryStrategy(
+        max_attempts=RETRIES_MAX, exponential_wait=2, retry_exceptions={OperationalError, InterfaceError}
+    ),
+)
 def tell_commitment(commitment_id: int) -> None:
     """Tell a machine whether its images are stored, unless it was told already."""
     from xraydesk.links.dicom import commit

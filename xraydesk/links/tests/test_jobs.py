@@ -8,12 +8,14 @@ import sys
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 
 from tests.factories import AT, make_exam
 from xraydesk.attention.models import Item
 from xraydesk.imaging.models import Commitment, Delivery
 from xraydesk.imaging.states import StepState
 from xraydesk.journey.tests.performing import begun, header, received, site_with_pacs, told
+from xraydesk.journey.tests.performing import jobs as asked_jobs
 from xraydesk.lib import clock
 from xraydesk.links import jobs
 
@@ -40,6 +42,26 @@ def test_a_delivery_whose_destination_is_gone_is_counted_as_an_attempt() -> None
     Delivery.objects.create(site=site, image=image, destination="GONE", next_at=AT)
     jobs.deliver(exam.pk, "GONE")
     assert Delivery.objects.get().attempts == 1
+
+
+def test_a_delivery_whose_database_goes_away_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 48: the job ends in peace, and what waits is resumed."""
+
+    def away(**what: object) -> None:
+        raise OperationalError("gone")
+
+    site = site_with_pacs()
+    exam = make_exam(site)
+    uid = begun(site, exam)
+    image = received(site, header(exam))
+    told(site, uid, StepState.COMPLETED)
+    Delivery.objects.create(site=site, image=image, destination="PACS", next_at=AT)
+    monkeypatch.setattr("xraydesk.links.dicom.send.deliver", away)
+    jobs.deliver(exam.pk, "PACS")
+    assert (Delivery.objects.get().state, Delivery.objects.get().attempts) == ("waiting", 0)
+    jobs.resume(0)
+    asked = asked_jobs("deliver")
+    assert {"exam_id": exam.pk, "destination": "PACS"} in asked
 
 
 def test_a_promise_to_a_machine_without_an_address_is_counted_as_an_attempt() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -14,13 +15,15 @@ from urllib.parse import urlencode
 import psycopg
 import pytest
 from django.db import connection, transaction
+from procrastinate.contrib.django import app as registered
+from procrastinate.psycopg_connector import PsycopgConnector
 
 from tests.factories import AT, make_exam, make_site
 from tests.running import until
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
-from xraydesk.project.worker import REACTIONS, other_queues
+from xraydesk.project.worker import REACTIONS, other_queues, reap
 from xraydesk.scheduling.models import Booking
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
@@ -120,3 +123,30 @@ def test_every_queue_that_a_task_names_is_looked_after() -> None:
     from procrastinate.contrib.django import app
 
     assert {task.queue for task in app.tasks.values()} == {REACTIONS, *other_queues()}
+
+
+def test_a_job_given_back_whose_twin_waits_already_leaves_the_work_to_it() -> None:
+    """Row 47: two that ask for the same are one; the worker that gives back does not fall over it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id"
+        )
+        (gone,) = cursor.fetchone()
+        job = "INSERT INTO procrastinate_jobs (queue_name, task_name, args, queueing_lock, status, worker_id) VALUES "
+        cursor.execute(job + "('images', 'deliver', '{}', 'twin', 'doing', %s) RETURNING id", [gone])
+        (given_back,) = cursor.fetchone()
+        cursor.execute(job + "('images', 'deliver', '{}', 'twin', 'todo', NULL) RETURNING id")
+        (twin,) = cursor.fetchone()
+        cursor.execute(job + "('images', 'deliver', '{}', 'alone', 'doing', %s) RETURNING id", [gone])
+        (alone,) = cursor.fetchone()
+
+    async def give_back() -> int:
+        connector = PsycopgConnector(conninfo=address_of_the_test_database())
+        async with registered.with_connector(connector).open_async() as app:
+            return await reap(app)
+
+    assert asyncio.run(give_back()) == 2
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, status::text FROM procrastinate_jobs ORDER BY id")
+        assert cursor.fetchall() == [(twin, "todo"), (alone, "todo")]
+    assert given_back < twin
