@@ -39,6 +39,9 @@ class Charge(models.Model):
     accepted_at = models.DateTimeField(null=True)
     credited_at = models.DateTimeField(null=True)
     credited_why = models.CharField(max_length=200, blank=True)
+    override_by = models.CharField(max_length=80, blank=True)
+    override_why = models.CharField(max_length=200, blank=True)
+    """Who let it go as it was done, and why, although something held it."""
     simulated = models.BooleanField(default=False)
 
     class Meta:

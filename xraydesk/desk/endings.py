@@ -83,7 +83,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.RESULT_TO_TELL: (Ending("Call and write down", "finding", "finding"),),
     ItemKind.RESULT_TO_CONFIRM: (Ending("Decide", "finding", "finding"),),
     ItemKind.REPORT_WITHOUT_EXAM: (_MESSAGE, _DONE),
-    ItemKind.CHARGE_HELD: (_OPEN_EXAM,),
+    ItemKind.CHARGE_HELD: (_OPEN_EXAM, Ending("All that are held", "charges")),
     ItemKind.MESSAGE_NOT_SENT: (_MESSAGE,),
     ItemKind.TRANSPORT_FAILED: (_OPEN_EXAM,),
     ItemKind.TRANSPORT_LATE: (_OPEN_EXAM,),

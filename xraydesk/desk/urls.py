@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from xraydesk.desk.views import (
     attention,
     board,
+    charges,
     day,
     exam,
     feedback,
@@ -77,6 +78,10 @@ urlpatterns: list[URLPattern] = [
     path("measures/rooms/<str:code>", measures.room_measure, name="measure-room"),
     path("measures/<str:key>", measures.measure, name="measure"),
     path("wall", wall.wall, name="wall"),
+    path("charges", charges.charges, name="charges"),
+    path("charges/<int:charge_id>/review", charges.review, name="charge-review"),
+    path("charges/<int:charge_id>/override", charges.override, name="charge-override"),
+    path("charges/<int:charge_id>/take-back", charges.take_back, name="charge-take-back"),
     path("guide", guide.guide, name="guide"),
     path("guide/close", guide.close, name="guide-close"),
     path("results", results.results, name="results"),

@@ -8,6 +8,7 @@ from procrastinate.contrib.django import app as jobs
 from xraydesk.access.models import Site
 from xraydesk.facts.actions import REACT_TASK
 from xraydesk.journey.book import book_by_policy
+from xraydesk.journey.charge import flag_charges_waiting
 from xraydesk.journey.tell import pass_on_late
 from xraydesk.lib import clock
 from xraydesk.reactions.run import give_up, react_to
@@ -49,3 +50,11 @@ def pass_on_findings(timestamp: int) -> None:
     """Every minute: whoever has not answered about a finding in time is passed over for the next person."""
     for site in Site.objects.order_by("id"):
         pass_on_late(site=site, at=clock.now())
+
+
+@jobs.periodic(cron="23 * * * *")
+@jobs.task(name="flag_charges", queue="reactions", queueing_lock="flag_charges")
+def flag_charges(timestamp: int) -> None:
+    """Every hour: charges that have waited a day for their report."""
+    for site in Site.objects.order_by("id"):
+        flag_charges_waiting(site=site, at=clock.now())

@@ -9,6 +9,7 @@ from procrastinate.contrib.django import app as jobs
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.journey.book import book_by_policy, waiting_in_order
+from xraydesk.journey.charge import review_charge
 from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
@@ -63,16 +64,27 @@ def send_images(fact: Fact) -> None:
         queue_deliveries(exam_id=exam.pk, at=clock.now())
 
 
+def review_charges(fact: Fact) -> None:
+    """What an exam is charged for follows what was done."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        review_charge(exam_id=exam.pk, at=clock.now())
+
+
 REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.ORDER_RECEIVED: (triage, apply_reports_that_waited),
-    FactKind.ORDER_CHANGED: (triage, book_accepted),
-    FactKind.ORDER_CANCELLED: (try_waiting_after_cancel,),
-    FactKind.EXAM_CANCELLED: (try_waiting_after_cancel,),
+    FactKind.ORDER_CHANGED: (triage, book_accepted, review_charges),
+    FactKind.ORDER_CANCELLED: (try_waiting_after_cancel, review_charges),
+    FactKind.EXAM_CANCELLED: (try_waiting_after_cancel, review_charges),
     FactKind.EXAM_ACCEPTED: (book_accepted,),
-    FactKind.IMAGE_MATCHED: (send_images,),
-    FactKind.EXAM_ENDED: (send_images,),
-    FactKind.EXAM_DISCONTINUED: (send_images,),
-    FactKind.EXAM_REOPENED: (book_accepted,),
+    FactKind.IMAGE_MATCHED: (send_images, review_charges),
+    FactKind.IMAGE_QUARANTINED: (review_charges,),
+    FactKind.IMAGE_REJECTED: (review_charges,),
+    FactKind.IMAGE_HELD: (review_charges,),
+    FactKind.EXAM_ENDED: (send_images, review_charges),
+    FactKind.EXAM_DISCONTINUED: (send_images, review_charges),
+    FactKind.EXAM_REOPENED: (book_accepted, review_charges),
+    FactKind.REPORT_RECEIVED: (review_charges,),
     FactKind.EXAM_TAKEN: (try_waiting_again,),
     FactKind.BOOKING_RELEASED: (try_waiting_again,),
     FactKind.ROOM_READY: (try_waiting_again,),

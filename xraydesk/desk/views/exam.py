@@ -17,6 +17,7 @@ from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import banner_of, looked_at, open_items
 from xraydesk.desk.reader import readers_words, report_shown
 from xraydesk.desk.track import track
+from xraydesk.desk.views.charges import charges_of
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
 from xraydesk.imaging.models import Image
@@ -92,6 +93,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
             report=view.report,
         ),
         "shown": report_shown(view, member),
+        "charges": charges_of(member, view.exam),
         "words": readers_words(exam, images, view, member),
         "told": told if request.GET.get("all") else told[:FACTS_SHOWN],
         "told_count": len(told),
