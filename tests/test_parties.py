@@ -11,10 +11,14 @@ import pytest
 from pydicom.dataset import Dataset
 
 from xraydesk.links.dicom.dose_codec import read_dose_report
-from xraydesk.parties.department import NotLoopback, loopback, read_department
+from xraydesk.links.hl7.reader import read_message
+from xraydesk.links.hl7.report import read_reports
+from xraydesk.parties.department import Address, Department, NotLoopback, loopback, read_department
 from xraydesk.parties.draw import COLUMNS, ROWS, draw
-from xraydesk.parties.mllp import escaped
+from xraydesk.parties.inbox import Inbox
+from xraydesk.parties.mllp import Sender, escaped
 from xraydesk.parties.objects import dose_report, expose, image
+from xraydesk.parties.reports import NOTES, Reports, leave_note, link_of
 from xraydesk.siteplan.reading import read_toml, to_json
 
 HOSPITAL = Path(__file__).parents[1] / "site" / "hospital.toml"
@@ -97,3 +101,40 @@ def test_a_department_is_read_from_what_up_wrote_down(tmp_path: Path) -> None:
     assert department.plan == plan
     assert (department.mllp.port, department.dicom.port, department.seed) == (1, 2, 7)
     assert department.orders_link.sending_application == "EHR"
+
+
+def department(folder: Path) -> Department:
+    plan = read_toml(HOSPITAL)
+    here = Address("127.0.0.1", 1)
+    return Department(folder, plan, here, here, here, seed=7)
+
+
+def test_a_report_of_the_simulator_reads_as_what_was_meant(tmp_path: Path) -> None:
+    here = department(tmp_path)
+    folder = here.folder / NOTES
+    note = {"study": "2.25.7", "accession": "A1", "patient_id": "N1", "patient_name": "O'Brien|x^Ada", "birth_date": "19690512",
+            "sex": "F", "body_part": "CHEST", "code": "XRCHEST2", "text": "Chest"}  # fmt: skip
+    leave_note(folder, note)
+    leave_note(folder, note)
+    reports = Reports(here, link_of(here), Random(1), Sender(here.mllp))
+    reports.look()
+    (reading,) = reports.waiting.values()
+    for status, action in (("P", "preliminary"), ("F", "final"), ("C", "correct")):
+        reading.critical = status == "C"
+        message = read_message(reports.message(reading, status).encode(), fallback="utf-8")
+        (said,) = read_reports(message, zone="America/New_York")
+        assert (said.exam.accession, said.action, "Lungs clear" in said.text) == ("A1", action, True)
+        assert (said.category is None) == (status != "C")
+        assert said.patient is not None
+        assert said.patient.name.family == "O'Brien|x"
+    (folder / "2.25.7.json").unlink()
+    leave_note(folder, note)
+    assert not list(folder.glob("*.json"))
+
+
+def test_the_simulated_ehr_acknowledges_and_keeps_a_list(tmp_path: Path) -> None:
+    inbox = Inbox(department(tmp_path), Random(1))
+    answer = inbox.answer(b"MSH|^~\\&|XRAYDESK|XRAY|EHR|HOSP|20260302||SIU^S12|M7|P|2.5.1\rSCH|1\r")
+    assert b"MSA|AA|M7\r" in answer
+    (line,) = inbox.path.read_text().splitlines()
+    assert json.loads(line)["control_id"] == "M7"

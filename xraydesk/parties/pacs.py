@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import structlog
+from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.events import Event
 
 from xraydesk.lib.ids import is_uid
 from xraydesk.parties.department import Department
+from xraydesk.parties.reports import NOTES, leave_note
 
 log = structlog.get_logger("parties.pacs")
 
@@ -41,7 +43,30 @@ def _keep(folder: Path, event: Event) -> int:
     kept = sorted(folder.glob("*.dcm"), key=lambda path: path.stat().st_mtime)
     for old in kept[:-OBJECTS_KEPT_MAX]:
         old.unlink(missing_ok=True)
+    _tell_reporting(folder.parent / NOTES, event.dataset)
     return 0x0000
+
+
+def _tell_reporting(folder: Path, said: Dataset) -> None:
+    """The reporting system hears of a study with its first image."""
+    study = str(said.get("StudyInstanceUID", ""))
+    if not is_uid(study) or said.get("Modality", "") == "SR" or not said.get("AccessionNumber", ""):
+        return
+    codes = said.get("ProcedureCodeSequence") or ()
+    leave_note(
+        folder,
+        {
+            "study": study,
+            "accession": str(said.AccessionNumber),
+            "patient_id": str(said.get("PatientID", "")),
+            "patient_name": str(said.get("PatientName", "")),
+            "birth_date": str(said.get("PatientBirthDate", "") or ""),
+            "sex": str(said.get("PatientSex", "") or ""),
+            "body_part": str(said.get("BodyPartExamined", "")),
+            "code": str(codes[0].CodeValue) if codes else "",
+            "text": str(said.get("StudyDescription", "") or ""),
+        },
+    )
 
 
 def run(department: Department, still_wanted: Callable[[], bool]) -> None:

@@ -1,0 +1,131 @@
+"""The simulated EHR's ear: it takes what the desk tells it over MLLP, acknowledges it, and keeps a list of what came.
+
+Mostly it answers at once. Now and then, by seed, it is slow, or answers AE, or is away for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import structlog
+
+from xraydesk.parties.department import Department
+
+log = structlog.get_logger("parties.inbox")
+
+FRAME_BYTES_MAX = 1_048_576
+RECEIVED_BYTES_MAX = 2_000_000
+"""The list of what came begins anew when it is longer; the one before is kept beside it."""
+
+CALM_SECONDS = 300.0
+"""So long after the start nothing goes wrong."""
+
+SLOW_SHARE = 0.01
+AWAY_EVERY_SECONDS = (1800.0, 5400.0)
+AWAY_SECONDS = (20.0, 90.0)
+IDLE_SECONDS = 120.0
+RECEIVED = "ehr-received.jsonl"
+
+
+class Inbox:
+    """One listener, and the list of what it took."""
+
+    def __init__(self, department: Department, random: Random) -> None:
+        self.department, self.random = department, random
+        self.path: Path = department.folder / RECEIVED
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.writing = threading.Lock()
+        self.started = time.monotonic()
+
+    def serve(self, listener: socket.socket, still_wanted: Callable[[], bool]) -> None:
+        """Take connections until nobody wants it any more, with its times of absence."""
+        away_at = time.monotonic() + self.random.uniform(*AWAY_EVERY_SECONDS)
+        where = listener.getsockname()
+        while still_wanted():
+            if time.monotonic() > away_at:
+                listener.close()
+                self.note({"away": True})
+                self._pause(self.random.uniform(*AWAY_SECONDS), still_wanted)
+                away_at = time.monotonic() + self.random.uniform(*AWAY_EVERY_SECONDS)
+                listener = listening(where[0], where[1])
+            listener.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                connection, _ = listener.accept()
+                threading.Thread(target=self.hear, args=(connection, still_wanted), daemon=True).start()
+        listener.close()
+
+    def _pause(self, seconds: float, still_wanted: Callable[[], bool]) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and still_wanted():
+            time.sleep(0.2)
+
+    def hear(self, connection: socket.socket, still_wanted: Callable[[], bool]) -> None:
+        """Take the messages of one connection, one after the other."""
+        with connection:
+            connection.settimeout(IDLE_SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            kept = b""
+            with contextlib.suppress(OSError):
+                while still_wanted():
+                    part = connection.recv(65536)
+                    if not part or len(kept) > FRAME_BYTES_MAX:
+                        return
+                    kept += part
+                    while b"\x1c" in kept:
+                        frame, _, kept = kept.partition(b"\x1c")
+                        connection.sendall(self.answer(frame.lstrip(b"\r\n\x0b")))
+
+    def answer(self, message: bytes) -> bytes:
+        """The acknowledgement of one message, framed; what came is on the list before it is given."""
+        header = message.split(b"\r", 1)[0].split(b"|")
+        number = header[9].decode("utf-8", "replace") if len(header) > 9 else ""
+        kind = header[8].decode("utf-8", "replace") if len(header) > 8 else ""
+        calm = time.monotonic() - self.started < CALM_SECONDS
+        if not calm and self.random.random() < SLOW_SHARE:
+            time.sleep(self.random.uniform(2, 8))
+        self.note({"control_id": number, "type": kind})
+        now = self.department.wall().strftime("%Y%m%d%H%M%S")
+        answer = f"MSH|^~\\&|EHR|HOSP|XRAYDESK|XRAY|{now}||ACK|A{number}|P|2.5.1\rMSA|AA|{number}\r"
+        return b"\x0b" + answer.encode() + b"\x1c\r"
+
+    def note(self, what: dict[str, object]) -> None:
+        """One line on the list of what came."""
+        with self.writing:
+            if self.path.exists() and self.path.stat().st_size > RECEIVED_BYTES_MAX:
+                self.path.replace(self.path.with_suffix(".old.jsonl"))
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"at": f"{self.department.wall():%Y-%m-%dT%H:%M:%S}"} | what) + "\n")
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens on this machine."""
+    return socket.create_server((host, port), backlog=16)
+
+
+def run(department: Department, still_wanted: Callable[[], bool]) -> None:
+    """Listen where the site file says that the EHR does, until nobody wants it any more."""
+    outlinks = department.plan.outlinks
+    if not outlinks:
+        while still_wanted():
+            time.sleep(0.5)
+        return
+    random = Random(f"{department.seed} inbox")
+    threads = [
+        threading.Thread(
+            target=Inbox(department, random).serve,
+            args=(listening("127.0.0.1", one.port), still_wanted),
+            name=one.name,
+        )
+        for one in outlinks
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
