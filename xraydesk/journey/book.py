@@ -73,6 +73,7 @@ def as_told(booking: Booking) -> dict[str, Any]:
         "end": booking.during.upper.isoformat(),
         "technologist": booking.technologist.code if booking.technologist else None,
         "why": list(booking.why),
+        "given": booking.time_was_given,
     }
 
 

@@ -19,6 +19,7 @@ from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.route import DELIVER_QUEUE, DELIVER_TASK, resume_deliveries
 from xraydesk.lib import clock
 from xraydesk.links.dicom.spool_sweep import sweep_kept
+from xraydesk.links.outgoing.defer import SEND_QUEUE, SEND_TASK, defer_sending
 from xraydesk.links.tasks import TELL_QUEUE, TELL_TASK
 
 log = structlog.get_logger(__name__)
@@ -77,3 +78,29 @@ def flag_overdue(timestamp: int) -> None:
 def sweep_spool(timestamp: int) -> None:
     """Every hour: files of objects that were never acknowledged."""
     sweep_kept(Path(settings.XRAYDESK_SPOOL), at=clock.now())
+
+
+@jobs.task(name=SEND_TASK, queue=SEND_QUEUE)
+def send_out(site_id: int, outlink: str) -> None:
+    """Send what waits for one system. What a database that goes away leaves undone is resumed within a minute."""
+    from xraydesk.links.outgoing import send
+
+    try:
+        send.send_out(site_id=site_id, outlink=outlink)
+    except (OperationalError, InterfaceError) as away:
+        log.warning("the database went away under what goes out; it is resumed", error=type(away).__name__)
+
+
+@jobs.task(name=f"{SEND_TASK}_later", queue=SEND_QUEUE)
+def send_out_later(site_id: int, outlink: str) -> None:
+    """The pause after an attempt is over: ask for the next one."""
+    defer_sending(site_id=site_id, outlink=outlink)
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="resume_sending", queue=SEND_QUEUE, queueing_lock="resume_sending")
+def resume_sending(timestamp: int) -> None:
+    """Every minute: messages that wait although nobody sends them."""
+    from xraydesk.links.outgoing import send
+
+    send.resume_sending()

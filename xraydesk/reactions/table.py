@@ -14,6 +14,7 @@ from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
 from xraydesk.links.messages import apply_waiting_reports
+from xraydesk.links.outgoing.tell import tell
 from xraydesk.orders.models import Exam
 
 BOOK_TASK = "book"
@@ -73,19 +74,27 @@ def review_charges(fact: Fact) -> None:
 
 REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.ORDER_RECEIVED: (triage, apply_reports_that_waited),
-    FactKind.ORDER_CHANGED: (triage, book_accepted, review_charges),
-    FactKind.ORDER_CANCELLED: (try_waiting_after_cancel, review_charges),
-    FactKind.EXAM_CANCELLED: (try_waiting_after_cancel, review_charges),
+    FactKind.ORDER_CHANGED: (triage, book_accepted, review_charges, tell),
+    FactKind.ORDER_CANCELLED: (try_waiting_after_cancel, review_charges, tell),
+    FactKind.EXAM_CANCELLED: (try_waiting_after_cancel, review_charges, tell),
     FactKind.EXAM_ACCEPTED: (book_accepted,),
     FactKind.IMAGE_MATCHED: (send_images, review_charges),
     FactKind.IMAGE_QUARANTINED: (review_charges,),
     FactKind.IMAGE_REJECTED: (review_charges,),
     FactKind.IMAGE_HELD: (review_charges,),
-    FactKind.EXAM_ENDED: (send_images, review_charges),
-    FactKind.EXAM_DISCONTINUED: (send_images, review_charges),
+    FactKind.EXAM_ENDED: (send_images, review_charges, tell),
+    FactKind.EXAM_DISCONTINUED: (send_images, review_charges, tell),
     FactKind.EXAM_REOPENED: (book_accepted, review_charges),
-    FactKind.REPORT_RECEIVED: (review_charges,),
-    FactKind.EXAM_TAKEN: (try_waiting_again,),
-    FactKind.BOOKING_RELEASED: (try_waiting_again,),
+    FactKind.REPORT_RECEIVED: (review_charges, tell),
+    FactKind.EXAM_TAKEN: (try_waiting_again, tell),
+    FactKind.BOOKING_RELEASED: (try_waiting_again, tell),
     FactKind.ROOM_READY: (try_waiting_again,),
+    FactKind.EXAM_BOOKED: (tell,),
+    FactKind.EXAM_MOVED: (tell,),
+    FactKind.PRIORITY_CHANGED: (tell,),
+    FactKind.NO_SHOW: (tell,),
+    FactKind.NO_SHOW_UNDONE: (tell,),
+    FactKind.EXAM_BEGUN: (tell,),
+    FactKind.CHARGE_READY: (tell,),
+    FactKind.CHARGE_CREDITED: (tell,),
 }

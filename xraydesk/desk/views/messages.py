@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,8 +21,10 @@ from xraydesk.journey.errors import Refused
 from xraydesk.lib import clock
 from xraydesk.links import messages as links
 from xraydesk.links.models import Message
+from xraydesk.links.outgoing import send as outgoing
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.patients.models import Patient
+from xraydesk.siteplan.plan import OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
 PAGE_LENGTH = 50
@@ -57,8 +60,31 @@ def messages_page(request: HttpRequest, member: Member) -> HttpResponse:
         "directions": [d.value for d in Direction],
         "states": [s.value for s in MessageState],
         "links": from_json(member.site.plan).links if member.site.plan else (),
+        "outlinks": _outlinks(member),
     }
     return render(request, "desk/messages.html", context)
+
+
+@dataclass(frozen=True)
+class Outlink:
+    """A system that is told, and what waits for it."""
+
+    plan: OutlinkPlan
+    waiting: int
+    oldest: Message | None
+
+
+def _outlinks(member: Member) -> list[Outlink]:
+    if not member.site.plan:
+        return []
+    waiting = Message.objects.filter(
+        site=member.site, direction=Direction.OUT, state__in=(MessageState.QUEUED, MessageState.SENT)
+    ).defer("raw", "answer")
+    found = []
+    for plan in from_json(member.site.plan).outlinks:
+        of_link = waiting.filter(link=plan.name)
+        found.append(Outlink(plan, of_link.count(), of_link.order_by("id").first()))
+    return found
 
 
 @require_safe
@@ -78,6 +104,7 @@ def message_page(request: HttpRequest, member: Member, message_id: int) -> HttpR
         "answer": bytes(message.answer).decode("utf-8", "replace").replace("\r", "\n"),
         "read": json.dumps(links.read_of(message), indent=2, ensure_ascii=False),
         "items": Item.objects.filter(site=member.site, message=message.pk, closed_at=None),
+        "may_decide": message.direction == Direction.OUT and message.state == MessageState.REJECTED,
         "may_replay": message.direction == Direction.IN
         and message.state not in (MessageState.APPLIED, MessageState.IGNORED),
     }
@@ -95,3 +122,29 @@ def replay(request: HttpRequest, member: Member, message_id: int) -> SeeOther:
     except Refused as why:
         return refused(request, why, to=here)
     return done(request, f"Applied again: {after.state}.", to=here)
+
+
+@require_POST
+@needs(Permission.SEE_MESSAGES)
+def send_again(request: HttpRequest, member: Member, message_id: int) -> SeeOther:
+    """Send a message again that was refused there."""
+    message = message_or_404(member, message_id)
+    here = reverse("message", args=[message.pk])
+    try:
+        outgoing.send_again(message_id=message.pk, at=clock.now(), by=member.who)
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(request, "It is sent again, in its turn.", to=here)
+
+
+@require_POST
+@needs(Permission.SEE_MESSAGES)
+def leave(request: HttpRequest, member: Member, message_id: int) -> SeeOther:
+    """Leave a refused message as it is."""
+    message = message_or_404(member, message_id)
+    here = reverse("message", args=[message.pk])
+    try:
+        outgoing.leave_it(message_id=message.pk, at=clock.now(), by=member.who)
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(request, "It is left as it is, and kept.", to=here)

@@ -1,0 +1,212 @@
+"""Sending what waits for one system: one message in flight, in order, again and again until it is answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+
+from xraydesk.access.models import Site
+from xraydesk.attention.actions import close_items, raise_item
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.journey.charge import charge_answered
+from xraydesk.journey.errors import Refused
+from xraydesk.lib import clock
+from xraydesk.lib.text import shortened
+from xraydesk.links.hl7.reader import read_message
+from xraydesk.links.models import Message
+from xraydesk.links.outgoing.defer import defer_sending
+from xraydesk.links.outgoing.wire import Answered, Wire
+from xraydesk.links.states import Direction, MessageState
+from xraydesk.siteplan.plan import OutlinkPlan
+from xraydesk.siteplan.reading import from_json
+
+log = structlog.get_logger(__name__)
+
+ON_THE_WAY = (MessageState.QUEUED, MessageState.SENT)
+MESSAGES_AT_ONCE_MAX = 500
+SECONDS_AT_ONCE_MAX = 20.0
+"""After so many messages or seconds a job lets others work, and asks for another of itself."""
+
+AGAIN_SECONDS = (1, 2, 5, 10, 20, 40, 60)
+"""Pauses before the next try, the last one for all further ones (row 5 of the faults)."""
+
+SILENT_MAX = timedelta(minutes=10)
+"""A system that takes nothing for so long is put before a person; nothing is given up."""
+
+WHY_LENGTH_MAX = 500
+
+
+class NotOutgoing(Refused):
+    """The message did not go out from here, or waits for nobody's decision."""
+
+
+def send_out(*, site_id: int, outlink: str) -> None:
+    """Send what waits for one system, the oldest first; the first that is not answered stops it (order is kept)."""
+    site = Site.objects.get(pk=site_id)
+    plans = {o.name: o for o in from_json(site.plan).outlinks} if site.plan else {}
+    to = plans.get(outlink)
+    if to is None:
+        _withdraw(site, outlink)
+        return
+    started = time.monotonic()
+    with Wire(to) as wire:
+        for _ in range(MESSAGES_AT_ONCE_MAX):
+            head = _head(site, outlink)
+            if head is None:
+                return
+            if head.next_at is not None and head.next_at > clock.now():
+                defer_sending(site_id=site_id, outlink=outlink, not_before=head.next_at)
+                return
+            if not _send(head, wire, to) or time.monotonic() - started > SECONDS_AT_ONCE_MAX:
+                break
+    head = _head(site, outlink)
+    if head is not None:
+        defer_sending(site_id=site_id, outlink=outlink, not_before=head.next_at)
+
+
+def _head(site: Site, outlink: str) -> Message | None:
+    """The oldest message that waits. One that was given to the wire and not answered goes again, with its number."""
+    waiting = Message.objects.filter(site=site, direction=Direction.OUT, link=outlink, state__in=ON_THE_WAY)
+    return waiting.order_by("id").first()
+
+
+def _send(message: Message, wire: Wire, to: OutlinkPlan) -> bool:
+    """Give one message to the wire and write down what came of it; False where no answer came."""
+    at = clock.now()
+    Message.objects.filter(pk=message.pk).update(
+        state=MessageState.SENT, sent_at=at, attempts=message.attempts + 1
+    )
+    try:
+        answered = wire.ask(bytes(message.raw), number=message.control_id)
+    except OSError as away:
+        _not_answered(message, to, why=_words(away), at=clock.now())
+        return False
+    with transaction.atomic():
+        _answered(message, answered, at=clock.now())
+    return True
+
+
+def _words(away: OSError) -> str:
+    """Why nobody answered, without anything of the message."""
+    return shortened(away.strerror or str(away) or type(away).__name__, 200)
+
+
+def _not_answered(message: Message, to: OutlinkPlan, *, why: str, at: datetime) -> None:
+    pause = AGAIN_SECONDS[min(message.attempts, len(AGAIN_SECONDS) - 1)]
+    with transaction.atomic():
+        Message.objects.filter(pk=message.pk).update(next_at=at + timedelta(seconds=pause), why=why)
+        if message.at < at - SILENT_MAX:
+            waiting = Message.objects.filter(
+                site=message.site_id, direction=Direction.OUT, link=to.name, state__in=ON_THE_WAY
+            ).count()
+            raise_item(
+                site_id=message.site_id,
+                kind=ItemKind.MESSAGE_NOT_SENT,
+                key=silent_key(to.name),
+                at=at,
+                text=f"{to.name} at {to.host}:{to.port} has taken nothing for ten minutes ({why}). {waiting} messages "
+                "wait and go by themselves once it answers: see that it runs and is reached.",
+                message=message.pk,
+                control_id=message.control_id,
+            )
+    log.info("no answer", link=to.name, attempts=message.attempts + 1)
+
+
+def silent_key(outlink: str) -> str:
+    """The key of the item about a system that takes nothing."""
+    return f"outlink:{outlink}"
+
+
+def refused_key(message: Message) -> str:
+    """The key of the item about a message that was refused there."""
+    return f"refused there:{message.pk}"
+
+
+def _answered(message: Message, answered: Answered, *, at: datetime) -> None:
+    state = MessageState.ACCEPTED if answered.is_taken else MessageState.REJECTED
+    why = "" if answered.is_taken else shortened(answered.words or "no reason was given", WHY_LENGTH_MAX)
+    Message.objects.filter(pk=message.pk).update(
+        state=state, ack=answered.code[:2], answer=answered.raw, answered_at=at, next_at=None, why=why
+    )
+    close_items(
+        site_id=message.site_id, key=silent_key(message.link), at=at, by="rule", how="it answers again"
+    )
+    hook = ON_ANSWER.get(message.type.split("^")[0])
+    if hook is not None:
+        hook(message, answered, at)
+    if not answered.is_taken and hook is None:
+        raise_item(
+            site_id=message.site_id,
+            kind=ItemKind.MESSAGE_NOT_SENT,
+            key=refused_key(message),
+            at=at,
+            text=f"{message.link} refused a message ({message.type}): {why}. Mend the cause and send it again, or leave it.",
+            accession=message.accession,
+            message=message.pk,
+            control_id=message.control_id,
+        )
+
+
+def _charge_answered(message: Message, answered: Answered, at: datetime) -> None:
+    """A charge was taken or refused: the charge says so, and a person mends it there."""
+    ft1 = read_message(bytes(message.raw), fallback="utf-8").first("FT1")
+    charge_answered(
+        site_id=message.site_id,
+        number=ft1.get(2),
+        credit=ft1.get(6) == "CD",
+        accepted=answered.is_taken,
+        why=answered.words,
+        at=at,
+        by=f"link:{message.link}",
+    )
+
+
+ON_ANSWER: dict[str, Callable[[Message, Answered, datetime], None]] = {"DFT": _charge_answered}
+"""What an answer means besides: by the kind of message."""
+
+
+def _withdraw(site: Site, outlink: str) -> None:
+    """The site file names no such system any more: what waits for it goes nowhere."""
+    Message.objects.filter(site=site, direction=Direction.OUT, link=outlink, state__in=ON_THE_WAY).update(
+        state=MessageState.WITHDRAWN, why="the site file names no such system any more", next_at=None
+    )
+
+
+def resume_sending() -> None:
+    """Ask again for jobs of systems for which something waits (a job was lost)."""
+    waiting = Message.objects.filter(direction=Direction.OUT, state__in=ON_THE_WAY)
+    for site_id, link in waiting.values_list("site", "link").distinct().order_by("site", "link"):
+        with transaction.atomic():
+            defer_sending(site_id=site_id, outlink=link)
+
+
+@transaction.atomic
+def send_again(*, message_id: int, at: datetime, by: str) -> Message:
+    """A person sends a message again that was refused there. Raises NotOutgoing."""
+    message = _refused(message_id)
+    message.state, message.next_at, message.why = MessageState.QUEUED, None, ""
+    message.save(update_fields=["state", "next_at", "why"])
+    close_items(site_id=message.site_id, key=refused_key(message), at=at, by=by, how="sent again")
+    defer_sending(site_id=message.site_id, outlink=message.link)
+    return message
+
+
+@transaction.atomic
+def leave_it(*, message_id: int, at: datetime, by: str) -> Message:
+    """A person leaves a refused message as it is. Raises NotOutgoing."""
+    message = _refused(message_id)
+    message.state = MessageState.WITHDRAWN
+    message.save(update_fields=["state"])
+    close_items(site_id=message.site_id, key=refused_key(message), at=at, by=by, how="left as it is")
+    return message
+
+
+def _refused(message_id: int) -> Message:
+    message = Message.objects.select_for_update().filter(pk=message_id, direction=Direction.OUT).first()
+    if message is None or message.state != MessageState.REJECTED:
+        raise NotOutgoing("This message waits for nobody's decision: nothing was changed.")
+    return message

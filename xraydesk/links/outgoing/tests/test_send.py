@@ -1,0 +1,354 @@
+"""Sending over a real socket to a listener that is slow, late, wrong, away, and back."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.factories import make_exam, make_site
+from tests.running import free_ports
+from xraydesk.access.models import Site
+from xraydesk.access.roles import Role
+from xraydesk.attention.models import Item
+from xraydesk.billing.models import Charge
+from xraydesk.desk.tests.people import signed_in
+from xraydesk.facts.kinds import FactKind
+from xraydesk.journey.tests.performing import jobs
+from xraydesk.lib import clock
+from xraydesk.links import jobs as tasks
+from xraydesk.links.models import Message
+from xraydesk.links.outgoing import send, wire
+from xraydesk.links.outgoing.tell import tell
+from xraydesk.links.outgoing.tests.test_tell import happened, outlink, told_site
+from xraydesk.orders.models import Exam
+
+pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
+
+Answer = Callable[[str], bytes | None]
+
+
+def ack(number: str, code: str = "AA", words: str = "") -> bytes:
+    return f"MSH|^~\\&|EHR|HOSP|XRAYDESK|XRAY|20260302||ACK|1|P|2.5.1\rMSA|{code}|{number}|{words}\r".encode()
+
+
+class Ehr:
+    """A listener that answers as it is told; what it heard is a list of control numbers, in order."""
+
+    def __init__(self, port: int, answer: Answer) -> None:
+        self.heard: list[str] = []
+        self.connections = 0
+        self.answer = answer
+        self.listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._hear, args=(connection,), daemon=True).start()
+
+    def _hear(self, connection: socket.socket) -> None:
+        kept = b""
+        with connection, contextlib.suppress(OSError):
+            while part := connection.recv(65536):
+                kept += part
+                while b"\x1c" in kept:
+                    frame, _, kept = kept.partition(b"\x1c")
+                    number = frame.lstrip(b"\r\n\x0b").split(b"\r")[0].split(b"|")[9].decode()
+                    self.heard.append(number)
+                    told = self.answer(number)
+                    if told is None:
+                        return
+                    connection.sendall(b"\x0b" + told + b"\x1c\r")
+
+
+@contextlib.contextmanager
+def ehr(port: int, answer: Answer = ack) -> Iterator[Ehr]:
+    listening = Ehr(port, answer)
+    try:
+        yield listening
+    finally:
+        with contextlib.suppress(OSError):
+            listening.listener.shutdown(socket.SHUT_RDWR)
+        listening.listener.close()
+
+
+@pytest.fixture
+def port() -> int:
+    return free_ports(1)[0]
+
+
+def queue(site: Site, count: int = 3) -> list[str]:
+    """Messages of some exams that began; their control numbers in order."""
+    for _ in range(count):
+        tell(happened(make_exam(site), FactKind.EXAM_BEGUN))
+    return list(Message.objects.filter(direction="out").order_by("id").values_list("control_id", flat=True))
+
+
+def states() -> list[str]:
+    return list(Message.objects.order_by("id").values_list("state", flat=True))
+
+
+def run(site: Site, name: str = "EHR-OUT") -> None:
+    tasks.send_out(site.pk, name)
+
+
+def due() -> None:
+    Message.objects.update(next_at=clock.now() - timedelta(seconds=1))
+
+
+def test_messages_go_one_after_the_other_over_one_connection(port: int) -> None:
+    site = told_site(outlink(port=port))
+    wanted = queue(site)
+    assert {"site_id": site.pk, "outlink": "EHR-OUT"} in jobs("send_out")
+    with ehr(port) as other:
+        run(site)
+    assert (other.heard, other.connections) == (wanted, 1)
+    assert states() == ["accepted"] * 3
+    first = Message.objects.order_by("id")[0]
+    assert (first.ack, first.attempts, first.answered_at is not None) == ("AA", 1, True)
+    run(site)
+    assert len(other.heard) == 3
+
+
+def test_a_system_that_is_away_is_tried_again_with_the_same_number_and_in_order(port: int) -> None:
+    """Rows 5 and 8."""
+    site = told_site(outlink(port=port))
+    wanted = queue(site)
+    run(site)
+    head = Message.objects.order_by("id")[0]
+    assert (head.state, head.attempts) == ("sent", 1)
+    assert head.next_at is not None
+    assert states()[1:] == ["queued", "queued"]
+    assert {"site_id": site.pk, "outlink": "EHR-OUT"} in jobs("send_out_later")
+    run(site)
+    assert Message.objects.order_by("id")[0].attempts == 1
+    due()
+    with ehr(port) as other:
+        run(site)
+    assert other.heard == wanted
+    assert states() == ["accepted"] * 3
+
+
+def test_pauses_grow_to_a_cap_and_nothing_is_given_up(port: int) -> None:
+    """Row 5: never a storm."""
+    site = told_site(outlink(port=port))
+    queue(site, 1)
+    pauses = []
+    for _ in range(9):
+        before = clock.now()
+        run(site)
+        message = Message.objects.get()
+        assert message.next_at is not None
+        pauses.append(round((message.next_at - before) / timedelta(seconds=1)))
+        due()
+    assert pauses == [1, 2, 5, 10, 20, 40, 60, 60, 60]
+    assert states() == ["sent"]
+
+
+def test_a_late_answer_to_an_earlier_message_is_passed_over(port: int) -> None:
+    """Row 4."""
+    site = told_site(outlink(port=port))
+    (number,) = queue(site, 1)
+
+    def late(asked: str) -> bytes:
+        return ack("EARLIER") + b"\x1c\r\x0b" + ack(asked)
+
+    with ehr(port, late) as other:
+        run(site)
+    assert (other.heard, states()) == ([number], ["accepted"])
+
+
+def test_answers_to_other_messages_alone_are_none(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 4: the connection is closed, and the message is sent again."""
+    site = told_site(outlink(port=port))
+    (number,) = queue(site, 1)
+    many = ack("X1") + (b"\x1c\r\x0b" + ack("X2")) * 5
+    with ehr(port, lambda asked: many) as other:
+        run(site)
+    assert Message.objects.get().why == "it answers other messages than the one that was sent"
+    due()
+    with ehr(port) as again:
+        run(site)
+    assert other.heard == again.heard == [number]
+    assert states() == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda number: None, "it hung up before it answered"),
+        (lambda number: b"nonsense", "its answer is no HL7 v2 message"),
+        (lambda number: b"x" * 2_000_000, "its answer is longer than any should be"),
+    ],
+)
+def test_what_is_no_answer_is_none(port: int, answer: Answer, why: str) -> None:
+    site = told_site(outlink(port=port))
+    queue(site, 1)
+    with ehr(port, answer):
+        run(site)
+    message = Message.objects.get()
+    assert (message.state, message.why) == ("sent", why)
+
+
+def test_a_system_that_does_not_answer_in_time_is_hung_up_on(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 5: one message in flight."""
+    monkeypatch.setattr(wire, "ANSWER_SECONDS_MAX", 0.2)
+    site = told_site(outlink(port=port))
+    queue(site, 2)
+    silent = threading.Event()
+
+    def never(number: str) -> None:
+        silent.wait(5)
+
+    with ehr(port, never) as other:
+        run(site)
+        silent.set()
+    assert len(other.heard) == 1
+    assert Message.objects.order_by("id")[0].why
+
+
+def test_one_dead_system_holds_up_no_other(port: int) -> None:
+    """Row 6."""
+    dead = free_ports(1)[0]
+    site = told_site(outlink(port=port), outlink("DEAD", dead))
+    queue(site, 2)
+    run(site, "DEAD")
+    with ehr(port) as other:
+        run(site)
+    assert len(other.heard) == 2
+    assert set(Message.objects.filter(link="DEAD").values_list("state", flat=True)) == {"sent", "queued"}
+
+
+def test_what_was_in_flight_when_the_process_died_goes_again_first(port: int) -> None:
+    """Row 8."""
+    site = told_site(outlink(port=port))
+    wanted = queue(site)
+    Message.objects.filter(control_id=wanted[0]).update(state="sent", attempts=1, sent_at=clock.now())
+    tasks.resume_sending(0)
+    assert {"site_id": site.pk, "outlink": "EHR-OUT"} in jobs("send_out")
+    with ehr(port) as other:
+        run(site)
+    assert other.heard == wanted
+
+
+def test_after_ten_minutes_of_silence_a_person_is_told_once_and_it_ends_by_itself(port: int) -> None:
+    site = told_site(outlink(port=port))
+    queue(site, 2)
+    Message.objects.update(at=clock.now() - timedelta(minutes=11))
+    for _ in range(2):
+        run(site)
+        due()
+    item = Item.objects.get(kind="message could not be sent")
+    assert "has taken nothing for ten minutes" in item.text
+    assert "2 messages" in item.text
+    with ehr(port):
+        run(site)
+    item.refresh_from_db()
+    assert item.closed_how == "it answers again"
+
+
+def test_what_is_refused_there_waits_for_a_person_and_the_rest_goes_on(port: int) -> None:
+    site = told_site(outlink(port=port))
+    first, second = queue(site, 2)
+    with ehr(port, lambda n: ack(n, "AE", "unknown patient") if n == first else ack(n)):
+        run(site)
+    assert states() == ["rejected there", "accepted"]
+    item = Item.objects.get(closed_at=None)
+    assert "unknown patient" in item.text
+    message = Message.objects.get(control_id=first)
+    browser = signed_in(site)
+    page = browser.get(reverse("message", args=[message.pk])).content.decode()
+    assert "Send again" in page
+    browser.post(reverse("message-send-again", args=[message.pk]))
+    assert states() == ["queued", "accepted"]
+    assert not Item.objects.filter(closed_at=None).exists()
+    with ehr(port, lambda n: ack(n, "AR")):
+        run(site)
+    browser.post(reverse("message-leave", args=[message.pk]))
+    assert states()[0] == "withdrawn"
+    browser.post(reverse("message-leave", args=[message.pk]))
+    browser.post(reverse("message-send-again", args=[message.pk]))
+    assert states()[0] == "withdrawn"
+    assert second
+
+
+def test_the_page_of_messages_says_who_is_told_and_what_waits(port: int) -> None:
+    site = told_site(outlink(port=port))
+    queue(site, 2)
+    run(site)
+    page = signed_in(site).get(reverse("messages")).content.decode()
+    assert "2 wait" in page
+    assert "tried 1 time" in page
+    assert f"127.0.0.1:{port}" in page
+
+
+def test_a_stranger_other_roles_and_other_sites_decide_nothing(port: int) -> None:
+    """Row 57."""
+    site = told_site(outlink(port=port))
+    queue(site, 1)
+    message = Message.objects.get()
+    Message.objects.update(state="rejected there")
+    forms = [reverse(f"message-{what}", args=[message.pk]) for what in ("send-again", "leave")]
+    for form in forms:
+        assert Client().post(form)["Location"].startswith(reverse("sign-in"))
+        for role in (Role.TECHNOLOGIST, Role.RADIOLOGIST, Role.PORTER, Role.MANAGER, Role.SYSTEM):
+            assert signed_in(site, role).post(form).status_code == 404
+        assert signed_in(make_site("O" + form[-3:])).post(form).status_code == 404
+    assert states() == ["rejected there"]
+
+
+@pytest.mark.parametrize(("code", "state"), [("AA", "accepted"), ("AE", "held")])
+def test_the_answer_to_a_charge_reaches_the_charge(port: int, code: str, state: str) -> None:
+    site = told_site(outlink(port=port))
+    exam: Exam = make_exam(site)
+    now = clock.now()
+    charge = Charge.objects.create(
+        site=site,
+        exam=exam,
+        number=f"{exam.accession}-1",
+        state="ready",
+        code="RX",
+        service_at=now,
+        made_at=now,
+    )
+    tell(happened(exam, FactKind.CHARGE_READY, charge=charge.pk))
+    with ehr(port, lambda number: ack(number, code, "no such code")):
+        run(site)
+    charge.refresh_from_db()
+    assert charge.state == state
+
+
+def test_messages_for_a_system_that_the_site_no_longer_names_are_withdrawn(port: int) -> None:
+    site = told_site(outlink(port=port))
+    queue(site, 2)
+    told: Any = site.plan
+    told["outlinks"] = []
+    site.plan = told
+    site.save()
+    run(site)
+    assert states() == ["withdrawn"] * 2
+
+
+def test_many_messages_are_sent_in_turns_that_let_others_work(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 7 in small: nothing is skipped."""
+    monkeypatch.setattr(send, "MESSAGES_AT_ONCE_MAX", 2)
+    site = told_site(outlink(port=port))
+    wanted = queue(site, 5)
+    with ehr(port) as other:
+        for _ in range(3):
+            run(site)
+    assert other.heard == wanted
