@@ -101,4 +101,6 @@ def room_or_404(member: Member, code: str) -> Room:
 
 def landing_of(member: Member) -> str:
     """Where a member begins after signing in."""
-    return reverse("board") if member.may(Permission.SEE_BOARD) else reverse("intended-use")
+    if member.may(Permission.SEE_BOARD):
+        return reverse("board")
+    return reverse("porter") if member.may(Permission.DO_TRANSPORT) else reverse("intended-use")

@@ -91,6 +91,8 @@ class Card:
     held: bool = False
     preliminary: bool = False
     """True where a preliminary report is here."""
+    fetching: bool = False
+    """True while a porter is on the way for the patient, or with them."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ def drawn_stage(card: Card) -> str:
             return "images" if card.images else "done"
         case Stage.READ:
             return "read"
+        case Stage.SCHEDULED if card.fetching:
+            return "fetching"
         case Stage.HELD if card.arrived_at:
             return "arrived"
         case Stage.DISCONTINUED if card.ended_at:

@@ -30,6 +30,8 @@ from xraydesk.scheduling.engine.spans import Span
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.queries import department_of
 from xraydesk.scheduling.states import LIVE, BookingState
+from xraydesk.transport.models import TransportJob
+from xraydesk.transport.states import JobKind, JobState
 
 EXAMS_MAX = 2000
 """Exams of one day that are drawn; no department has more."""
@@ -206,7 +208,12 @@ def _cards(site: Site, asked: _Day, codes: Mapping[int, str]) -> list[tuple[int 
         .values_list("exam_id", flat=True)
         .distinct()
     )
-    known_too = _Beside(lies, images, codes)
+    fetched = set(
+        TransportJob.objects.filter(
+            exam__in=list(bookings), kind=JobKind.FETCH, state__in=[JobState.ACCEPTED, JobState.PICKED_UP]
+        ).values_list("exam_id", flat=True)
+    )
+    known_too = _Beside(lies, images, codes, fetched)
     return [_card(row, bookings.get(row["id"]), steps.get(row["id"], []), known_too) for row in rows] + [
         _card(row, None, [], known_too) for row in waiting
     ]
@@ -214,11 +221,12 @@ def _cards(site: Site, asked: _Day, codes: Mapping[int, str]) -> list[tuple[int 
 
 @dataclass(frozen=True)
 class _Beside:
-    """What is known of all exams at once: where patients lie, which exams have images, the rooms' codes."""
+    """What is known of all exams at once: where patients lie, which have images, the rooms' codes, who is being fetched."""
 
     lies: Mapping[int, tuple[str, str]]
     images: Set[int]
     codes: Mapping[int, str]
+    fetched: Set[int]
 
 
 def _where_they_lie(patients: set[int]) -> dict[int, tuple[str, str]]:
@@ -274,6 +282,7 @@ def _card(
         why=_why(row),
         preliminary=row["reports__state"] == ReportState.PRELIMINARY,
         held=row["triage"] == TriageState.HELD,
+        fetching=row["id"] in beside.fetched,
         **placed,
     )
 

@@ -85,8 +85,8 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.REPORT_WITHOUT_EXAM: (_MESSAGE, _DONE),
     ItemKind.CHARGE_HELD: (_OPEN_EXAM, Ending("All that are held", "charges")),
     ItemKind.MESSAGE_NOT_SENT: (_MESSAGE,),
-    ItemKind.TRANSPORT_FAILED: (_OPEN_EXAM,),
-    ItemKind.TRANSPORT_LATE: (_OPEN_EXAM,),
+    ItemKind.TRANSPORT_FAILED: (Ending("Ask again or cancel", "jobs"), _OPEN_EXAM),
+    ItemKind.TRANSPORT_LATE: (Ending("See the jobs", "jobs"), _OPEN_EXAM),
 }
 """No kind is without a way to end it; a test holds that."""
 

@@ -44,6 +44,14 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.REPORT_RECEIVED: "Report came",
     FactKind.FEEDBACK_GIVEN: "A reader said a word on a view",
     FactKind.FEEDBACK_WITHDRAWN: "A reader's word was taken back",
+    FactKind.TRANSPORT_ASKED: "A porter was asked",
+    FactKind.TRANSPORT_CHANGED: "The porter’s job changed",
+    FactKind.TRANSPORT_ACCEPTED: "A porter is on the way",
+    FactKind.TRANSPORT_HANDED_BACK: "The porter gave the job back",
+    FactKind.PATIENT_PICKED_UP: "Picked up by a porter",
+    FactKind.PATIENT_DELIVERED: "Brought by a porter",
+    FactKind.TRANSPORT_FAILED: "Could not be brought",
+    FactKind.TRANSPORT_CANCELLED: "The porter’s job was cancelled",
     FactKind.CHARGE_HELD: "Cannot be charged yet",
     FactKind.CHARGE_READY: "Charged",
     FactKind.CHARGE_ACCEPTED: "The charge was taken",
@@ -70,6 +78,8 @@ _PLAIN = (
     "destination",
     "to",
     "outcome",
+    "way",
+    "porter",
 )
 
 
@@ -90,7 +100,7 @@ def detail(data: Mapping[str, Any], room: str = "") -> str:
         value = data.get(key)
         if isinstance(value, list):
             value = "; ".join(str(part) for part in value[:3])
-        if value:
+        if value and not isinstance(value, dict):
             told.append(str(value))
     if isinstance(data.get("dap_gym2"), (int, float)):
         told.append(f"{data['dap_gym2'] * 1e4:.3g} Gy·cm²")

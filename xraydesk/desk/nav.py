@@ -32,6 +32,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("Rooms", "rooms", Permission.PERFORM),
     Entry("Results", "results", Permission.SEE_RESULTS),
     Entry("Feedback", "feedback", Permission.SEE_FEEDBACK),
+    Entry("Transport", "jobs", Permission.SEE_TRANSPORT),
+    Entry("Jobs", "porter", Permission.DO_TRANSPORT),
     Entry("Charges", "charges", Permission.SEE_CHARGES),
     Entry("Today", "measures", Permission.SEE_MEASURES),
     Entry("Wall", "wall", Permission.SEE_WALL),

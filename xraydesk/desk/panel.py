@@ -19,6 +19,7 @@ from xraydesk.orders.states import TriageState
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.engine.place import Place, Proposal
 from xraydesk.scheduling.states import BookingState
+from xraydesk.transport.rules import MODE_WORDS, mode_of
 
 UNKNOWN_PROCEDURE_MINUTES = 15
 
@@ -165,7 +166,7 @@ class Panel:
         words = [
             CLASS_WORDS.get(order.patient_class, ""),
             self.card.origin if self.card else order.ward,
-            order.transport.casefold(),
+            MODE_WORDS[mode_of(order.transport)] if order.transport else "",
         ]
         return ", ".join(word for word in words if word)
 

@@ -9,6 +9,7 @@ from xraydesk.access.models import Site
 from xraydesk.facts.actions import REACT_TASK
 from xraydesk.journey.book import book_by_policy
 from xraydesk.journey.charge import flag_charges_waiting
+from xraydesk.journey.fetch import flag_late_fetches
 from xraydesk.journey.tell import pass_on_late
 from xraydesk.lib import clock
 from xraydesk.reactions.run import give_up, react_to
@@ -50,6 +51,14 @@ def pass_on_findings(timestamp: int) -> None:
     """Every minute: whoever has not answered about a finding in time is passed over for the next person."""
     for site in Site.objects.order_by("id"):
         pass_on_late(site=site, at=clock.now())
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="flag_late_fetches", queue="reactions", queueing_lock="flag_late_fetches")
+def flag_late(timestamp: int) -> None:
+    """Every minute: patients who cannot be fetched in time any more."""
+    for site in Site.objects.order_by("id"):
+        flag_late_fetches(site=site, at=clock.now())
 
 
 @jobs.periodic(cron="23 * * * *")

@@ -10,6 +10,7 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.journey.book import book_by_policy, waiting_in_order
 from xraydesk.journey.charge import review_charge
+from xraydesk.journey.fetch import plan_of_patient, plan_transport
 from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
@@ -65,6 +66,19 @@ def send_images(fact: Fact) -> None:
         queue_deliveries(exam_id=exam.pk, at=clock.now())
 
 
+def plan_porter(fact: Fact) -> None:
+    """The porter's jobs follow the exam's place."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        plan_transport(exam_id=exam.pk, at=clock.now())
+
+
+def plan_porters_of_patient(fact: Fact) -> None:
+    """A patient moved to another bed: whoever fetches them goes there."""
+    if fact.patient:
+        plan_of_patient(site_id=fact.site_id, patient_id=fact.patient, at=clock.now())
+
+
 def review_charges(fact: Fact) -> None:
     """What an exam is charged for follows what was done."""
     exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
@@ -75,26 +89,29 @@ def review_charges(fact: Fact) -> None:
 REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.ORDER_RECEIVED: (triage, apply_reports_that_waited),
     FactKind.ORDER_CHANGED: (triage, book_accepted, review_charges, tell),
-    FactKind.ORDER_CANCELLED: (try_waiting_after_cancel, review_charges, tell),
-    FactKind.EXAM_CANCELLED: (try_waiting_after_cancel, review_charges, tell),
+    FactKind.ORDER_CANCELLED: (try_waiting_after_cancel, review_charges, tell, plan_porter),
+    FactKind.EXAM_CANCELLED: (try_waiting_after_cancel, review_charges, tell, plan_porter),
     FactKind.EXAM_ACCEPTED: (book_accepted,),
     FactKind.IMAGE_MATCHED: (send_images, review_charges),
     FactKind.IMAGE_QUARANTINED: (review_charges,),
     FactKind.IMAGE_REJECTED: (review_charges,),
     FactKind.IMAGE_HELD: (review_charges,),
-    FactKind.EXAM_ENDED: (send_images, review_charges, tell),
-    FactKind.EXAM_DISCONTINUED: (send_images, review_charges, tell),
-    FactKind.EXAM_REOPENED: (book_accepted, review_charges),
+    FactKind.EXAM_ENDED: (send_images, review_charges, tell, plan_porter),
+    FactKind.EXAM_DISCONTINUED: (send_images, review_charges, tell, plan_porter),
+    FactKind.EXAM_REOPENED: (book_accepted, review_charges, plan_porter),
     FactKind.REPORT_RECEIVED: (review_charges, tell),
-    FactKind.EXAM_TAKEN: (try_waiting_again, tell),
-    FactKind.BOOKING_RELEASED: (try_waiting_again, tell),
+    FactKind.EXAM_TAKEN: (try_waiting_again, tell, plan_porter),
+    FactKind.BOOKING_RELEASED: (try_waiting_again, tell, plan_porter),
     FactKind.ROOM_READY: (try_waiting_again,),
-    FactKind.EXAM_BOOKED: (tell,),
-    FactKind.EXAM_MOVED: (tell,),
+    FactKind.EXAM_BOOKED: (tell, plan_porter),
+    FactKind.EXAM_MOVED: (tell, plan_porter),
     FactKind.PRIORITY_CHANGED: (tell,),
-    FactKind.NO_SHOW: (tell,),
-    FactKind.NO_SHOW_UNDONE: (tell,),
-    FactKind.EXAM_BEGUN: (tell,),
+    FactKind.NO_SHOW: (tell, plan_porter),
+    FactKind.NO_SHOW_UNDONE: (tell, plan_porter),
+    FactKind.EXAM_BEGUN: (tell, plan_porter),
     FactKind.CHARGE_READY: (tell,),
     FactKind.CHARGE_CREDITED: (tell,),
+    FactKind.PATIENT_ARRIVED: (plan_porter,),
+    FactKind.ARRIVAL_UNDONE: (plan_porter,),
+    FactKind.PATIENT_MOVED: (plan_porters_of_patient,),
 }

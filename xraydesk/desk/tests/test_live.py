@@ -90,12 +90,12 @@ def test_a_page_is_told_the_revision_at_once_and_of_each_change_of_its_own_site(
         assert revision(site_id=site.pk) == second
 
 
-def test_a_stranger_and_a_role_without_the_board_get_no_stream() -> None:
+def test_a_stranger_and_a_role_without_a_live_page_get_no_stream() -> None:
     site = make_site()
     with serving() as address:
         with opened(address) as answer:
             assert answer.status == 401
-        with opened(address, cookie_of(site, Role.PORTER)) as answer:
+        with opened(address, cookie_of(site, Role.SYSTEM)) as answer:
             assert answer.status == 404
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -30,6 +30,7 @@ from xraydesk.desk.board_layout import (
     ticks,
 )
 from xraydesk.desk.board_markup import lane_head, line, whole_name
+from xraydesk.desk.board_porters import porter_lanes
 from xraydesk.desk.board_query import Board, board_of, usual_hours
 from xraydesk.desk.panel import Panel, offers, panel_of, what_can_be_done
 from xraydesk.desk.words import due
@@ -129,6 +130,7 @@ def board(request: HttpRequest, member: Member) -> HttpResponse:
         "tray": [_in_tray(card, asked, at, zone) for card in seen.tray],
         "tray_more": max(0, seen.tray_total - len(seen.tray)),
         "groups": list(_groups(seen, window, asked, at, zone)),
+        "porters": porter_lanes(site=member.site, window=window, at=at, zone=zone, link=_link(asked)),
         "panel": _panel(seen, asked, member, at) if asked.exam else None,
         **_urls(asked, window, zone),
     }
@@ -170,15 +172,17 @@ def _lists(asked: Asked) -> dict[str, str]:
     return {"all": where.day_list(day=day)} | {show: where.day_list(day=day, show=show) for show in shows}
 
 
+def _link(asked: Asked) -> Callable[[str], str]:
+    """The board's address with an exam in the side panel."""
+    here = asked.url(exam="")
+    stem = f"{here}{'&' if '?' in here else '?'}exam="
+    return lambda accession: stem + quote(accession, safe="")
+
+
 def _groups(
     seen: Board, window: Window, asked: Asked, at: datetime, zone: ZoneInfo
 ) -> Iterator[dict[str, Any]]:
-    here = asked.url(exam="")
-    stem = f"{here}{'&' if '?' in here else '?'}exam="
-
-    def link(accession: str) -> str:
-        return stem + quote(accession, safe="")
-
+    link = _link(asked)
     day = "" if asked.is_today else asked.day.isoformat()
     for location, lanes in groupby(seen.lanes, key=lambda lane: lane.location):
         drawn: list[dict[str, str | SafeString | bool]] = [

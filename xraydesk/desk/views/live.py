@@ -21,7 +21,7 @@ async def live(request: HttpRequest) -> HttpResponseBase:
     member = await sync_to_async(_member, thread_sensitive=True)(request)
     if member is None:
         return HttpResponse("Sign in first.\n", status=401, content_type="text/plain")
-    if not member.may(Permission.SEE_BOARD):
+    if not (member.may(Permission.SEE_BOARD) or member.may(Permission.DO_TRANSPORT)):
         raise Http404
     if revisions().streams >= STREAMS_MAX:
         return HttpResponse("Too many open pages.\n", status=503, headers={"Retry-After": "10"})
