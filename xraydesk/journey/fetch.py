@@ -62,8 +62,12 @@ def plan_transport(*, exam_id: int, at: datetime) -> None:
         booking is not None and booking.state == BookingState.BOOKED and booking.arrived_at is None
     )
     if open_for_fetch and not (over or under_way) and exam.triage != TriageState.CANCELLED:
+        asked = actions.live_job(exam.pk, JobKind.FETCH)
         fetch = rules.fetch_wanted(
-            trip, classes=policies.fetch_classes, early_minutes=policies.fetch_early_minutes
+            trip,
+            classes=policies.fetch_classes,
+            early_minutes=policies.fetch_early_minutes,
+            asked_at=asked.asked_at if asked else at,
         )
     here = over or under_way or (booking is not None and booking.arrived_at is not None)
     _follow(

@@ -34,6 +34,9 @@ BEGIN_EARLY_MINUTES = 3
 """A machine begins with whoever is due within so many minutes, and earlier with whoever has arrived."""
 
 ARRIVED_EARLY_MINUTES = 25
+FETCH_WAIT_MINUTES = 20
+"""So long over its time a machine waits for somebody whom a porter fetches."""
+
 ANSWERS_MAX = 200
 CHECK_FORGOTTEN = 0.06
 """Share of exams that begin without a safety check on record, so that the desk has something to notice."""
@@ -95,6 +98,7 @@ class Machine:
             "RequestedProcedureID",
             "RequestedProcedureDescription",
             "ReferringPhysicianName",
+            "CurrentPatientLocation",
         ):
             setattr(query, keyword, "")
         association = self.associate(WORKLIST)
@@ -121,10 +125,19 @@ class Machine:
             )
             start = datetime.strptime(text, "%Y%m%d%H%M%S")  # noqa: DTZ007 - wall time, as DICOM has it
             arrived = step.get("ScheduledProcedureStepStatus", "") == "ARRIVED"
+            if not arrived and self.is_fetched(entry) and now < start + timedelta(minutes=FETCH_WAIT_MINUTES):
+                continue
             early = ARRIVED_EARLY_MINUTES if arrived else BEGIN_EARLY_MINUTES
             if start <= now + timedelta(minutes=early):
                 due.append((start, entry))
         return min(due, key=lambda pair: pair[0])[1] if due else None
+
+    def is_fetched(self, entry: Dataset) -> bool:
+        """Whether a porter brings this patient: lies on a ward, and the machine does not go there."""
+        ward = str(entry.get("CurrentPatientLocation", "") or "").split("^")[0].split(" ")[0]
+        rooms = {room.code: room.kind for room in self.department.plan.rooms}
+        fetched = {w.code for w in self.department.plan.wards if not w.emergency}
+        return ward in fetched and rooms.get(self.plan.room) != "portable"
 
     def step_begun(self, entry: Dataset, now: datetime) -> Dataset:
         """The N-CREATE of a performed step (PS3.4 table F.7.2-1)."""

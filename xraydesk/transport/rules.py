@@ -65,8 +65,13 @@ def bedside(trip: Trip) -> str:
     return f"{name}, bed {trip.bed}" if trip.bed else name
 
 
-def fetch_wanted(trip: Trip, *, classes: Sequence[str], early_minutes: int) -> Wanted | None:
-    """The fetch that an exam needs; None where it needs none, or has no place yet."""
+def fetch_wanted(
+    trip: Trip, *, classes: Sequence[str], early_minutes: int, asked_at: datetime
+) -> Wanted | None:
+    """The fetch that an exam needs; None where it needs none, or has no place yet.
+
+    Where the exam is sooner than a porter can be there and back, the fetch is due when that can be at the earliest.
+    """
     if trip.start is None or not needs_porter(trip, classes):
         return None
     return Wanted(
@@ -74,7 +79,10 @@ def fetch_wanted(trip: Trip, *, classes: Sequence[str], early_minutes: int) -> W
         to_place=trip.room,
         mode=mode_of(trip.transport),
         minutes=trip.travel_minutes,
-        due_at=trip.start - timedelta(minutes=early_minutes),
+        due_at=max(
+            trip.start - timedelta(minutes=early_minutes),
+            asked_at + timedelta(minutes=2 * trip.travel_minutes),
+        ),
     )
 
 

@@ -42,12 +42,14 @@ def minutes(count: int) -> timedelta:
 )
 def test_who_lies_on_a_ward_is_fetched_unless_the_unit_goes_to_them(trip: Trip, needed: bool) -> None:
     assert needs_porter(trip, ("I",)) is needed
-    assert (fetch_wanted(trip, classes=("I",), early_minutes=5) is not None) is needed
+    assert (
+        fetch_wanted(trip, classes=("I",), early_minutes=5, asked_at=AT - minutes(60)) is not None
+    ) is needed
     assert (return_wanted(trip, classes=("I",), at=AT) is not None) is needed
 
 
 def test_a_fetch_is_due_before_the_exam_and_a_return_when_the_way_is_done() -> None:
-    fetch = fetch_wanted(TRIP, classes=("I",), early_minutes=5)
+    fetch = fetch_wanted(TRIP, classes=("I",), early_minutes=5, asked_at=AT - minutes(60))
     assert fetch is not None
     assert (fetch.from_place, fetch.to_place, fetch.mode) == ("Ward 3, Medicine, bed 12", "XR2", Mode.BED)
     assert fetch.due_at == AT - minutes(5)
@@ -58,7 +60,16 @@ def test_a_fetch_is_due_before_the_exam_and_a_return_when_the_way_is_done() -> N
         "Ward 3, Medicine, bed 12",
         AT + minutes(6),
     )
-    assert fetch_wanted(replace(TRIP, start=None), classes=("I",), early_minutes=5) is None
+    assert (
+        fetch_wanted(replace(TRIP, start=None), classes=("I",), early_minutes=5, asked_at=AT - minutes(60))
+        is None
+    )
+
+
+def test_a_fetch_for_an_exam_that_is_too_soon_is_due_when_it_can_be() -> None:
+    soon = fetch_wanted(TRIP, classes=("I",), early_minutes=5, asked_at=AT)
+    assert soon is not None
+    assert soon.due_at == AT + minutes(12)
 
 
 def test_a_bed_is_named_as_far_as_it_is_known() -> None:
