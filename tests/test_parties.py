@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -15,10 +16,12 @@ from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.hl7.report import read_reports
 from xraydesk.parties.department import Address, Department, NotLoopback, loopback, read_department
 from xraydesk.parties.draw import COLUMNS, ROWS, draw
+from xraydesk.parties.faults import AT_EHR, AT_MACHINES, SHOULD_NOTICE, Done, Fault, fault_of, note, read
 from xraydesk.parties.inbox import Inbox
 from xraydesk.parties.mllp import Sender, escaped
 from xraydesk.parties.objects import dose_report, expose, image
 from xraydesk.parties.reports import NOTES, Reports, leave_note, link_of
+from xraydesk.project.cli_parties import NOTICED
 from xraydesk.siteplan.reading import read_toml, to_json
 
 HOSPITAL = Path(__file__).parents[1] / "site" / "hospital.toml"
@@ -138,3 +141,23 @@ def test_the_simulated_ehr_acknowledges_and_keeps_a_list(tmp_path: Path) -> None
     assert b"MSA|AA|M7\r" in answer
     (line,) = inbox.path.read_text().splitlines()
     assert json.loads(line)["control_id"] == "M7"
+
+
+def test_in_each_run_of_exams_one_goes_wrong_and_each_mishap_has_its_turn() -> None:
+    happened = [fault_of("7 XR1", number, AT_MACHINES, 40) for number in range(40 * 8)]
+    for block in range(8):
+        assert sum(fault is not None for fault in happened[block * 40 : block * 40 + 40]) == 1
+    counted = Counter(fault for fault in happened if fault)
+    assert counted == dict.fromkeys(AT_MACHINES, 2)
+    assert happened == [fault_of("7 XR1", number, AT_MACHINES, 40) for number in range(40 * 8)]
+    assert happened != [fault_of("8 XR1", number, AT_MACHINES, 40) for number in range(40 * 8)]
+
+
+def test_what_went_wrong_is_on_record_with_what_should_have_been_noticed(tmp_path: Path) -> None:
+    assert read(tmp_path) == []
+    done = Done("2026-03-02T10:00:00+0000", Fault.DUPLICATE, {"placer": "P1"}, "ordered again")
+    note(tmp_path / "parties", done)
+    assert read(tmp_path / "parties") == [done]
+    assert "duplicate" in done.should_notice
+    assert set(SHOULD_NOTICE) == set(Fault) == {*AT_EHR, *AT_MACHINES}
+    assert set(NOTICED) == {fault.value for fault in Fault}

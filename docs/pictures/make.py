@@ -30,7 +30,7 @@ from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 from tests.running import Desk, running_desk  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"
-STAGES = ("scheduled", "arrived", "begun", "ended")
+STAGES = ("scheduled", "begun", "ended", "read")
 LIVELY_SECONDS = 180
 """So long the department works before anybody looks at it."""
 PATIENCE_SECONDS = 300
@@ -59,9 +59,11 @@ def take_all(desk: Desk, accession: str) -> None:
             ("light", 1280, 720, {"board-light": "/", "attention": "/attention"}),
             ("dark", 1280, 720, {"board-dark": "/"}),
             ("light", 390, 844, {"board-390": "/"}),
-            ("light", 1280, 900, {"exam": f"/exams/{accession}", "room": room_of(desk)}),
+            ("light", 1280, 900, {"exam": f"/exams/{accession}", "room": room_of(desk), "results": "/results"}),
+            ("light", 1280, 900, {"today": "/measures", "wall": "/wall"}),
         ):
             page = signed_in(browser, desk, user, scheme=scheme, width=width, height=height)
+            close_guide(page)
             for name, address in pages.items():
                 take(page, f"http://127.0.0.1:{desk.http}{address}", HERE / f"{name}.png")
         browser.close()
@@ -79,14 +81,13 @@ def exams(desk: Desk) -> list[dict[str, Any]]:
 
 
 def wait_for_a_day_under_way(desk: Desk) -> str:
-    """Wait until there is an exam in every stage; the accession of one whose images have gone on."""
+    """Wait until there is an exam in each of STAGES; the accession of one whose images have gone on."""
     began = time.monotonic()
     while True:
         lasted = time.monotonic() - began
         today = exams(desk)
-        ended = [exam["accession"] for exam in today if exam["stage"] == "ended"]
-        # In a small department nobody may be waiting for long: late, a day without that will do.
-        needed = STAGES if lasted < PATIENCE_SECONDS else ("begun", "ended")
+        ended = [exam["accession"] for exam in today if exam["stage"] in ("ended", "read")]
+        needed = STAGES if lasted < PATIENCE_SECONDS else ("ended", "read")
         if lasted > LIVELY_SECONDS and {exam["stage"] for exam in today} >= set(needed):
             for accession in reversed(ended[-10:]):
                 shown = json.loads(desk.cli("exam", "show", accession, "--json").stdout)
@@ -117,6 +118,13 @@ def signed_in(
     page.click("button.go")
     page.wait_for_selector("header.top")
     return page
+
+
+def close_guide(page: Page) -> None:
+    """The line for newcomers is shown once: it is not in the way of the pictures."""
+    if page.locator("form.new button").count():
+        page.click("form.new button")
+        page.wait_for_selector("header.top")
 
 
 def take(page: Page, address: str, file: Path) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from xraydesk.lib import clock
+from xraydesk.parties.faults import CALM_SECONDS, ONE_IN
 from xraydesk.siteplan.plan import LinkPlan, SitePlan
 from xraydesk.siteplan.reading import from_json
 
@@ -47,6 +48,9 @@ class Department:
     dicom: Address
     http: Address
     seed: int
+    one_in: int = ONE_IN
+    """One exam in so many goes wrong; 0 where nothing is to."""
+    calm_seconds: float = CALM_SECONDS
 
     @property
     def folder(self) -> Path:
@@ -76,4 +80,6 @@ def read_department(home: Path) -> Department:
         dicom=loopback(told["dicom"]),
         http=loopback(told["http"]),
         seed=int(told["seed"]),
+        one_in=int(told.get("one_in", ONE_IN)),
+        calm_seconds=float(told.get("calm_seconds", CALM_SECONDS)),
     )

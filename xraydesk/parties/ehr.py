@@ -15,6 +15,8 @@ import structlog
 
 from xraydesk.lib import clock
 from xraydesk.parties.department import Department
+from xraydesk.parties.faults import AT_EHR, Done, Fault, fault_of, note
+from xraydesk.parties.inbox import begun
 from xraydesk.parties.mllp import Sender, escaped
 from xraydesk.parties.people import PROVIDERS, Person, invent, reason_for
 from xraydesk.siteplan.plan import ProcedurePlan
@@ -46,6 +48,67 @@ class Ehr:
     pending: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     order_of: itertools.count[int] = field(default_factory=itertools.count)
     number: int = 0
+    orders: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    # ---- what goes wrong ------------------------------------------------------------------
+
+    def next_fault(self) -> Fault | None:
+        """The mishap of the next order; None for most."""
+        one_in = 2 * self.department.one_in
+        self.orders += 1
+        if not one_in or time.monotonic() - self.started < self.department.calm_seconds:
+            return None
+        return fault_of(f"{self.department.seed} ehr", self.orders, AT_EHR, one_in)
+
+    def went_wrong(self, fault: Fault, done: str, **about: str) -> None:
+        """Write down a mishap."""
+        log.info("on purpose", fault=str(fault))
+        note(self.department.folder, Done(f"{clock.now():%Y-%m-%dT%H:%M:%S%z}", fault, about, done))
+
+    def go_wrong(
+        self, fault: Fault, person: Person, procedure: ProcedurePlan, placer: str, segments: list[str]
+    ) -> None:
+        """Do a mishap to an order that was just sent."""
+        match fault:
+            case Fault.DUPLICATE:
+
+                def again() -> None:
+                    second = self.order(person, procedure, "R", None, may_go_wrong=False)
+                    self.went_wrong(
+                        fault, f"ordered {procedure.code} again under another number", placer=second
+                    )
+
+                self.later(self.random.uniform(15, 40), again)
+            case Fault.MOVED:
+
+                def move() -> None:
+                    if person.patient_class == "I":
+                        self.transfer(person)
+                        self.went_wrong(
+                            fault, f"moved to {person.ward}", patient=person.number, placer=placer
+                        )
+
+                self.later(self.random.uniform(20, 60), move)
+            case Fault.CANCELLED_IN_ROOM:
+                self.later(5, lambda: self.cancel_once_begun(placer, segments, tries=120))
+            case Fault.TWICE:
+                self.send(segments)
+                number = segments[0].split("|")[9]
+                self.went_wrong(fault, "sent the very same message again", control_id=number, placer=placer)
+            case _:
+                pass
+
+    def cancel_once_begun(self, placer: str, segments: list[str], *, tries: int) -> None:
+        """Cancel an order as soon as this EHR was told that its exam has begun; not at all where that takes too long."""
+        if placer not in begun(self.department):
+            if tries:
+                self.later(5, lambda: self.cancel_once_begun(placer, segments, tries=tries - 1))
+            return
+        application = self.department.orders_link.sending_application
+        orc = f"ORC|CA|{placer}^{application}"
+        self.went_wrong(Fault.CANCELLED_IN_ROOM, "cancelled an order whose exam had begun", placer=placer)
+        self.send([self.header("ORM^O01^ORM_O01"), *segments[1:3], orc, segments[-1]])
 
     # ---- numbers, kept over restarts so that none is given out twice ------------------
 
@@ -93,8 +156,16 @@ class Ehr:
         now = self.department.wall().strftime("%Y%m%d%H%M%S")
         self.send([self.header(f"ADT^{event}"), f"EVN|{event}|{now}", self.pid(person), self.pv1(person)])
 
-    def order(self, person: Person, procedure: ProcedurePlan, priority: str, wished: datetime | None) -> None:
-        """Order one exam."""
+    def order(
+        self,
+        person: Person,
+        procedure: ProcedurePlan,
+        priority: str,
+        wished: datetime | None,
+        *,
+        may_go_wrong: bool = True,
+    ) -> str:
+        """Order one exam; its placer number."""
         placer = f"E{self.next_number():07d}"
         when = wished.strftime("%Y%m%d%H%M%S") if wished else ""
         provider_id, family, given = self.random.choice(PROVIDERS)
@@ -111,17 +182,20 @@ class Ehr:
         obr[0], obr[1], obr[2] = "OBR", "1", f"{placer}^{application}"
         obr[4] = f"{procedure.code}^{escaped(words)}^{procedure.system}"
         obr[16], obr[30], obr[31], obr[36], obr[45] = doctor, transport, reason, when, modifier
-        self.send(
-            [
-                self.header("ORM^O01^ORM_O01"),
-                self.pid(person),
-                self.pv1(person),
-                f"ORC|NW|{placer}^{application}|||||1^^^{when}^^{priority}||"
-                f"{self.department.wall():%Y%m%d%H%M%S}|||{doctor}",
-                f"TQ1|1||||||{when}||{priority}",
-                "|".join(obr).rstrip("|"),
-            ]
-        )
+        segments = [
+            self.header("ORM^O01^ORM_O01"),
+            self.pid(person),
+            self.pv1(person),
+            f"ORC|NW|{placer}^{application}|||||1^^^{when}^^{priority}||"
+            f"{self.department.wall():%Y%m%d%H%M%S}|||{doctor}",
+            f"TQ1|1||||||{when}||{priority}",
+            "|".join(obr).rstrip("|"),
+        ]
+        self.send(segments)
+        fault = self.next_fault() if may_go_wrong else None
+        if fault is not None:
+            self.go_wrong(fault, person, procedure, placer, segments)
+        return placer
 
     def send(self, segments: list[str]) -> None:
         """Send a message until the desk has answered it."""

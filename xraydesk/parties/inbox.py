@@ -32,6 +32,9 @@ AWAY_EVERY_SECONDS = (1800.0, 5400.0)
 AWAY_SECONDS = (20.0, 90.0)
 IDLE_SECONDS = 120.0
 RECEIVED = "ehr-received.jsonl"
+BEGUN = "ehr-begun.txt"
+BEGUN_MAX = 500
+"""So many placer numbers of begun exams are remembered."""
 
 
 class Inbox:
@@ -91,9 +94,21 @@ class Inbox:
         if not calm and self.random.random() < SLOW_SHARE:
             time.sleep(self.random.uniform(2, 8))
         self.note({"control_id": number, "type": kind})
+        if kind.startswith("ORM"):
+            self.remember_begun(message.decode("utf-8", "replace"))
         now = self.department.wall().strftime("%Y%m%d%H%M%S")
         answer = f"MSH|^~\\&|EHR|HOSP|XRAYDESK|XRAY|{now}||ACK|A{number}|P|2.5.1\rMSA|AA|{number}\r"
         return b"\x0b" + answer.encode() + b"\x1c\r"
+
+    def remember_begun(self, message: str) -> None:
+        """The placer number of an exam that has begun (ORC-5 IP), for the EHR's other half."""
+        for line in message.split("\r"):
+            fields = line.split("|")
+            if fields[0] == "ORC" and len(fields) > 5 and fields[5] == "IP":
+                with self.writing:
+                    path = self.path.with_name(BEGUN)
+                    kept = path.read_text(encoding="utf-8").split() if path.exists() else []
+                    path.write_text(" ".join([*kept[-BEGUN_MAX:], fields[2].split("^")[0]]), encoding="utf-8")
 
     def note(self, what: dict[str, object]) -> None:
         """One line on the list of what came."""
@@ -102,6 +117,12 @@ class Inbox:
                 self.path.replace(self.path.with_suffix(".old.jsonl"))
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"at": f"{self.department.wall():%Y-%m-%dT%H:%M:%S}"} | what) + "\n")
+
+
+def begun(department: Department) -> set[str]:
+    """Placer numbers of exams that the desk has said to have begun."""
+    path = department.folder / BEGUN
+    return set(path.read_text(encoding="utf-8").split()) if path.exists() else set()
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -15,8 +16,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from xraydesk.lib import clock
 from xraydesk.lib.ids import new_uid
 from xraydesk.parties.department import Department
+from xraydesk.parties.faults import AT_MACHINES, Done, Fault, fault_of, note
 from xraydesk.parties.objects import CR_IMAGE, DX_IMAGE, XRAY_DOSE_SR, dose_report, expose, image
 from xraydesk.parties.technologist import Technologist, hired
 from xraydesk.siteplan.plan import ModalityPlan, ProcedurePlan
@@ -55,6 +58,94 @@ class Machine:
     random: Random
     technologist: Technologist | None = None
     exams_done: int = 0
+    exams_seen: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def next_fault(self) -> Fault | None:
+        """The mishap of the next exam; None for most."""
+        one_in = 2 * self.department.one_in
+        self.exams_seen += 1
+        if not one_in or time.monotonic() - self.started < self.department.calm_seconds:
+            return None
+        return fault_of(f"{self.department.seed} {self.plan.ae_title}", self.exams_seen, AT_MACHINES, one_in)
+
+    def went_wrong(self, fault: Fault, done: str, **about: str) -> None:
+        """Write down a mishap."""
+        log.info("on purpose", ae=self.plan.ae_title, fault=str(fault))
+        told = {"ae_title": self.plan.ae_title, "room": self.plan.room} | about
+        note(self.department.folder, Done(f"{clock.now():%Y-%m-%dT%H:%M:%S%z}", fault, told, done))
+
+    def go_wrong(self, fault: Fault, entry: Dataset, wait: Callable[[float], bool]) -> None:
+        """Do a mishap before an exam is done as it should be; a wrong side is done with it (see `perform`)."""
+        match fault:
+            case Fault.WRONG_ENTRY:
+                others = [
+                    e
+                    for e in self.worklist(self.department.wall())
+                    if e.AccessionNumber != entry.AccessionNumber
+                ]
+                if others:
+                    self.begin_by_mistake(others[0], wait)
+            case Fault.UNSCHEDULED:
+                self.unscheduled(wait)
+            case Fault.BREAKDOWN if self.technologist is not None:
+                minutes = self.random.randint(4, 9)
+                try:
+                    self.technologist.room_down(self.plan.room, minutes=minutes, reason="tube failure")
+                except OSError as wrong:
+                    log.info("not taken", why=str(wrong))
+                    return
+                self.went_wrong(fault, f"said that {self.plan.room} is down for {minutes} min")
+                wait(minutes * 60)
+                with contextlib.suppress(OSError):
+                    self.technologist.room_ready(self.plan.room)
+            case _:
+                pass
+
+    def begin_by_mistake(self, other: Dataset, wait: Callable[[float], bool]) -> None:
+        """Begin another patient's exam, notice it, and break it off with the reason that says so (CID 9300, 110514)."""
+        uid = new_uid()
+        if self.told_step("send_n_create", self.step_begun(other, self.department.wall()), uid) != 0:
+            return
+        wait(self.random.uniform(8, 20))
+        now = self.department.wall()
+        told = Dataset()
+        told.SpecificCharacterSet = "ISO_IR 192"
+        told.PerformedProcedureStepStatus = "DISCONTINUED"
+        told.PerformedProcedureStepEndDate, told.PerformedProcedureStepEndTime = (
+            f"{now:%Y%m%d}",
+            f"{now:%H%M%S}",
+        )
+        reason = Dataset()
+        reason.CodeValue, reason.CodingSchemeDesignator = "110514", "DCM"
+        reason.CodeMeaning = "Incorrect worklist entry selected"
+        told.PerformedProcedureStepDiscontinuationReasonCodeSequence = [reason]
+        told.PerformedSeriesSequence = []
+        self.until_done(lambda: self.told_step("send_n_set", told, uid), wait)
+        self.went_wrong(
+            Fault.WRONG_ENTRY, "began the wrong entry and broke it off", accession=str(other.AccessionNumber)
+        )
+
+    def unscheduled(self, wait: Callable[[float], bool]) -> None:
+        """Somebody comes from the emergency department without any order."""
+        entry = Dataset()
+        number = f"UNK{self.random.randrange(10**6):06d}"
+        entry.StudyInstanceUID, entry.AccessionNumber = new_uid(), ""
+        entry.PatientName, entry.PatientID = f"Unknown^{number}", number
+        entry.PatientBirthDate = entry.PatientSex = entry.RequestedProcedureID = ""
+        entry.RequestedProcedureDescription = "Chest 1 view"
+        entry.ScheduledProcedureStepSequence = [Dataset()]
+        uid = new_uid()
+        if self.told_step("send_n_create", self.step_begun(entry, self.department.wall()), uid) != 0:
+            return
+        wait(self.random.uniform(20, 40))
+        images, _ = self.make(entry, self.department.wall())
+        self.until_done(lambda: self.send(images), wait)
+        self.until_done(
+            lambda: self.told_step("send_n_set", self.step_completed(images, self.department.wall()), uid),
+            wait,
+        )
+        self.went_wrong(Fault.UNSCHEDULED, "made images of somebody without an order", patient=number)
 
     def procedure_of(self, entry: Dataset) -> ProcedurePlan | None:
         """The department's procedure that an entry asks for."""
@@ -203,12 +294,11 @@ class Machine:
         finally:
             association.release()
 
-    def make(self, entry: Dataset, now: datetime) -> tuple[list[Dataset], Dataset]:
-        """The images of an exam, and its dose report."""
+    def make(self, entry: Dataset, now: datetime, side: str = "") -> tuple[list[Dataset], Dataset]:
+        """The images of an exam with a side marker, and its dose report."""
         procedure = self.procedure_of(entry)
         body_part = procedure.body_part if procedure else ""
         views = (procedure.views if procedure else ()) or ("AP",)
-        side = side_of(entry)
         exposures = [expose(self.random, body_part, view) for view in views]
         series_uid = new_uid()
         common: dict[str, Any] = {"body_part": body_part, "station": self.plan.station_name, "at": now}
@@ -255,6 +345,9 @@ class Machine:
 
     def perform(self, entry: Dataset, wait: Callable[[float], bool]) -> None:
         """Do one exam: ask, begin, expose, send, end. `wait` returns False where the machine is to stop."""
+        fault = self.next_fault()
+        if fault is not None:
+            self.go_wrong(fault, entry, wait)
         self.ask_patient(entry)
         uid = new_uid()
         status = self.told_step("send_n_create", self.step_begun(entry, self.department.wall()), uid)
@@ -264,7 +357,11 @@ class Machine:
             return
         seconds = self.random.uniform(*(EXAM_SECONDS if self.exams_done else FIRST_EXAM_SECONDS))
         wait(seconds * 0.7)
-        images, report = self.make(entry, self.department.wall())
+        side = side_of(entry)
+        if fault is Fault.WRONG_SIDE and side in ("L", "R"):
+            side = "R" if side == "L" else "L"
+            self.went_wrong(fault, f"marked the images {side}", accession=str(entry.AccessionNumber))
+        images, report = self.make(entry, self.department.wall(), side=side)
         self.until_done(lambda: self.send([*images, report]), wait)
         wait(seconds * 0.3)
         self.until_done(

@@ -29,6 +29,18 @@ class Technologist:
             answers["pregnancy"] = "no"
         self.browser.press(page, path, answers)
 
+    def room_down(self, room: str, *, minutes: int, reason: str) -> None:
+        """Say that a room is down for a while. Raises NotTaken or OSError."""
+        page = self.browser.page(f"/rooms/{quote(room, safe='')}")
+        self.browser.press(
+            page, f"/rooms/{quote(room, safe='')}/state", {"minutes": str(minutes), "reason": reason}
+        )
+
+    def room_ready(self, room: str) -> None:
+        """Say that a room is ready again. Raises NotTaken or OSError."""
+        page = self.browser.page(f"/rooms/{quote(room, safe='')}")
+        self.browser.press(page, f"/rooms/{quote(room, safe='')}/state", {"ready": "1"})
+
 
 def hired(home: Path, desk: Address) -> Technologist | None:
     """A technologist with the demonstration's own sign-in; None where it has none."""

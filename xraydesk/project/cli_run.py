@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from xraydesk.project.cli import app
+from xraydesk.project.cli_desk import AsJson, column, desk, put_list, site_of
 from xraydesk.project.config import put_flags
 
 Home = Annotated[
@@ -74,11 +75,18 @@ def worker(home: Home = None) -> None:
 @app.command()
 def parties(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[pacs|modalities|ehr]", help="One of them alone.")
+        str | None,
+        typer.Argument(
+            metavar="[log|pacs|inbox|reports|porters|modalities|ehr]", help="The log, or one of them alone."
+        ),
     ] = None,
     home: Home = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Run the simulated EHR, rooms and PACS of a demonstration that was started in this home."""
+    """Run the simulated parties of a demonstration that was started in this home; `log` tells what they did wrong."""
+    if kind == "log":
+        _parties_log(home, as_json=as_json)
+        return
     from xraydesk.parties.run import KINDS, main, run_one
     from xraydesk.project.config import config
     from xraydesk.project.lifeline import hold_on
@@ -99,6 +107,27 @@ def parties(
         raise Trouble(
             f"No demonstration was started in {config().home}: `xraydesk up --demo` does"
         ) from wrong
+
+
+def _parties_log(home: Path | None, *, as_json: bool) -> None:
+    with desk(home):
+        from xraydesk.parties.faults import read
+        from xraydesk.project.cli_parties import log_rows
+        from xraydesk.project.config import config
+
+        site = site_of(None)
+        rows = log_rows(site, read(config().home / "parties"))
+        put_list(
+            rows,
+            as_json=as_json,
+            columns=(
+                column("at"),
+                column("on purpose", "fault"),
+                column("done"),
+                column("should be noticed", "should_notice"),
+                column("noticed by", "how"),
+            ),
+        )
 
 
 def _run(kind: str, **flags: Any) -> None:

@@ -1,0 +1,112 @@
+"""`xraydesk parties log`: what the simulated parties did wrong on purpose, and whether the desk noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xraydesk.access.models import Site
+    from xraydesk.parties.faults import Done
+
+BEFORE = timedelta(minutes=5)
+"""A mishap is written down after it was done: what the desk noticed may be so much older."""
+
+
+def log_rows(site: Site, done: list[Done]) -> Iterator[dict[str, Any]]:
+    """Each mishap with what the desk should have noticed, whether it did, and how one sees that."""
+    for one in done:
+        how = NOTICED[one.fault.value](site, one.about, datetime.fromisoformat(one.at) - BEFORE)
+        yield {
+            "at": one.at,
+            "fault": one.fault.value,
+            "about": one.about,
+            "done": one.done,
+            "should_notice": one.should_notice,
+            "noticed": bool(how),
+            "how": how or None,
+        }
+
+
+def _accession_of(site: Site, placer: str) -> str:
+    from xraydesk.orders.models import Exam
+
+    found = Exam.objects.filter(site=site, order__placer=placer).values_list("accession", flat=True).first()
+    return found or ""
+
+
+def _fact(site: Site, kinds: tuple[str, ...], since: datetime, **about: Any) -> str:
+    from xraydesk.facts.models import Fact
+
+    found = Fact.objects.filter(site=site, kind__in=kinds, at__gte=since, **about).order_by("id").first()
+    return f"fact “{found.kind}”" if found else ""
+
+
+def _item(site: Site, kind: str, since: datetime, **about: Any) -> str:
+    from xraydesk.attention.models import Item
+
+    found = Item.objects.filter(site=site, kind=kind, at__gte=since, **about).order_by("id").first()
+    return f"item “{found.kind}”" if found else ""
+
+
+def _wrong_entry(site: Site, about: dict[str, str], since: datetime) -> str:
+    return _fact(site, ("reopened", "discontinued"), since, accession=about["accession"])
+
+
+def _wrong_side(site: Site, about: dict[str, str], since: datetime) -> str:
+    """The charge is held, or its item was there; before the exam has ended there is nothing to hold."""
+    accession = about["accession"]
+    return _item(site, "charge held", since, accession=accession) or _fact(
+        site, ("charge held",), since, accession=accession, data__why__icontains="the images show"
+    )
+
+
+def _unscheduled(site: Site, about: dict[str, str], since: datetime) -> str:
+    return _item(site, "exam without an order", since, text__contains=about["ae_title"])
+
+
+def _breakdown(site: Site, about: dict[str, str], since: datetime) -> str:
+    return _fact(site, ("room down",), since, room=about["room"])
+
+
+def _duplicate(site: Site, about: dict[str, str], since: datetime) -> str:
+    accession = _accession_of(site, about["placer"])
+    return _fact(site, ("held in triage",), since, accession=accession) if accession else ""
+
+
+def _moved(site: Site, about: dict[str, str], since: datetime) -> str:
+    from xraydesk.patients.models import PatientIdentifier
+
+    patient = (
+        PatientIdentifier.objects.filter(site=site, value=about["patient"])
+        .values_list("patient", flat=True)
+        .first()
+    )
+    return _fact(site, ("patient moved",), since, patient=patient) if patient else ""
+
+
+def _cancelled(site: Site, about: dict[str, str], since: datetime) -> str:
+    accession = _accession_of(site, about["placer"])
+    return _item(site, "cancelled after it began", since, accession=accession) if accession else ""
+
+
+def _twice(site: Site, about: dict[str, str], since: datetime) -> str:
+    from xraydesk.links.models import Message
+
+    found = Message.objects.filter(site=site, control_id=about["control_id"], at__gte=since)
+    rows = list(found.values_list("seen", flat=True))
+    return "one message, seen twice" if len(rows) == 1 and rows[0] > 1 else ""
+
+
+NOTICED: dict[str, Callable[[Site, dict[str, str], datetime], str]] = {
+    "wrong worklist entry": _wrong_entry,
+    "wrong side marker": _wrong_side,
+    "unscheduled trauma": _unscheduled,
+    "room breaks down": _breakdown,
+    "duplicate order": _duplicate,
+    "patient moved to another ward": _moved,
+    "order cancelled while in the room": _cancelled,
+    "message sent twice": _twice,
+}
+"""By mishap: what shows that the desk noticed, in words; empty where nothing does."""
