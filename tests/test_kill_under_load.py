@@ -324,10 +324,28 @@ def test_every_acknowledged_order_is_one_exam_of_one_patient(after: tuple[Load, 
         for r in rows(desk, "SELECT o.placer FROM orders_exam e JOIN orders_order o ON o.id = e.order_id")
     )
     assert exams == Counter(dict.fromkeys(load.orders, 1))
-    messages = Counter(r["control_id"] for r in rows(desk, "SELECT control_id FROM links_message"))
+    came = "SELECT control_id FROM links_message WHERE direction = 'in'"
+    messages = Counter(r["control_id"] for r in rows(desk, came))
     assert messages == Counter({f"C{placer}": 1 for placer in load.orders})
     patients = rows(desk, "SELECT count(*) AS number FROM patients_patient")
     assert patients == [{"number": len(set(load.orders.values()))}]
+
+
+def test_whatever_begun_and_ended_exams_are_to_be_told_is_queued_once(
+    after: tuple[Load, Pacs, RunningDesk],
+) -> None:
+    """Rows 8, 47: of each such fact one message, in the order of the facts of its exam."""
+    _, _, desk = after
+    happened = rows(desk, "SELECT id FROM facts_fact WHERE kind IN ('begun', 'ended') ORDER BY id")
+    queued = rows(
+        desk,
+        "SELECT fact, accession FROM links_message WHERE type = 'ORM^O01' AND direction = 'out' ORDER BY id",
+    )
+    assert happened
+    assert Counter(m["fact"] for m in queued) == Counter(f["id"] for f in happened)
+    for accession in {m["accession"] for m in queued}:
+        of_exam = [m["fact"] for m in queued if m["accession"] == accession]
+        assert of_exam == sorted(of_exam)
 
 
 def test_every_accepted_exam_has_one_place(after: tuple[Load, Pacs, RunningDesk]) -> None:

@@ -122,8 +122,8 @@ def signed_in(
 
 def close_guide(page: Page) -> None:
     """The line for newcomers is shown once: it is not in the way of the pictures."""
-    if page.locator("form.new button").count():
-        page.click("form.new button")
+    if page.locator(".new button").count():
+        page.click(".new button")
         page.wait_for_selector("header.top")
 
 

@@ -36,7 +36,6 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("Jobs", "porter", Permission.DO_TRANSPORT),
     Entry("Charges", "charges", Permission.SEE_CHARGES),
     Entry("Today", "measures", Permission.SEE_MEASURES),
-    Entry("Wall", "wall", Permission.SEE_WALL),
     Entry("Order", "order-new", Permission.ORDER),
     Entry("Day list", "day", Permission.SEE_BOARD),
     Entry("Messages", "messages", Permission.SEE_MESSAGES),
@@ -58,7 +57,14 @@ class Shown:
 
 def menu(member: Member, path: str) -> list[Shown]:
     """The entries that `member` may open. The one that `path` lies in is marked as here."""
-    shown = [(e, reverse(e.url_name)) for e in ENTRIES if member.may(e.permission)]
+    wanted = [e for e in ENTRIES if member.may(e.permission)]
+    if member.may(Permission.SEE_TRANSPORT):
+        # Whoever plans the jobs sees all of them on one page; the phone's page has a link there.
+        wanted = [e for e in wanted if e.url_name != "porter"]
+    if member.may(Permission.SEE_MEASURES):
+        # Readers' words are one of the day's measures to whoever does not make images: Today leads there.
+        wanted = [e for e in wanted if e.url_name != "feedback"]
+    shown = [(e, reverse(e.url_name)) for e in wanted]
     inside = [url for _, url in shown if url != "/" and path.startswith(url)]
     here = max(inside, key=len, default=path if path == "/" else "")
     return [

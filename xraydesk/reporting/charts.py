@@ -6,7 +6,9 @@ latest. What draws takes half a second and 80 MB to import, so that only whoever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 WIDTH, HEIGHT = 500, 110
@@ -54,12 +56,14 @@ def _altair() -> Any:
     return altair
 
 
-def for_page(svg: str) -> str:
-    """A chart for a page: its colours follow the page's own, in light and dark."""
-    themed = svg.replace(INK, "currentColor").replace(
+def for_page(svg: str, title: str) -> str:
+    """A chart for a page: its colours follow the page's own, in light and dark, and `title` is what ears are told."""
+    # What Vega says of each group is of no use to ears, and hides what the picture as a whole is.
+    plain = re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", svg)
+    themed = plain.replace(INK, "currentColor").replace(
         f'stroke="{HAIR}"', 'stroke="currentColor" stroke-opacity=".2"'
     )
-    return themed.replace("<svg ", '<svg role="img" ', 1)
+    return themed.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
 
 
 def _values(rows: Sequence[tuple[str, float | None]], over: float | None) -> list[dict[str, Any]]:

@@ -103,7 +103,8 @@ def measures(request: HttpRequest, member: Member) -> HttpResponse:
         "before": day - timedelta(days=1),
         "after": day + timedelta(days=1),
         # Drawn by our own code from numbers and fixed words: nothing of it was typed by anybody.
-        "charts": [(title, mark_safe(for_page(svg))) for title, svg in charts_of(summary).items()],  # noqa: S308
+        "charts": [(title, mark_safe(for_page(svg, title))) for title, svg in charts_of(summary).items()],  # noqa: S308
+        "may_feedback": member.may(Permission.SEE_FEEDBACK),
         "open_items": Item.objects.filter(site=member.site, closed_at=None).count(),
     }
     return render(request, "desk/measures.html", context)

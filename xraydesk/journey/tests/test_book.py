@@ -110,6 +110,7 @@ def test_an_exam_without_a_wish_gets_the_first_free_place(site: Site) -> None:
         "end": "2026-03-02T15:10:00+00:00",
         "technologist": "T1",
         "why": booking.why,
+        "given": False,
     }
 
 

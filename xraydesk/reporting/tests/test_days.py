@@ -152,6 +152,6 @@ def test_charts_are_drawn_also_of_nothing_and_of_gaps_and_follow_the_pages_colou
         line([("a", 1.0), ("b", None), ("c", 2.0)], over=1.5, title=""),
     ):
         assert svg.startswith("<svg")
-        page = for_page(svg)
-        assert page.startswith('<svg role="img"')
+        page = for_page(svg, "Waits & more")
+        assert page.startswith('<svg role="img" aria-label="Waits &amp; more"')
         assert "#464e58" not in page
