@@ -5,7 +5,7 @@
 #   ARGS=…                more arguments for `make up` and `make test`
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint lock bench pictures clean
+.PHONY: help up test lint lock bench soak pictures clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -42,7 +42,10 @@ lock: $(VENV)/.made ## pin anew what pyproject.toml asks for (needs a package in
 	done
 
 bench: $(VENV)/.ready-to-test ## measure, beside the peers where they are installed
-	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script $(ARGS) || exit 1; done
+	@for script in $(filter-out benchmarks/soak.py,$(wildcard benchmarks/[a-z]*.py)); do $(BIN)/python $$script $(ARGS) || exit 1; done
+
+soak: $(VENV)/.ready-to-test ## two hours of the demonstration by itself: what was noticed, what memory did (ARGS=minutes)
+	@$(BIN)/python benchmarks/soak.py $(ARGS)
 
 pictures: $(VENV)/.ready-to-test ## take the pictures of the pages anew (needs chromium)
 	@$(BIN)/python docs/pictures/make.py
