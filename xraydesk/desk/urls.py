@@ -87,11 +87,10 @@ urlpatterns: list[URLPattern] = [
     path("charges/<int:charge_id>/take-back", charges.take_back, name="charge-take-back"),
     path("porter", porter.porter_page, name="porter"),
     path("porter/who", porter.who, name="porter-who"),
-    path("porter/jobs/<int:job_id>/accept", porter.accept, name="job-accept"),
-    path("porter/jobs/<int:job_id>/hand-back", porter.hand_back, name="job-hand-back"),
-    path("porter/jobs/<int:job_id>/picked-up", porter.picked_up, name="job-picked-up"),
-    path("porter/jobs/<int:job_id>/delivered", porter.delivered, name="job-delivered"),
-    path("porter/jobs/<int:job_id>/cannot", porter.cannot, name="job-cannot"),
+    *(
+        path(f"porter/jobs/<int:job_id>/{what}", porter.press, {"what": what}, name=f"job-{what}")
+        for what in porter.PRESSES
+    ),
     path("jobs", porter.jobs_page, name="jobs"),
     path("jobs/<int:job_id>/again", porter.again, name="job-again"),
     path("jobs/<int:job_id>/cancel", porter.cancel, name="job-cancel"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -124,80 +125,47 @@ def job_or_404(member: Member, job_id: int) -> TransportJob:
     return job
 
 
-def _press(
-    request: HttpRequest,
-    member: Member,
-    job_id: int,
-    what: Callable[[TransportJob, Porter], object],
-    said: str,
-) -> SeeOther:
-    """One button of the phone: who presses it must be said first."""
+Press = Callable[[TransportJob, Porter, str, dict[str, Any]], object]
+
+PRESSES: dict[str, tuple[Press, str]] = {
+    "accept": (
+        lambda job, porter, why, who: fetch.accept_job(job_id=job.pk, porter=porter, **who),
+        "It is your job now.",
+    ),
+    "hand-back": (
+        lambda job, porter, why, who: fetch.hand_back_job(job_id=job.pk, porter=porter, **who),
+        "Given back. Somebody else can take it.",
+    ),
+    "picked-up": (
+        lambda job, porter, why, who: fetch.pick_up(job_id=job.pk, porter=porter, **who),
+        "On the way.",
+    ),
+    "delivered": (
+        lambda job, porter, why, who: fetch.deliver(job_id=job.pk, porter=porter, **who),
+        "Done. Thank you.",
+    ),
+    "cannot": (
+        lambda job, porter, why, who: fetch.cannot(job_id=job.pk, porter=porter, why=why, **who),
+        "The desk knows, and looks after it.",
+    ),
+}
+"""Each button of the phone: the step that it is, and what is said when it was done."""
+
+
+@require_POST
+@needs(Permission.DO_TRANSPORT)
+def press(request: HttpRequest, member: Member, job_id: int, what: str) -> SeeOther:
+    """One button of the phone; who presses it must be said first."""
     job, here = job_or_404(member, job_id), reverse("porter")
     porter = porter_of(request, member)
     if porter is None:
         return refused(request, WrongState("Say first who you are."), to=here)
+    step, said = PRESSES[what]
     try:
-        what(job, porter)
+        step(job, porter, request.POST.get("why", ""), {"at": clock.now(), "by": member.who})
     except Refused as why:
         return refused(request, why, to=here)
     return done(request, said, to=here)
-
-
-@require_POST
-@needs(Permission.DO_TRANSPORT)
-def accept(request: HttpRequest, member: Member, job_id: int) -> SeeOther:
-    """The porter takes the job."""
-
-    def take(job: TransportJob, porter: Porter) -> object:
-        return fetch.accept_job(job_id=job.pk, porter=porter, at=clock.now(), by=member.who)
-
-    return _press(request, member, job_id, take, "It is your job now.")
-
-
-@require_POST
-@needs(Permission.DO_TRANSPORT)
-def hand_back(request: HttpRequest, member: Member, job_id: int) -> SeeOther:
-    """The porter gives the job back."""
-
-    def give(job: TransportJob, porter: Porter) -> object:
-        return fetch.hand_back_job(job_id=job.pk, porter=porter, at=clock.now(), by=member.who)
-
-    return _press(request, member, job_id, give, "Given back. Somebody else can take it.")
-
-
-@require_POST
-@needs(Permission.DO_TRANSPORT)
-def picked_up(request: HttpRequest, member: Member, job_id: int) -> SeeOther:
-    """The porter has the patient."""
-
-    def have(job: TransportJob, porter: Porter) -> object:
-        return fetch.pick_up(job_id=job.pk, porter=porter, at=clock.now(), by=member.who)
-
-    return _press(request, member, job_id, have, "On the way.")
-
-
-@require_POST
-@needs(Permission.DO_TRANSPORT)
-def delivered(request: HttpRequest, member: Member, job_id: int) -> SeeOther:
-    """The patient is there."""
-
-    def there(job: TransportJob, porter: Porter) -> object:
-        return fetch.deliver(job_id=job.pk, porter=porter, at=clock.now(), by=member.who)
-
-    return _press(request, member, job_id, there, "Done. Thank you.")
-
-
-@require_POST
-@needs(Permission.DO_TRANSPORT)
-def cannot(request: HttpRequest, member: Member, job_id: int) -> SeeOther:
-    """The patient cannot be brought, and why."""
-
-    def not_this(job: TransportJob, porter: Porter) -> object:
-        return fetch.cannot(
-            job_id=job.pk, porter=porter, why=request.POST.get("why", ""), at=clock.now(), by=member.who
-        )
-
-    return _press(request, member, job_id, not_this, "The desk knows, and looks after it.")
 
 
 @require_safe
