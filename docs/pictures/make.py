@@ -59,7 +59,12 @@ def take_all(desk: Desk, accession: str) -> None:
             ("light", 1280, 720, {"board-light": "/", "attention": "/attention"}),
             ("dark", 1280, 720, {"board-dark": "/"}),
             ("light", 390, 844, {"board-390": "/"}),
-            ("light", 1280, 900, {"exam": f"/exams/{accession}", "room": room_of(desk), "results": "/results"}),
+            (
+                "light",
+                1280,
+                900,
+                {"exam": f"/exams/{accession}", "room": room_of(desk), "results": "/results"},
+            ),
             ("light", 1280, 900, {"today": "/measures", "wall": "/wall"}),
         ):
             page = signed_in(browser, desk, user, scheme=scheme, width=width, height=height)
