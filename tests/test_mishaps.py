@@ -20,7 +20,7 @@ from xraydesk.parties.faults import Fault
 from xraydesk.parties.inbox import Inbox, listening
 from xraydesk.parties.mllp import Sender
 from xraydesk.parties.modality import Machine
-from xraydesk.parties.people import Person
+from xraydesk.siteplan.invented import Person
 from xraydesk.parties.technologist import hired
 from xraydesk.siteplan.plan import ProcedurePlan
 

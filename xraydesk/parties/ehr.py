@@ -18,7 +18,7 @@ from xraydesk.parties.department import Department
 from xraydesk.parties.faults import AT_EHR, Done, Fault, fault_of, note
 from xraydesk.parties.inbox import begun
 from xraydesk.parties.mllp import Sender, escaped
-from xraydesk.parties.people import PROVIDERS, Person, invent, reason_for
+from xraydesk.siteplan.invented import PROVIDERS, Person, invent, reason_for
 from xraydesk.siteplan.plan import ProcedurePlan
 
 log = structlog.get_logger("parties.ehr")

@@ -19,6 +19,7 @@ from xraydesk.access.roles import Role
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.load_site import load_site
+from xraydesk.journey.seed.fill import defer_history, fill_day
 from xraydesk.lib import clock
 from xraydesk.parties.department import PARTIES_FILE
 from xraydesk.project.config import Config
@@ -88,10 +89,11 @@ def load_file(file: Path) -> None:
         print(f"  {line}", flush=True)
 
 
-def prepare_demo(config: Config, file: Path | None) -> None:
+def prepare_demo(config: Config, file: Path | None, *, quiet: bool = False) -> None:
     """Load the demonstration department, give it its people and a token, and write down how to use it.
 
-    Repeatable: a department that is there keeps its time zone, its people and their passwords.
+    Repeatable: a department that is there keeps its time zone, its people and their passwords. `quiet` leaves out
+    the invented day, whose exams the simulated parties go on with.
     """
     plan = _read(file or example_site("hospital.toml"))
     told = read_demo(config.home)
@@ -115,7 +117,8 @@ def prepare_demo(config: Config, file: Path | None) -> None:
             "users": [{"name": u.name, "password": u.password, "role": u.role.value} for u in users],
         }
     write_demo(config.home, {**_told_of(plan), "token": told["token"], "users": told["users"]})
-    seed = read_private(config.home / PARTIES_FILE).get("seed")
+    told_seed = read_private(config.home / PARTIES_FILE).get("seed")
+    seed = told_seed if isinstance(told_seed, int) else secrets.randbelow(2**31)
     write_private_json(
         config.home / PARTIES_FILE,
         {
@@ -123,9 +126,20 @@ def prepare_demo(config: Config, file: Path | None) -> None:
             "mllp": config.mllp,
             "dicom": config.dicom,
             "http": config.http,
-            "seed": seed if isinstance(seed, int) else secrets.randbelow(2**31),
+            "seed": seed,
         },
     )
+    if not quiet:
+        _fill_in(site, seed)
+
+
+def _fill_in(site: Site, seed: int) -> None:
+    """A day under way, and a job for the days behind it."""
+    at = clock.now()
+    today = clock.local_day(at, site.timezone)
+    if fill_day(site=site, day=today, at=at, seed=seed):
+        print("a day is under way; the days behind it are filled in", flush=True)
+    defer_history(site=site, seed=seed, at=at)
 
 
 def _read(file: Path) -> SitePlan:

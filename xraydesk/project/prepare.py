@@ -20,6 +20,7 @@ def main() -> None:
     """Prepare, and end: status 0, or 2 with a sentence."""
     given = argparse.ArgumentParser(prog="xraydesk prepare")
     given.add_argument("--demo", action="store_true")
+    given.add_argument("--quiet", action="store_true")
     given.add_argument("--site", type=Path)
     wanted = given.parse_args()
     hold_on()
@@ -34,7 +35,7 @@ def main() -> None:
         if wanted.demo:
             from xraydesk.project.demo import prepare_demo
 
-            prepare_demo(config(), wanted.site)
+            prepare_demo(config(), wanted.site, quiet=wanted.quiet)
         elif wanted.site is not None:
             from xraydesk.project.demo import load_file
 

@@ -206,7 +206,7 @@ class Supervisor:
         """Bring tables and department up to date, in a process that ends and gives its memory back."""
         line = [sys.executable, "-P", "-m", "xraydesk.project.prepare"]
         if self.wanted.demo:
-            line.append("--demo")
+            line += ["--demo", "--quiet"] if self.wanted.quiet else ["--demo"]
         if self.wanted.site_file is not None:
             line += ["--site", str(self.wanted.site_file)]
         prepare = Child("prepare", line, self.lifeline)

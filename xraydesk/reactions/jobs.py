@@ -10,6 +10,7 @@ from xraydesk.facts.actions import REACT_TASK
 from xraydesk.journey.book import book_by_policy
 from xraydesk.journey.charge import flag_charges_waiting
 from xraydesk.journey.fetch import flag_late_fetches
+from xraydesk.journey.seed.fill import FILL_QUEUE, FILL_TASK, days_missing, defer_history, fill_day
 from xraydesk.journey.tell import pass_on_late
 from xraydesk.lib import clock
 from xraydesk.reactions.run import give_up, react_to
@@ -59,6 +60,16 @@ def flag_late(timestamp: int) -> None:
     """Every minute: patients who cannot be fetched in time any more."""
     for site in Site.objects.order_by("id"):
         flag_late_fetches(site=site, at=clock.now())
+
+
+@jobs.task(name=FILL_TASK, queue=FILL_QUEUE, queueing_lock=FILL_TASK)
+def fill_history(site_id: int, seed: int) -> None:
+    """Invent the newest day behind a demonstration that is not there yet, and ask for the next one."""
+    site = Site.objects.get(pk=site_id)
+    missing = days_missing(site=site, at=clock.now())
+    if missing:
+        fill_day(site=site, day=missing[0], at=clock.now(), seed=seed)
+        defer_history(site=site, seed=seed, at=clock.now())
 
 
 @jobs.periodic(cron="23 * * * *")

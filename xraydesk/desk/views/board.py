@@ -36,6 +36,7 @@ from xraydesk.desk.panel import Panel, offers, panel_of, what_can_be_done
 from xraydesk.desk.words import due
 from xraydesk.journey.book import propose_places
 from xraydesk.journey.exam_view import find
+from xraydesk.journey.stage import Stage
 from xraydesk.lib import clock
 from xraydesk.orders.states import TriageState
 from xraydesk.rooms.queries import rooms_in_use
@@ -145,7 +146,9 @@ def _window(seen: Board, asked: Asked, member: Member, at: datetime) -> Window:
             wall = datetime.strptime(asked.since, "%H:%M").time()  # noqa: DTZ007
             since = clock.at_wall_time(asked.day, wall, member.site.timezone)
         return hours_window(seen.first, seen.after, since=since)
-    busy = [times for card in seen.cards if (times := stretch(card, at))]
+    # What was read in the night needs no width any more: four hours and the day list still show it.
+    kept = [card for card in seen.cards if not (asked.is_today and card.stage is Stage.READ)]
+    busy = [times for card in kept if (times := stretch(card, at))]
     if asked.is_today:
         busy.append((at, at))
     return day_window(seen.first, seen.after, busy=busy, usual=usual)

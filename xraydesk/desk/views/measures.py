@@ -16,6 +16,7 @@ from xraydesk.access.roles import Permission
 from xraydesk.attention.models import Item
 from xraydesk.desk.access import needs
 from xraydesk.journey.exam_view import ExamView, by_accession, views_of
+from xraydesk.journey.seed.fill import progress
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.reporting.days import last_days
@@ -104,6 +105,7 @@ def measures(request: HttpRequest, member: Member) -> HttpResponse:
         "after": day + timedelta(days=1),
         # Drawn by our own code from numbers and fixed words: nothing of it was typed by anybody.
         "charts": [(title, mark_safe(for_page(svg, title))) for title, svg in charts_of(summary).items()],  # noqa: S308
+        "filled": progress(site=member.site, at=summary.at),
         "may_feedback": member.may(Permission.SEE_FEEDBACK),
         "open_items": Item.objects.filter(site=member.site, closed_at=None).count(),
     }

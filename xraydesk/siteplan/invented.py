@@ -1,4 +1,4 @@
-"""Invented people: names, birth dates and reasons that a department would meet. None of them exists."""
+"""Invented people for demonstrations: names, birth dates and reasons that a department would meet. None of them exists."""
 
 from __future__ import annotations
 
