@@ -21,7 +21,7 @@ up: $(VENV)/.ready-to-run ## install what is needed and show the demonstration d
 	@exec $(BIN)/xraydesk up --demo $(ARGS)
 
 test: lint ## everything that must pass
-	@$(BIN)/pytest -n 2 --dist loadgroup $(or $(ARGS),--cov --cov-report=term)
+	@$(BIN)/pytest -n 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)
 
 lint: $(VENV)/.ready-to-test ## form, types, layers, migrations
 	@echo "checking form, types, layers and migrations"

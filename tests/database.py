@@ -133,14 +133,6 @@ def pytest_configure(config: pytest.Config) -> None:
         _server = _start(_PLACE, _HOME / "postgres.log")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those with sockets, processes and browsers keep to one of the sides."""
-    for item in items:
-        if item.get_closest_marker("link"):
-            item.add_marker(pytest.mark.xdist_group("link"))
-
-
 def pytest_collection() -> None:
     """Passwords made here need not be slow to guess; those that a served desk made are still understood."""
     from django.conf import settings

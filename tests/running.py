@@ -106,6 +106,20 @@ class Desk:
         assert done.returncode in (0, 1), done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
+    def batch(self, questions: list[list[str]]) -> list[dict[str, Any]]:
+        """`batch`: many questions to one process, an answer each."""
+        done = subprocess.run(
+            [sys.executable, "-m", "xraydesk", "batch"],
+            input="".join(json.dumps(question) + "\n" for question in questions),
+            capture_output=True,
+            text=True,
+            env=self.env | {"XRAYDESK_HOME": str(self.home)},
+            cwd=ROOT,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def exam(self, accession: str) -> dict[str, Any]:
         """`exam show`."""
         return self.objects("exam", "show", accession)[0]
