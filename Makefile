@@ -20,8 +20,15 @@ help: ## what can be typed
 up: $(VENV)/.ready-to-run ## install what is needed and show the demonstration department
 	@exec $(BIN)/xraydesk up --demo $(ARGS)
 
+ALONE := tests/test_demonstration.py
+
 test: lint ## everything that must pass
-	@$(BIN)/pytest -n 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)
+ifdef ARGS
+	@$(BIN)/pytest -n 2 $(ARGS)
+else
+	@$(BIN)/pytest -n 2 --cov --cov-report=term --ignore=$(ALONE)
+	@$(BIN)/pytest $(ALONE)
+endif
 
 lint: $(VENV)/.ready-to-test ## form, types, layers, migrations
 	@echo "checking form, types, layers and migrations"

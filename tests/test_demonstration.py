@@ -1,6 +1,6 @@
 """The demonstration as a newcomer sees it: exams enter every stage without a click, and each mishap is noticed.
 
-One file, so one desk at a time: a demonstration takes the ports that are free when it starts.
+Run alone, so one desk at a time: a demonstration takes the ports that are free when it starts.
 """
 
 from __future__ import annotations

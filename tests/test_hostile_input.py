@@ -73,7 +73,8 @@ class Answers:
         """Send bytes; what came back until the desk hung up, None where it never did."""
         found = b""
         with socket.create_connection(("127.0.0.1", port), seconds) as line:
-            with contextlib.suppress(ConnectionError):
+            # The desk may have answered and gone already: ENOTCONN is an OSError and no ConnectionError.
+            with contextlib.suppress(OSError):
                 line.sendall(data)
                 if half:
                     line.shutdown(socket.SHUT_WR)

@@ -90,6 +90,7 @@ def test_an_exam_arrives_and_is_undone_by_keyboard_alone(site: Site, desk: Desk)
 
 def test_keys_open_help_search_and_pages(site: Site, desk: Desk) -> None:
     page = desk.page(site)
+    page.wait_for_selector(".live:not([data-stale])")  # the script is there, and hears keys
     page.keyboard.press("?")
     assert page.locator("dialog#keys[open]").count() == 1
     page.keyboard.press("Escape")
