@@ -154,17 +154,20 @@ class Desk:
 
     def children(self) -> dict[str, int]:
         """Process ids by kind: `web`, `mllp`, `dicom`, `worker`, `postgres`."""
-        listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True)
-        rows = [line.split(None, 2) for line in listing.stdout.splitlines()[1:]]
         found: dict[str, int] = {}
-        for pid, parent, line in rows:
-            if int(parent) != self.process.pid:
+        for entry in Path("/proc").iterdir():
+            try:
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+                # The name of the program, in brackets, may hold spaces; the parent is second after it.
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError):
+                continue  # Not a process, or one that has ended since.
+            if parent != self.process.pid:
                 continue
-            for kind in ("web", "mllp", "dicom", "worker"):
-                if f"xraydesk {kind}" in line:
-                    found[kind] = int(pid)
-            if "postgres" in line.split()[0]:
-                found["postgres"] = int(pid)
+            if "xraydesk" in words:
+                found |= {kind: int(entry.name) for kind in ("web", "mllp", "dicom", "worker") if kind in words}
+            if words[0].endswith("bin/postgres"):
+                found["postgres"] = int(entry.name)
         return found
 
     def stop(self) -> int:

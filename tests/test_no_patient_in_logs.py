@@ -170,7 +170,9 @@ def test_a_database_that_goes_away_in_the_midst_leaves_no_patient_in_a_log(answe
     desk = answers.desk
     session = signed_in(answers)
     form = {**session, "Content-Type": "application/x-www-form-urlencoded"}
-    os.kill(desk.children()["postgres"], signal.SIGKILL)
+    database = until(lambda: desk.children().get("postgres"), 10)
+    assert database, (desk.children(), (desk.home / "logs" / "postgres.log").read_text()[-2000:])
+    os.kill(database, signal.SIGKILL)
     until_again = time.monotonic() + 2.5
     number = 0
     while time.monotonic() < until_again:
