@@ -15,7 +15,8 @@ from xraydesk.orders.states import TriageState
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.rooms.models import Modality, Room
 from xraydesk.scheduling.models import Booking
-from xraydesk.siteplan.reading import read_toml
+from xraydesk.siteplan.plan import LinkPlan, SitePlan
+from xraydesk.siteplan.reading import read_toml, to_json
 from xraydesk.staff.models import Technologist
 
 _numbers = count(1)
@@ -23,6 +24,24 @@ AT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 """A Monday, ten in the morning in New York."""
 
 ALL_DAY = {day: [["00:00", "00:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+
+
+def plan_with(*links: LinkPlan) -> dict[str, Any]:
+    """The plan of a site file that names these links and nothing else."""
+    return to_json(
+        SitePlan(
+            code="T",
+            name="Department T",
+            timezone="America/New_York",
+            assigning_authority="HOSP",
+            ae_title="XRAYDESK",
+            locations=(),
+            rooms=(),
+            modalities=(),
+            procedures=(),
+            links=links,
+        )
+    )
 
 
 def make_site(code: str = "T", rooms: int = 2) -> Site:

@@ -165,7 +165,9 @@ class Desk:
             if parent != self.process.pid:
                 continue
             if "xraydesk" in words:
-                found |= {kind: int(entry.name) for kind in ("web", "mllp", "dicom", "worker") if kind in words}
+                found |= {
+                    kind: int(entry.name) for kind in ("web", "mllp", "dicom", "worker") if kind in words
+                }
             if words[0].endswith("bin/postgres"):
                 found["postgres"] = int(entry.name)
         return found

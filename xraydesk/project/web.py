@@ -10,6 +10,7 @@ from django.core.asgi import get_asgi_application
 
 from xraydesk.desk.live import end_streams
 from xraydesk.project.addresses import read_address, refuse_exposed_web
+from xraydesk.project.body_deadline import BodyDeadline
 from xraydesk.project.config import Config
 from xraydesk.project.static import Application, StaticFiles
 
@@ -37,7 +38,7 @@ def run(config: Config) -> None:
     refuse_exposed_web(address, tls=tls, behind_proxy=config.behind_proxy)
     Server(
         uvicorn.Config(
-            StaticFiles(cast(Application, get_asgi_application())),
+            BodyDeadline(StaticFiles(cast(Application, get_asgi_application()))),
             host=address.host,
             port=address.port,
             loop="asyncio",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from tests.factories import make_booking, make_exam, make_patient, make_site
+from tests.factories import make_booking, make_exam, make_patient, make_site, plan_with
 from xraydesk.access.models import RecordRead, Site
 from xraydesk.access.roles import Role
 from xraydesk.attention.actions import raise_item
@@ -22,6 +24,8 @@ from xraydesk.imaging.states import ImageState
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
+from xraydesk.siteplan.plan import LinkPlan, OutlinkPlan
+from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = pytest.mark.django_db
 
@@ -348,3 +352,30 @@ def test_the_order_form_starts_with_what_is_known_of_the_patient() -> None:
         .get(f"{reverse('order-new')}?patient={exam.patient_id}")
         .content.decode()
     )
+
+
+def test_the_messages_page_says_which_links_are_in_clear_and_from_where() -> None:
+    site = make_site()
+    told = OutlinkPlan("BILLING", "10.1.1.1", 2575, (), "XRAYDESK", "XRAY", "BILLS", "HOSP")
+    plan = from_json(
+        plan_with(
+            LinkPlan("EHR", "orders", "EHR", "HOSP"),
+            LinkPlan("OLD-WARD", "orders", "WARD", "HOSP", insecure=True, peers=("10.1.2.3", "10.9.0.0/16")),
+        )
+    )
+    site.plan = to_json(
+        replace(plan, outlinks=(replace(told, insecure=True), replace(told, name="SAFE", tls=True)))
+    )
+    site.save()
+    page = signed_in(site).get(reverse("messages")).content.decode()
+    rows = {
+        row.split("</th>")[0].split(">")[-1]: re.sub(r"<[^>]+>", "", row)
+        for row in page.split("<tr>")
+        if '<th scope="row">' in row
+    }
+    assert "in clear from 10.1.2.3, 10.9.0.0/16" in rows["OLD-WARD"]
+    assert "in clear" not in rows["EHR"]
+    assert "with TLS" in rows["EHR"]
+    assert "in clear" in rows["BILLING"]
+    assert "in clear" not in rows["SAFE"]
+    assert '<b class="tag heavy">OLD-WARD in clear</b>' in page, "without opening anything"

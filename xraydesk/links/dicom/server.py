@@ -21,6 +21,7 @@ from django.db import close_old_connections, connections
 from pydicom.uid import UID
 from pynetdicom import dsutils
 
+from xraydesk.access.models import Site
 from xraydesk.lib.networks import is_loopback
 from xraydesk.links.dicom import admission, negotiation, services
 from xraydesk.links.dicom.admission import Listening, Place, Verdict
@@ -230,8 +231,29 @@ async def serve(limits: Limits, offered: Iterable[Service]) -> None:
     await listener.stop()
 
 
+class NotSafe(RuntimeError):
+    """DICOM would be spoken in clear with other machines, and no link of a site file lets any of them."""
+
+
+def refuse_exposed(limits: Limits) -> None:
+    """Raises NotSafe for an address beyond this machine where neither TLS is set up nor any machine may speak in clear."""
+    if limits.tls_cert is not None or is_loopback(limits.dicom.rpartition(":")[0].strip("[]")):
+        return
+    links = (link for site in Site.objects.all() for link in dicom_links(site.plan))
+    if not any(link.insecure and link.peers for link in links):
+        raise NotSafe(
+            f"{limits.dicom} can be reached from other machines: give --tls-cert and --tls-key, or name the"
+            " machine's address under `peers` of a link of kind dicom in the site file, with `insecure = true`"
+        )
+
+
 def run(limits: Limits) -> None:
-    """The process `xraydesk dicom`; Django must be set up. Returns after SIGTERM or SIGINT."""
+    """The process `xraydesk dicom`; Django must be set up. Returns after SIGTERM or SIGINT.
+
+    Raises NotSafe as `refuse_exposed` does.
+    """
+    refuse_exposed(limits)
+    connections.close_all()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard > 0 else soft, hard))

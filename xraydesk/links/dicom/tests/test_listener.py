@@ -10,16 +10,19 @@ import subprocess
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
-from tests.factories import make_site
+from tests.factories import make_site, plan_with
 from xraydesk.attention.models import Item
 from xraydesk.links.dicom import echo, worklist
 from xraydesk.links.dicom.messages import write_command
 from xraydesk.links.dicom.pdus import data_pdus
+from xraydesk.links.dicom.server import NotSafe, refuse_exposed
 from xraydesk.links.dicom.service import Notify, Response, Service
 from xraydesk.links.dicom.sop_classes import (
     MESSAGE_SYNTAXES,
@@ -28,6 +31,8 @@ from xraydesk.links.dicom.sop_classes import (
     STORAGE_COMMITMENT_INSTANCE,
 )
 from xraydesk.links.dicom.tests.peers import association_request, listening, read_pdu, status_of
+from xraydesk.project.config import Config
+from xraydesk.siteplan.plan import LinkPlan
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 VERIFICATION = "1.2.840.10008.1.1"
@@ -336,3 +341,20 @@ def test_the_desk_tells_its_limit_and_its_name(desk):
         assert told.maximum_length == 1_048_576
         assert told.implementation_version_name == "XRAYDESK_1"
         assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+
+def test_an_address_beyond_this_machine_needs_tls_or_a_machine_named_in_clear(site) -> None:
+    """Row 59: refused when `xraydesk dicom` is started alone as well, with what to do."""
+    beyond = Config(dicom="0.0.0.0:11112")
+    with pytest.raises(NotSafe, match="peers"):
+        refuse_exposed(beyond)
+    refuse_exposed(Config(dicom="127.0.0.1:11112"))
+    refuse_exposed(Config(dicom="0.0.0.0:11112", tls_cert=Path("cert.pem"), tls_key=Path("key.pem")))
+    machine = LinkPlan("OLD-ROOM", "dicom", "XR1", "", insecure=True, peers=("10.1.2.3",))
+    site.plan = plan_with(machine)
+    site.save()
+    refuse_exposed(beyond)
+    site.plan = plan_with(replace(machine, kind="orders"))
+    site.save()
+    with pytest.raises(NotSafe, match="kind dicom"):
+        refuse_exposed(beyond)

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.factories import AT, make_site
+from tests.factories import AT, make_site, plan_with
 from xraydesk.access.models import Site
 from xraydesk.links.hl7.receive import Peer, Receiver
 from xraydesk.links.hl7.server import Limits, Server
-from xraydesk.siteplan.plan import LinkPlan, SitePlan
-from xraydesk.siteplan.reading import to_json
+from xraydesk.siteplan.plan import LinkPlan
 
 EHR = LinkPlan(
     name="EHR",
@@ -29,23 +28,6 @@ EHR = LinkPlan(
 )
 HERE = Peer()
 HIS = replace(EHR, name="HIS", sending_application="HIS", application_replies=True)
-
-
-def plan_with(*links: LinkPlan) -> dict[str, Any]:
-    return to_json(
-        SitePlan(
-            code="T",
-            name="Department T",
-            timezone="America/New_York",
-            assigning_authority="HOSP",
-            ae_title="XRAYDESK",
-            locations=(),
-            rooms=(),
-            modalities=(),
-            procedures=(),
-            links=links,
-        )
-    )
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from tests.factories import AT, make_site
+from tests.factories import AT, make_site, plan_with
 from xraydesk.access.models import Site
 from xraydesk.attention.models import Item
 from xraydesk.imaging.models import PerformedStep, StepExam
@@ -22,7 +22,7 @@ from xraydesk.links.hl7.apply import Steps
 from xraydesk.links.hl7.framing import Broken, Fault
 from xraydesk.links.hl7.partners import may_send
 from xraydesk.links.hl7.receive import Peer, Receiver
-from xraydesk.links.hl7.tests.conftest import EHR, plan_with
+from xraydesk.links.hl7.tests.conftest import EHR
 from xraydesk.links.hl7.tests.sent import adt, header, order
 from xraydesk.links.messages import NotReplayable, UnknownMessage, as_json, get_message, list_messages, replay
 from xraydesk.links.models import Message

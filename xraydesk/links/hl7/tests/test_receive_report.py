@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from tests.factories import AT, make_patient
+from tests.factories import AT, make_patient, plan_with
 from xraydesk.access.models import Site
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.links.hl7.receive import Receiver
-from xraydesk.links.hl7.tests.conftest import EHR, Listening, plan_with
+from xraydesk.links.hl7.tests.conftest import EHR, Listening
 from xraydesk.links.hl7.tests.sent import adt, answers, code, framed, obr, order, result
 from xraydesk.links.messages import apply_waiting_reports, replay
 from xraydesk.links.models import Message

@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from tests.factories import plan_with
 from xraydesk.access.models import Site
 from xraydesk.attention.models import Item
 from xraydesk.links.hl7.apply import Steps
 from xraydesk.links.hl7.receive import Receiver
 from xraydesk.links.hl7.server import NotSafe, run
-from xraydesk.links.hl7.tests.conftest import EHR, plan_with
+from xraydesk.links.hl7.tests.conftest import EHR
 from xraydesk.links.hl7.tests.sent import answers, code, framed, is_closed, order
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam, Order
