@@ -168,7 +168,7 @@ def hold_department(*, site: Site, patient_id: int) -> None:
     actions.lock_places(
         room_ids=rooms_in_use(site=site).values_list("pk", flat=True),
         technologist_ids=technologists(site=site).values_list("pk", flat=True),
-        patient_id=patient_id,
+        patient_ids=[patient_id],
     )
 
 
@@ -226,7 +226,7 @@ def move_exam(*, exam_id: int, place: Place, at: datetime, by: str) -> Booking:
     actions.lock_places(
         room_ids=[old.room_id, place.room_id],
         technologist_ids=[old.technologist_id, place.technologist_id],
-        patient_id=exam.patient_id,
+        patient_ids=[exam.patient_id],
     )
     actions.release(before, at=at, why="moved")
     booking = _insert_chosen(exam, place, at=at, by=by, arrived_at=before.arrived_at)

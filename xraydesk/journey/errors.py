@@ -43,6 +43,10 @@ class PlaceUnfit(Refused):
         self.alternatives = tuple(alternatives)
 
 
+class BoardChanged(Refused):
+    """What was proposed does not fit any more: somebody changed the board meanwhile. Nothing was changed; ask anew."""
+
+
 class NoPlace(Refused):
     """No free place was found within the days that the site looks ahead."""
 

@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "xraydesk.orders",
     "xraydesk.scheduling",
     "xraydesk.transport",
+    "xraydesk.contact",
     "xraydesk.safety",
     "xraydesk.imaging",
     "xraydesk.dose",

@@ -14,7 +14,7 @@ from xraydesk.lib import locks
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam
 from xraydesk.scheduling.engine.place import Place
-from xraydesk.scheduling.models import Booking
+from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.rules import ROW_LABEL_MINUTES, row_for
 from xraydesk.scheduling.states import LIVE, OCCUPYING, TRANSITIONS, BookingAction, BookingState
 
@@ -44,8 +44,10 @@ class NotInThatState(Exception):
         super().__init__(f"a booking that is {state} cannot {action}")
 
 
-def lock_places(*, room_ids: Iterable[int], technologist_ids: Iterable[int | None], patient_id: int) -> None:
-    """Wait for whoever is booking one of these rooms, technologists or the patient, and hold them.
+def lock_places(
+    *, room_ids: Iterable[int], technologist_ids: Iterable[int | None], patient_ids: Iterable[int]
+) -> None:
+    """Wait for whoever is booking one of these rooms, technologists or patients, and hold them.
 
     All at once and in one order, so that no two writers wait for each other in a circle.
     Take these locks after the exam's, and before the first write to a booking: whoever
@@ -53,14 +55,14 @@ def lock_places(*, room_ids: Iterable[int], technologist_ids: Iterable[int | Non
     until the transaction (or the savepoint they were taken in) ends. Beyond the number of
     locks allowed at once the last are left out: the constraints hold all the same.
     """
-    names = [f"booking patient:{patient_id}"]
+    names = [f"booking patient:{pk}" for pk in patient_ids]
     names += [f"booking room:{pk}" for pk in room_ids]
     names += [f"booking technologist:{pk}" for pk in technologist_ids if pk is not None]
     locks.take(names[: locks.LOCKS_AT_ONCE_MAX])
 
 
 def _lock_place(place: Place, *, patient_id: int) -> None:
-    lock_places(room_ids=[place.room_id], technologist_ids=[place.technologist_id], patient_id=patient_id)
+    lock_places(room_ids=[place.room_id], technologist_ids=[place.technologist_id], patient_ids=[patient_id])
 
 
 def insert_booking(
@@ -198,7 +200,7 @@ def reassign_for_step(
     """
     old = place_of(booking)
     lock_places(
-        room_ids=[old.room_id, room_id], technologist_ids=[old.technologist_id], patient_id=exam.patient_id
+        room_ids=[old.room_id, room_id], technologist_ids=[old.technologist_id], patient_ids=[exam.patient_id]
     )
     release(booking, at=at, why=why)
     here = replace(old, room_id=room_id, technologist_id=None)
@@ -241,4 +243,20 @@ def place_of(booking: Booking) -> Place:
         booking.during.upper,
         booking.technologist_id,
         booking.seat,
+    )
+
+
+def insert_rearrangement(
+    *, site_id: int, asked: str, why: Iterable[str], moves: list[dict[str, Any]], at: datetime, by: str
+) -> Rearrangement:
+    """Keep what was agreed to, so that it can be shown and undone."""
+    return Rearrangement.objects.create(
+        site_id=site_id, asked=shortened(asked, 200), why=list(why), moves=moves, at=at, by=by
+    )
+
+
+def mark_undone(rearrangement: Rearrangement, *, at: datetime, by: str) -> bool:
+    """Only the first to undo it does; False for the others."""
+    return bool(
+        Rearrangement.objects.filter(pk=rearrangement.pk, undone_at=None).update(undone_at=at, undone_by=by)
     )

@@ -1,4 +1,4 @@
-"""Bookings: an exam in a room, with a technologist, at a time, guarded by the database."""
+"""Bookings, guarded by the database, and the changes of several at once that somebody agreed to."""
 
 from __future__ import annotations
 
@@ -88,4 +88,32 @@ class Booking(models.Model):
                 & Q(during__endswith__isnull=False),
                 name="booking_has_start_and_end",
             ),
+        ]
+
+
+class Rearrangement(models.Model):
+    """Several exams that changed places together because somebody agreed to it.
+
+    `moves` holds one object an exam: `accession`, `before` and `after` (room, start, end,
+    technologist, seat by code; null where it had, or has, no place). `asked` is what it was
+    for, and `why` the sentences that were shown. Undone as a whole, or not at all.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+    asked = models.CharField(max_length=200)
+    why = models.JSONField(default=list)
+    moves = models.JSONField()
+    undone_at = models.DateTimeField(null=True)
+    undone_by = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["site", "-at"], name="rearrangement_by_time")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(undone_at=None, undone_by="") | (Q(undone_at__isnull=False) & ~Q(undone_by="")),
+                name="rearrangement_undone_by_somebody",
+            )
         ]

@@ -1,0 +1,645 @@
+"""A day in memory, made to be asked "where could this exam go?" thousands of times a second.
+
+Ids of the problem become small numbers once. Each room, technologist, patient and porter has a
+`Line`: the stretches in which it is taken, in order, closed hours among them. Nothing here judges
+what is best; `dispatch`, `insertion` and `improve` do.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from xraydesk.scheduling.engine.problem import (
+    FETCH_EARLY_MINUTES,
+    RETURN_LATE_MINUTES,
+    Exam,
+    Interval,
+    Job,
+    Placed,
+    Plan,
+    Problem,
+)
+
+NEVER = 1 << 40
+"""A minute after every plan."""
+
+NOBODY = -1
+"""In place of a number: nobody, no room, nothing."""
+
+Jobs = tuple[int, int, int, int]
+"""Porter and start of the fetch, porter and start of the return; NOBODY as porter where there is none."""
+
+NO_JOBS: Jobs = (NOBODY, 0, NOBODY, 0)
+
+
+class Line:
+    """When one thing is taken: stretches in order of time that do not overlap.
+
+    Closed hours are stretches of NOBODY. Where two open stretches touch, a stretch of no length
+    stands between them, which nothing may reach over.
+    """
+
+    __slots__ = ("ends", "starts", "who")
+
+    def __init__(self, opened: Iterable[Interval] | None = None) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.who: list[int] = []
+        if opened is None:
+            return
+        before = -NEVER
+        for first, last in sorted(opened):
+            self._closed(before, max(first, before))
+            before = max(last, before)
+        self._closed(before, NEVER)
+
+    def _closed(self, first: int, last: int) -> None:
+        self.starts.append(first)
+        self.ends.append(last)
+        self.who.append(NOBODY)
+
+    def copy(self) -> Line:
+        """The same, to be changed by itself."""
+        made = Line()
+        made.starts, made.ends, made.who = self.starts[:], self.ends[:], self.who[:]
+        return made
+
+    def free(self, first: int, last: int) -> bool:
+        """Whether nothing is taken between two minutes."""
+        i = bisect_right(self.starts, first)
+        return (i == 0 or self.ends[i - 1] <= first) and (i == len(self.starts) or self.starts[i] >= last)
+
+    def next_free(self, since: int, length: int) -> int:
+        """The first minute from `since` at which so long is free; NEVER where there is none."""
+        starts, ends = self.starts, self.ends
+        i = bisect_right(starts, since)
+        if i and ends[i - 1] > since:
+            since = ends[i - 1]
+        for j in range(i, len(starts)):
+            if starts[j] >= since + length:
+                return since
+            since = max(since, ends[j])
+        return since if since < NEVER else NEVER
+
+    def last_free(self, until: int, length: int) -> int:
+        """The last minute up to `until` at which so long is free; -NEVER where there is none."""
+        starts, ends = self.starts, self.ends
+        i = bisect_left(starts, until + length)
+        for j in range(i - 1, -1, -1):
+            if ends[j] <= until:
+                return until
+            until = min(until, starts[j] - length)
+        return max(until, -NEVER)
+
+    def add(self, first: int, last: int, who: int) -> None:
+        """Take a stretch that is free."""
+        i = bisect_right(self.starts, first)
+        self.starts.insert(i, first)
+        self.ends.insert(i, last)
+        self.who.insert(i, who)
+
+    def drop(self, first: int, who: int) -> None:
+        """Give a stretch back."""
+        i = bisect_left(self.starts, first)
+        while self.who[i] != who or self.starts[i] != first:
+            i += 1
+        del self.starts[i], self.ends[i], self.who[i]
+
+    def between(self, first: int, last: int) -> list[int]:
+        """Who has it between two minutes; NOBODY among them where it is closed then."""
+        i = bisect_right(self.starts, first)
+        if i and self.ends[i - 1] > first:
+            i -= 1
+        found = []
+        while i < len(self.starts) and self.starts[i] < last:
+            if self.ends[i] > first or (self.ends[i] == self.starts[i] and first < self.starts[i]):
+                found.append(self.who[i])
+            i += 1
+        return found
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place for one exam in numbers: room, start, technologist, porters' jobs, and what it costs there."""
+
+    cost: float
+    room: int
+    start: int
+    technologist: int
+    jobs: Jobs
+
+
+class NoPlan(Exception):
+    """No plan can exist; the sentence names the exam that makes it so."""
+
+
+class Day:
+    """Exams, and where each one stands now."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        exams = problem.exams
+        self.count = len(exams)
+        self.exam_ids = [e.id for e in exams]
+        self.number = {e.id: i for i, e in enumerate(exams)}
+        self.room_ids = [r.id for r in problem.rooms]
+        self.room_number = {r.id: i for i, r in enumerate(problem.rooms)}
+        people = problem.technologists
+        self.limited = people is not None
+        self.person_ids = [t.id for t in people or ()]
+        self.person_number = {t.id: i for i, t in enumerate(people or ())}
+        self.porter_ids = [p.id for p in problem.porters or ()]
+        self.porter_number = {p.id: i for i, p in enumerate(problem.porters or ())}
+        self.porters_limited = problem.porters is not None
+        self.now = problem.now
+        self._tell_exams(exams)
+        self.room_lines = [Line(r.open) for r in problem.rooms]
+        self.person_lines = [Line(t.on) for t in people or ()]
+        self.porter_lines = [Line(p.on) for p in problem.porters or ()]
+        self.patient_lines = [Line() for _ in range(max(self.patient, default=-1) + 1)]
+        self.room = [NOBODY] * self.count
+        self.start = [0] * self.count
+        self.person = [NOBODY] * self.count
+        self.jobs: list[Jobs] = [NO_JOBS] * self.count
+        self.cost_now = sum(self.missing_cost)
+        self._put_fixed()
+
+    def _tell_exams(self, exams: tuple[Exam, ...]) -> None:
+        patients: dict[str, int] = {}
+        self.patient = [patients.setdefault(e.patient, len(patients)) for e in exams]
+        self.minutes = [{self.room_number[r]: m for r, m in e.minutes.items()} for e in exams]
+        self.cleaning = [e.cleaning for e in exams]
+        self.ready = [max(e.ready, self.now) for e in exams]
+        self.due = [NEVER if e.due is None else e.due for e in exams]
+        self.weight = [float(e.weight) for e in exams]
+        self.fixed = [e.fixed is not None for e in exams]
+        travel = self.problem.travel
+        self.way = [2 * travel[e.origin] if e.origin is not None else NOBODY for e in exams]
+        self.missing_cost = [self.problem.unplanned_cost * e.weight for e in exams]
+        self.after = [tuple(self.number[o] for o in e.after) for e in exams]
+        followers: list[list[int]] = [[] for _ in exams]
+        for i, others in enumerate(self.after):
+            for other in others:
+                followers[other].append(i)
+        self.followers = [tuple(f) for f in followers]
+        self.booked_room = [self.room_number[e.booked.room] if e.booked else NOBODY for e in exams]
+        self.booked_start = [e.booked.start if e.booked else 0 for e in exams]
+        self.per_minute = [float(e.booked.per_minute) if e.booked else 0.0 for e in exams]
+        self.per_room = [float(e.booked.per_room) if e.booked else 0.0 for e in exams]
+        hints = [e.booked.technologist if e.booked else None for e in exams]
+        self.booked_person = [self.person_number.get(h, NOBODY) if h else NOBODY for h in hints]
+        self._tell_people(exams)
+
+    def _tell_people(self, exams: tuple[Exam, ...]) -> None:
+        """Who can do each exam: those with the fewest other skills first, so that rare skills stay free."""
+        people = self.problem.technologists or ()
+        ranked = sorted(range(len(people)), key=lambda t: (len(people[t].skills), t))
+        by_skills: dict[frozenset[str], tuple[int, ...]] = {}
+        for exam in exams:
+            if exam.skills not in by_skills:
+                by_skills[exam.skills] = tuple(t for t in ranked if exam.skills <= people[t].skills)
+        self.people_for = [by_skills[e.skills] for e in exams]
+
+    def _put_fixed(self) -> None:
+        """Fixed exams stand where they are, with a return each. Raises NoPlan."""
+        fixed = [i for i in range(self.count) if self.fixed[i]]
+        ends = {}
+        for i in fixed:
+            told = self.problem.exams[i].fixed
+            assert told is not None
+            room = self.room_number[told.room]
+            ends[i] = told.start + self.minutes[i][room]
+        backs = self._fixed_returns([i for i in fixed if self.way[i] >= 0], ends)
+        for i in fixed:
+            told = self.problem.exams[i].fixed
+            assert told is not None
+            room = self.room_number[told.room]
+            person = self.person_number[told.technologist] if self.limited and told.technologist else NOBODY
+            porter, start = backs.get(i, (NOBODY, 0))
+            self.put(
+                i,
+                Spot(
+                    self.own_cost(i, room, told.start), room, told.start, person, (NOBODY, 0, porter, start)
+                ),
+            )
+
+    def _fixed_returns(self, exams: list[int], ends: dict[int, int]) -> dict[int, tuple[int, int]]:
+        """Somebody for each fixed exam's way back: the most urgent first, and another order where that fails."""
+        if not self.porters_limited:
+            return {i: (NOBODY, max(ends[i], self.now)) for i in self._in_time(exams, ends)}
+        found: dict[int, tuple[int, int]] = {}
+        tries = 0
+
+        def assign(left: list[int]) -> bool:
+            nonlocal tries
+            if not left:
+                return True
+            tries += 1
+            i, rest = left[0], left[1:]
+            first, last = max(ends[i], self.now), ends[i] + RETURN_LATE_MINUTES
+            options = sorted(
+                (start, q)
+                for q, line in enumerate(self.porter_lines)
+                for start in {line.next_free(first, self.way[i])}
+                if start <= last
+            )
+            for start, q in options:
+                if tries > RETURN_TRIES_MAX:
+                    return False
+                self.porter_lines[q].add(start, start + self.way[i], i)
+                found[i] = (q, start)
+                if assign(rest):
+                    return True
+                self.porter_lines[q].drop(start, i)
+            return False
+
+        for order in (
+            sorted(exams, key=lambda i: (ends[i], i)),
+            sorted(exams, key=lambda i: (-self.way[i], ends[i])),
+        ):
+            if assign(order):
+                for i, (q, start) in found.items():
+                    self.porter_lines[q].drop(start, i)
+                return found
+        name = self.exam_ids[min(exams, key=lambda i: ends[i])]
+        raise NoPlan(
+            f"Nobody can bring the patients of the fixed exams back in time, that of exam {name} among them."
+        )
+
+    def _in_time(self, exams: list[int], ends: dict[int, int]) -> list[int]:
+        for i in exams:
+            if ends[i] + RETURN_LATE_MINUTES < self.now:
+                raise NoPlan(
+                    f"The patient of exam {self.exam_ids[i]} should have been brought back before now."
+                )
+        return exams
+
+    # -- placing ---------------------------------------------------------------------------------------
+
+    def own_cost(self, i: int, room: int, start: int) -> float:
+        """What one exam costs in a place."""
+        cost = 0.0
+        if start > self.due[i]:
+            cost = self.weight[i] * (start - self.due[i])
+        if self.booked_room[i] >= 0:
+            cost += self.per_minute[i] * abs(start - self.booked_start[i])
+            if room != self.booked_room[i]:
+                cost += self.per_room[i]
+        return cost
+
+    def cost_of(self, i: int) -> float:
+        """What one exam costs now, placed or left out."""
+        return self.missing_cost[i] if self.room[i] < 0 else self.own_cost(i, self.room[i], self.start[i])
+
+    def put(self, i: int, spot: Spot) -> None:
+        """Place an exam in a place that is free for it."""
+        room, start = spot.room, spot.start
+        end = start + self.minutes[i][room]
+        self.room[i], self.start[i], self.person[i], self.jobs[i] = room, start, spot.technologist, spot.jobs
+        self.room_lines[room].add(start, end + self.cleaning[i], i)
+        self.patient_lines[self.patient[i]].add(start, end, i)
+        if spot.technologist >= 0:
+            self.person_lines[spot.technologist].add(start, end, i)
+        fetcher, fetch, returner, back = spot.jobs
+        if self.way[i] > 0:
+            if fetcher >= 0:
+                self.porter_lines[fetcher].add(fetch, fetch + self.way[i], i)
+            if returner >= 0:
+                self.porter_lines[returner].add(back, back + self.way[i], i)
+        self.cost_now += spot.cost - self.missing_cost[i]
+
+    def take(self, i: int) -> Spot:
+        """Take an exam out of its place; `put` it back with what is returned."""
+        room, start = self.room[i], self.start[i]
+        spot = Spot(self.own_cost(i, room, start), room, start, self.person[i], self.jobs[i])
+        self.room_lines[room].drop(start, i)
+        self.patient_lines[self.patient[i]].drop(start, i)
+        if spot.technologist >= 0:
+            self.person_lines[spot.technologist].drop(start, i)
+        fetcher, fetch, returner, back = spot.jobs
+        if self.way[i] > 0:
+            if fetcher >= 0:
+                self.porter_lines[fetcher].drop(fetch, i)
+            if returner >= 0:
+                self.porter_lines[returner].drop(back, i)
+        self.room[i] = NOBODY
+        self.cost_now += self.missing_cost[i] - spot.cost
+        return spot
+
+    # -- looking for a place -----------------------------------------------------------------------------
+
+    def bounds(self, i: int) -> tuple[int, int]:
+        """The first minute at which an exam may start, and the last minute by which it must have ended.
+
+        Those that it comes after must be placed: NEVER where one is not.
+        """
+        first, last = self.ready[i], NEVER
+        for other in self.after[i]:
+            if self.room[other] < 0:
+                return NEVER, NEVER
+            first = max(first, self.start[other] + self.minutes[other][self.room[other]])
+        for other in self.followers[i]:
+            if self.room[other] >= 0:
+                last = min(last, self.start[other])
+        return first, last
+
+    def someone(self, i: int, start: int, end: int) -> int:
+        """A technologist who can do the exam then: the one booked, else whoever has the fewest other skills; -2 where nobody can."""
+        if not self.limited:
+            return NOBODY
+        hint = self.booked_person[i]
+        if hint >= 0 and hint in self.people_for[i] and self.person_lines[hint].free(start, end):
+            return hint
+        lines = self.person_lines
+        for t in self.people_for[i]:
+            if lines[t].free(start, end):
+                return t
+        return NO_ONE
+
+    def porters(self, i: int, start: int, end: int) -> Jobs | None:
+        """Porters for both ways, as late as can be and as soon as can be; None where somebody is lacking."""
+        way = self.way[i]
+        if way < 0:
+            return NO_JOBS
+        earliest, latest = max(self.now, start - FETCH_EARLY_MINUTES - way), start - way
+        if latest < earliest:
+            return None
+        if not self.porters_limited:
+            return (NOBODY, latest, NOBODY, end)
+        best, fetcher = -NEVER, NOBODY
+        for q, line in enumerate(self.porter_lines):
+            at = line.last_free(latest, way)
+            if at > best:
+                best, fetcher = at, q
+                if at == latest:
+                    break
+        if best < earliest:
+            return None
+        soonest, returner = NEVER, NOBODY
+        for q, line in enumerate(self.porter_lines):
+            at = line.next_free(end, way)
+            if at < soonest:
+                soonest, returner = at, q
+                if at == end:
+                    break
+        if soonest > end + RETURN_LATE_MINUTES:
+            return None
+        return (fetcher, best, returner, soonest)
+
+    def fits(self, i: int, room: int, start: int) -> Spot | None:
+        """The place in a room at a minute, with whoever it needs; None where it does not fit."""
+        minutes = self.minutes[i].get(room)
+        if minutes is None:
+            return None
+        first, last = self.bounds(i)
+        end = start + minutes
+        if start < first or end > last:
+            return None
+        if not self.room_lines[room].free(start, end + self.cleaning[i]):
+            return None
+        if not self.patient_lines[self.patient[i]].free(start, end):
+            return None
+        person = self.someone(i, start, end)
+        if person == NO_ONE:
+            return None
+        jobs = self.porters(i, start, end)
+        if jobs is None:
+            return None
+        return Spot(self.own_cost(i, room, start), room, start, person, jobs)
+
+    def first_from(self, i: int, room: int, since: int, until: int) -> Spot | None:
+        """The first place in a room that starts from `since` to `until`, both counted."""
+        minutes = self.minutes[i][room]
+        hold = minutes + self.cleaning[i]
+        line, patient = self.room_lines[room], self.patient_lines[self.patient[i]]
+        at = since
+        while at <= until:
+            later = line.next_free(at, hold)
+            later = patient.next_free(later, minutes)
+            if later > at:
+                at = later
+                continue
+            person = self.someone(i, at, at + minutes)
+            if person == NO_ONE:
+                at = self._next_person(i, at, minutes)
+                continue
+            jobs = self.porters(i, at, at + minutes)
+            if jobs is None:
+                at = self._next_porters(i, at, minutes)
+                continue
+            return Spot(self.own_cost(i, room, at), room, at, person, jobs)
+        return None
+
+    def _next_person(self, i: int, at: int, minutes: int) -> int:
+        lines = self.person_lines
+        return max(min((lines[t].next_free(at, minutes) for t in self.people_for[i]), default=NEVER), at + 1)
+
+    def _next_porters(self, i: int, at: int, minutes: int) -> int:
+        """The next start worth trying: before it one of the two ways has nobody."""
+        way = self.way[i]
+        earliest = max(self.now, at - FETCH_EARLY_MINUTES - way)
+        if not self.porters_limited:
+            return max(at + 1, self.now + way)
+        fetch = min((line.next_free(earliest, way) for line in self.porter_lines), default=NEVER) + way
+        end = at + minutes
+        back = min((line.next_free(end, way) for line in self.porter_lines), default=NEVER)
+        return max(at + 1, fetch, back - RETURN_LATE_MINUTES - minutes)
+
+    def last_until(self, i: int, room: int, since: int, until: int) -> Spot | None:
+        """The last place in a room that starts from `since` to `until`, both counted."""
+        minutes = self.minutes[i][room]
+        hold = minutes + self.cleaning[i]
+        line, patient = self.room_lines[room], self.patient_lines[self.patient[i]]
+        at = until
+        while at >= since:
+            sooner = line.last_free(at, hold)
+            sooner = patient.last_free(sooner, minutes)
+            if sooner < at:
+                at = sooner
+                continue
+            person = self.someone(i, at, at + minutes)
+            if person == NO_ONE:
+                lines = self.person_lines
+                sooner = max((lines[t].last_free(at, minutes) for t in self.people_for[i]), default=-NEVER)
+                at = min(sooner, at - 1)
+                continue
+            jobs = self.porters(i, at, at + minutes)
+            if jobs is None:
+                at -= 1
+                continue
+            return Spot(self.own_cost(i, room, at), room, at, person, jobs)
+        return None
+
+    def cheapest(self, i: int, limit: float = float("inf"), *, room: int | None = None) -> Spot | None:
+        """The cheapest place for an exam that costs less than `limit`, everybody else staying where they are.
+
+        In each room what costs least lies next to the minute that would cost nothing, before or
+        after it: cost only rises from there in both directions.
+        """
+        first, last = self.bounds(i)
+        if first >= NEVER:
+            return None
+        best: Spot | None = None
+        booked, per_room = self.booked_room[i], self.per_room[i]
+        rooms = self.minutes[i] if room is None else {room: self.minutes[i][room]}
+        order = sorted(rooms, key=lambda r: r != booked) if booked in rooms else rooms
+        for r in order:
+            extra = per_room if booked >= 0 and r != booked else 0.0
+            if extra >= limit:
+                continue
+            until = last - rooms[r]
+            for spot in self._near(i, r, first, until, limit):
+                if spot.cost < limit:
+                    best, limit = spot, spot.cost
+        return best
+
+    def _near(self, i: int, room: int, first: int, until: int, limit: float) -> Iterable[Spot]:
+        if self.per_minute[i] <= 0.0:
+            spot = self.first_from(i, room, first, min(until, self._latest(i, limit)))
+            return (spot,) if spot else ()
+        ideal = self._ideal(i, first)
+        found = []
+        reach = int(limit / self.per_minute[i]) + 1 if limit < NEVER else NEVER
+        spot = self.first_from(i, room, max(first, ideal), min(until, self._latest(i, limit), ideal + reach))
+        if spot:
+            found.append(spot)
+            limit = min(limit, spot.cost)
+            reach = int(limit / self.per_minute[i]) + 1 if limit < NEVER else NEVER
+        if ideal > first and not (spot and spot.start == ideal):
+            spot = self.last_until(i, room, max(first, ideal - reach), min(until, ideal - 1))
+            if spot:
+                found.append(spot)
+        return found
+
+    def _ideal(self, i: int, first: int) -> int:
+        """The minute at which an exam costs least, whatever the room."""
+        start = self.booked_start[i]
+        if self.weight[i] > self.per_minute[i]:
+            start = min(start, self.due[i])
+        return max(start, first)
+
+    def _latest(self, i: int, limit: float) -> int:
+        """A start after it costs as much as `limit`, or more."""
+        if self.due[i] >= NEVER or self.weight[i] <= 0.0 or limit >= NEVER:
+            return NEVER
+        return self.due[i] + int(limit / self.weight[i]) + 1
+
+    # -- plans -----------------------------------------------------------------------------------------
+
+    def spot_of(self, placed: Placed) -> Spot:
+        """A place of a plan in numbers."""
+        i, room = self.number[placed.exam], self.room_number[placed.room]
+        person = self.person_number[placed.technologist] if placed.technologist is not None else NOBODY
+        fetch, back = placed.fetch, placed.back
+
+        def porter(job: Job | None) -> int:
+            return self.porter_number[job.porter] if job and job.porter is not None else NOBODY
+
+        jobs = (porter(fetch), fetch.start if fetch else 0, porter(back), back.start if back else 0)
+        return Spot(self.own_cost(i, room, placed.start), room, placed.start, person, jobs)
+
+    def stands(self, i: int, spot: Spot) -> bool:
+        """Whether just this place, with just these people, is free for the exam."""
+        minutes = self.minutes[i].get(spot.room)
+        if minutes is None:
+            return False
+        first, last = self.bounds(i)
+        start, end = spot.start, spot.start + minutes
+        if start < first or end > last or not self.room_lines[spot.room].free(start, end + self.cleaning[i]):
+            return False
+        if not self.patient_lines[self.patient[i]].free(start, end):
+            return False
+        if self.limited and (
+            spot.technologist not in self.people_for[i]
+            or not self.person_lines[spot.technologist].free(start, end)
+        ):
+            return False
+        return self._jobs_stand(i, spot.jobs, start, end)
+
+    def _jobs_stand(self, i: int, jobs: Jobs, start: int, end: int) -> bool:
+        way = self.way[i]
+        if way < 0:
+            return True
+        fetcher, fetch, returner, back = jobs
+        if fetch < self.now or not start - FETCH_EARLY_MINUTES <= fetch + way <= start:
+            return False
+        if not end <= back <= end + RETURN_LATE_MINUTES:
+            return False
+        if not self.porters_limited:
+            return True
+        return (
+            fetcher >= 0
+            and returner >= 0
+            and self.porter_lines[fetcher].free(fetch, fetch + way)
+            and self.porter_lines[returner].free(back, back + way)
+        )
+
+    def placed(self, i: int) -> Placed | None:
+        """Where an exam stands, in the problem's words; None where it has no place."""
+        if self.room[i] < 0:
+            return None
+        fetcher, fetch, returner, back = self.jobs[i]
+        way = self.way[i]
+        person = self.person_ids[self.person[i]] if self.person[i] >= 0 else None
+
+        def job(porter: int, start: int) -> Job:
+            return Job(start, self.porter_ids[porter] if porter >= 0 else None)
+
+        return Placed(
+            exam=self.exam_ids[i],
+            room=self.room_ids[self.room[i]],
+            start=self.start[i],
+            technologist=person,
+            fetch=job(fetcher, fetch) if way >= 0 and not self.fixed[i] else None,
+            back=job(returner, back) if way >= 0 else None,
+        )
+
+    def plan(self, lower_bound: float | None = None) -> Plan:
+        """The plan as it stands, with its cost added up anew."""
+        every = [self.placed(i) for i in range(self.count)]
+        return Plan(
+            placed=tuple(p for p in every if p is not None),
+            unplanned=tuple(self.exam_ids[i] for i, p in enumerate(every) if p is None),
+            cost=sum(self.cost_of(i) for i in range(self.count)),
+            lower_bound=lower_bound,
+        )
+
+    def in_order(self) -> list[int]:
+        """Exams so that each stands after those that it comes after."""
+        left = [len(a) for a in self.after]
+        free = [i for i in range(self.count) if not left[i]]
+        found = []
+        while free:
+            i = free.pop()
+            found.append(i)
+            for other in self.followers[i]:
+                left[other] -= 1
+                if not left[other]:
+                    free.append(other)
+        return found
+
+
+NO_ONE = -2
+"""In place of a technologist's number: nobody could do it."""
+
+RETURN_TRIES_MAX = 20_000
+"""So many ways of giving the fixed exams' returns to porters are tried before it is called impossible."""
+
+
+def day_of_plan(problem: Problem, plan: Plan) -> tuple[Day, list[int]]:
+    """A day with a plan's exams in their places, as far as they can stand there; and those that cannot.
+
+    Raises NoPlan.
+    """
+    day = Day(problem)
+    spots = {day.number[p.exam]: day.spot_of(p) for p in plan.placed if not day.fixed[day.number[p.exam]]}
+    lost = []
+    for i in day.in_order():
+        if i in spots:
+            if day.stands(i, spots[i]):
+                day.put(i, spots[i])
+            else:
+                lost.append(i)
+    return day, lost

@@ -1,0 +1,441 @@
+"""A day under way, told to the planner: what may move, what keeps its place, and what moving costs.
+
+Pure. What has begun, has passed or is held for a question keeps its place: its room, technologist
+and porter are simply not there for others so long. Everything else that is booked may move, at a
+cost that says who would mind.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from xraydesk.scheduling.engine.department import Department, Need, RoomTimes
+from xraydesk.scheduling.engine.problem import (
+    FETCH_EARLY_MINUTES,
+    RETURN_LATE_MINUTES,
+    Booked,
+    Exam,
+    Interval,
+    Job,
+    Placed,
+    Plan,
+    Porter,
+    Problem,
+    Room,
+    Technologist,
+)
+from xraydesk.scheduling.engine.spans import Span
+
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Who minds what, in minutes of one outpatient's time: the scale on which places are weighed.
+
+    These are a department's own views, not a norm.
+    """
+
+    stat_wait_minute: float = 4.0
+    urgent_wait_minute: float = 1.0
+    routine_wait_minute: float = 0.25
+    outpatient_moved_minute: float = 1.0
+    """An outpatient was told a time."""
+    here_moved_minute: float = 0.75
+    """A patient who sits in the corridor."""
+    inpatient_moved_minute: float = 0.25
+    other_room: float = 3.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One exam as it stands. `span`, `room` and `seat` are those of its booking; None without one.
+
+    `until` is when an exam under way is to be over. `told_time` is True for a patient who was
+    told when to come and is not here.
+    """
+
+    accession: str
+    patient: str
+    need: Need
+    priority: str = "routine"
+    due_at: datetime | None = None
+    span: Span | None = None
+    room: str = ""
+    seat: int = 0
+    technologist: str | None = None
+    until: datetime | None = None
+    pinned: bool = False
+    here: bool = False
+    told_time: bool = False
+    ward: str | None = None
+    """Where a porter fetches the patient from; None for whoever comes alone or is here."""
+
+
+@dataclass(frozen=True)
+class PorterTimes:
+    """A porter: when on, and what is taken of it."""
+
+    code: str
+    on: tuple[Span, ...]
+    busy: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Told:
+    """The day as the planner sees it. `left_alone` are exams whose place breaks a rule already, and who keep it."""
+
+    problem: Problem
+    plan: Plan
+    left_alone: tuple[str, ...] = ()
+    seats: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """The planner's name of a place for one exam, and the room's code and seat that it is."""
+
+
+def seat_name(code: str, seat: int) -> str:
+    """How the planner names a seat: the room's code for the first one."""
+    return code if seat == 0 else f"{code}#{seat + 1}"
+
+
+def tell_planner(
+    department: Department,
+    exams: Sequence[Standing],
+    *,
+    start: datetime,
+    until: datetime,
+    porters: Sequence[PorterTimes] | None = None,
+    travel: Mapping[str, int] | None = None,
+    wanted: Iterable[str] = (),
+    repairing: bool = False,
+    costs: Costs | None = None,
+) -> Told:
+    """The planning problem and the plan in force of a day, from `start` (a whole minute) to `until`.
+
+    `wanted` are exams that are to be given a place, or a better one than they have. Where `repairing`, exams whose
+    place is not there any more (their room is down, their technologist has gone) are in the
+    problem without being in the plan; else they are left alone.
+    """
+    costs = costs or Costs()
+    teller = _Teller(department, start=start, until=until, costs=costs, wanted={*wanted}, repairing=repairing)
+    return teller.tell(exams, porters, travel or {})
+
+
+class _Teller:
+    def __init__(
+        self,
+        department: Department,
+        *,
+        start: datetime,
+        until: datetime,
+        costs: Costs,
+        wanted: set[str],
+        repairing: bool,
+    ) -> None:
+        self.department = department
+        self.start, self.until, self.costs, self.wanted = start, until, costs, wanted
+        self.repairing = repairing
+        self.end = self.minute(until)
+        self.cleaning = int(department.cleaning / _MINUTE)
+        self.rooms: dict[str, RoomTimes] = {}
+        self.seats: dict[str, tuple[str, int]] = {}
+        for room in department.rooms:
+            for seat in range(len(room.busy)):
+                name = seat_name(room.code, seat)
+                self.rooms[name], self.seats[name] = room, (room.code, seat)
+        self.room_taken: dict[str, list[Interval]] = defaultdict(list)
+        self.person_taken: dict[str, list[Interval]] = defaultdict(list)
+        self.patient_until: dict[str, int] = defaultdict(int)
+        self.skills = {t.code: t.skills for t in department.technologists or ()}
+
+    def minute(self, at: datetime) -> int:
+        """The whole minute in which a moment lies."""
+        return (at - self.start) // _MINUTE
+
+    def ceil(self, at: datetime) -> int:
+        """The first whole minute that is not before a moment."""
+        return -((self.start - at) // _MINUTE)
+
+    # -- who keeps their place ---------------------------------------------------------------
+
+    def tell(
+        self, exams: Sequence[Standing], porters: Sequence[PorterTimes] | None, travel: Mapping[str, int]
+    ) -> Told:
+        movable, fresh = [], []
+        for exam in exams:
+            if exam.accession in self.wanted and exam.until is None:
+                fresh.append(replace(exam, span=None, told_time=False))
+            elif exam.span is not None and self._may_move(exam):
+                movable.append(exam)
+            elif exam.span is not None:
+                self._keep(exam)
+        movable.sort(key=lambda e: (e.span.start if e.span else self.start, e.accession))
+        opened = self._opened()
+        on = self._on()
+        standing = [e for e in movable if self._still_stands(e, opened, on)]
+        lost = [e for e in movable if e not in standing]
+        left_alone = () if self.repairing else tuple(e.accession for e in lost)
+        if not self.repairing:
+            for exam in lost:
+                self._keep(exam)
+            lost = []
+        problem = Problem(
+            start=self.start,
+            exams=(),
+            rooms=tuple(Room(name, self._opened()[name]) for name in self.rooms),
+            technologists=self._technologists(),
+            porters=self._porters(porters),
+            travel=dict(travel),
+        )
+        gaps = self._gaps(standing)
+        told = [self._exam(e, gaps.get(e.accession, self.cleaning)) for e in (*standing, *lost, *fresh)]
+        placed = [self._placed(e) for e in standing]
+        told, placed = _with_porters(told, placed, problem)
+        problem = replace(problem, exams=tuple(told))
+        return Told(
+            problem,
+            Plan(tuple(placed), tuple(e.accession for e in (*lost, *fresh))),
+            left_alone,
+            self.seats,
+        )
+
+    def _may_move(self, exam: Standing) -> bool:
+        assert exam.span is not None
+        begun = exam.until is not None
+        return not begun and not exam.pinned and exam.span.start >= self.start and exam.span.end <= self.until
+
+    def _keep(self, exam: Standing) -> None:
+        """The exam's room, technologist and patient are taken as long as it lasts."""
+        assert exam.span is not None
+        begins = max(0, self.minute(exam.span.start))
+        ends = self.ceil(max(exam.span.end, exam.until or exam.span.end))
+        if ends <= 0:
+            return
+        self.room_taken[seat_name(exam.room, exam.seat)].append((begins, ends + self.cleaning))
+        if exam.technologist is not None:
+            self.person_taken[exam.technologist].append((begins, ends))
+        self.patient_until[exam.patient] = max(self.patient_until[exam.patient], ends)
+
+    def _still_stands(
+        self,
+        exam: Standing,
+        opened: Mapping[str, tuple[Interval, ...]],
+        on: Mapping[str, tuple[Interval, ...]],
+    ) -> bool:
+        assert exam.span is not None
+        name = seat_name(exam.room, exam.seat)
+        first, last = self.minute(exam.span.start), self.minute(exam.span.end)
+        if name not in self.rooms or not exam.need.suits(self.rooms[name]):
+            return False
+        if not _covered(opened[name], first, last):
+            return False
+        if self.department.technologists is None:
+            return True
+        who = exam.technologist
+        return (
+            who in self.skills
+            and exam.need.skills <= self.skills[who or ""]
+            and _covered(on[who or ""], first, last)
+        )
+
+    # -- rooms and people ---------------------------------------------------------------------
+
+    def _opened(self) -> dict[str, tuple[Interval, ...]]:
+        """When each seat can be used, with time to clean after closing; less what is taken or down."""
+        found = {}
+        for name, room in self.rooms.items():
+            spans = [(self.ceil(s.start), self.minute(s.end) + self.cleaning) for s in room.open]
+            taken = [*self.room_taken[name]]
+            if room.down:
+                taken.append((self.minute(room.down.start), self.ceil(room.down.end)))
+            found[name] = _less(spans, taken, self.end)
+        return found
+
+    def _on(self) -> dict[str, tuple[Interval, ...]]:
+        return {
+            t.code: _less(
+                [(self.ceil(s.start), self.minute(s.end)) for s in t.on], self.person_taken[t.code], self.end
+            )
+            for t in self.department.technologists or ()
+        }
+
+    def _technologists(self) -> tuple[Technologist, ...] | None:
+        if self.department.technologists is None:
+            return None
+        on = self._on()
+        return tuple(Technologist(t.code, on[t.code], t.skills) for t in self.department.technologists)
+
+    def _porters(self, porters: Sequence[PorterTimes] | None) -> tuple[Porter, ...] | None:
+        if porters is None:
+            return None
+        return tuple(
+            Porter(
+                p.code,
+                _less(
+                    [(self.ceil(s.start), self.minute(s.end)) for s in p.on],
+                    [(self.minute(s.start), self.ceil(s.end)) for s in p.busy],
+                    self.end,
+                ),
+            )
+            for p in porters
+        )
+
+    # -- exams -------------------------------------------------------------------------------
+
+    def _gaps(self, standing: Sequence[Standing]) -> dict[str, int]:
+        """Where the next exam follows sooner than a room is cleaned, that is how it was agreed, and it stands."""
+        found, latest = {}, dict[str, Standing]()
+        for exam in standing:
+            assert exam.span is not None
+            name = seat_name(exam.room, exam.seat)
+            before = latest.get(name)
+            if before and before.span:
+                found[before.accession] = min(
+                    self.cleaning, self.minute(exam.span.start) - self.minute(before.span.end)
+                )
+            latest[name] = exam
+        return found
+
+    def _exam(self, exam: Standing, cleaning: int) -> Exam:
+        minutes = exam.need.minutes
+        if exam.span is not None:
+            minutes = self.minute(exam.span.end) - self.minute(exam.span.start)
+        ready = max(0, self.patient_until[exam.patient])
+        if exam.need.wished and exam.span is None:
+            ready = max(ready, self.minute(exam.need.wished))
+        if exam.told_time and exam.span is not None:
+            # Nobody is called to come sooner than they were told.
+            ready = max(ready, self.minute(exam.span.start))
+        return Exam(
+            id=exam.accession,
+            patient=exam.patient,
+            minutes={name: minutes for name, room in self.rooms.items() if exam.need.suits(room)},
+            priority=exam.priority,
+            ready=ready,
+            due=self._due(exam, ready),
+            weight=self._weight(exam),
+            cleaning=cleaning,
+            skills=exam.need.skills,
+            origin=exam.ward,
+            booked=self._booked(exam),
+        )
+
+    def _due(self, exam: Standing, ready: int) -> int | None:
+        if exam.span is None:
+            return ready
+        return self.minute(exam.due_at) if exam.due_at else None
+
+    def _weight(self, exam: Standing) -> float:
+        return {"stat": self.costs.stat_wait_minute, "urgent": self.costs.urgent_wait_minute}.get(
+            exam.priority, self.costs.routine_wait_minute
+        )
+
+    def _booked(self, exam: Standing) -> Booked | None:
+        if exam.span is None:
+            return None
+        if exam.told_time:
+            minute = self.costs.outpatient_moved_minute
+        elif exam.here:
+            minute = self.costs.here_moved_minute
+        else:
+            minute = self.costs.inpatient_moved_minute
+        return Booked(
+            seat_name(exam.room, exam.seat),
+            self.minute(exam.span.start),
+            exam.technologist,
+            per_minute=minute,
+            per_room=self.costs.other_room,
+        )
+
+    def _placed(self, exam: Standing) -> Placed:
+        assert exam.span is not None
+        who = exam.technologist if self.department.technologists is not None else None
+        return Placed(
+            exam.accession, seat_name(exam.room, exam.seat), self.minute(exam.span.start), technologist=who
+        )
+
+
+def _covered(intervals: Iterable[Interval], first: int, last: int) -> bool:
+    return any(a <= first and last <= b for a, b in intervals)
+
+
+def _less(spans: Iterable[Interval], taken: Iterable[Interval], end: int) -> tuple[Interval, ...]:
+    """What is left of stretches from minute 0 to `end` without what is taken of them."""
+    left = [(max(0, a), min(b, end)) for a, b in spans if max(0, a) < min(b, end)]
+    for first, last in taken:
+        left = [
+            piece for a, b in left for piece in ((a, min(b, first)), (max(a, last), b)) if piece[0] < piece[1]
+        ]
+    return tuple(sorted({*left}))
+
+
+def _with_porters(
+    exams: Sequence[Exam], placed: Sequence[Placed], problem: Problem
+) -> tuple[list[Exam], list[Placed]]:
+    """Porters for the plan in force, first come, first served.
+
+    It was agreed without asking whether a porter is free: where none is, the exam stands as
+    it is and the porters' page shows the lateness, as it does today.
+    """
+    free = {p.id: list(p.on) for p in problem.porters or ()}
+    by_id = {e.id: e for e in exams}
+    found = []
+    for place in sorted(placed, key=lambda p: (p.start, p.exam)):
+        exam = by_id[place.exam]
+        if exam.origin is None:
+            found.append(place)
+            continue
+        length = 2 * problem.travel[exam.origin]
+        ends = place.start + exam.minutes[place.room]
+        latest = place.start - length
+        if problem.porters is None:
+            fetch: Job | None = Job(latest) if latest >= 0 else None
+            back: Job | None = Job(ends)
+        else:
+            fetch = _first_free(free, latest - FETCH_EARLY_MINUTES, latest, length, latest_first=True)
+            back = (
+                _first_free(free, ends, ends + RETURN_LATE_MINUTES, length, latest_first=False)
+                if fetch
+                else None
+            )
+        if fetch is None or back is None:
+            if fetch is not None and fetch.porter is not None:
+                _give_back(free[fetch.porter], fetch.start, length)
+            by_id[exam.id] = replace(exam, origin=None)
+            found.append(place)
+        else:
+            found.append(replace(place, fetch=fetch, back=back))
+    return [by_id[e.id] for e in exams], found
+
+
+def _first_free(
+    free: Mapping[str, list[Interval]], since: int, until: int, length: int, *, latest_first: bool
+) -> Job | None:
+    """A job that begins between two minutes, both counted, and is taken from the porter's free time."""
+    best: tuple[int, str, Interval] | None = None
+    for code, stretches in free.items():
+        for a, b in stretches:
+            begin, last = max(a, since, 0), min(b - length, until)
+            if begin > last:
+                continue
+            at = last if latest_first else begin
+            better = best is None or (at > best[0] if latest_first else at < best[0])
+            if better:
+                best = (at, code, (a, b))
+    if best is None:
+        return None
+    at, code, (a, b) = best
+    free[code].remove((a, b))
+    free[code] += [piece for piece in ((a, at), (at + length, b)) if piece[0] < piece[1]]
+    return Job(at, code)
+
+
+def _give_back(stretches: list[Interval], start: int, length: int) -> None:
+    before = next((s for s in stretches if s[1] == start), None)
+    after = next((s for s in stretches if s[0] == start + length), None)
+    for piece in (before, after):
+        if piece:
+            stretches.remove(piece)
+    stretches.append((before[0] if before else start, after[1] if after else start + length))
