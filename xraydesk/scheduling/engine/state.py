@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from xraydesk.scheduling.engine.problem import (
     FETCH_EARLY_MINUTES,
@@ -606,18 +607,20 @@ class Day:
             lower_bound=lower_bound,
         )
 
-    def in_order(self) -> list[int]:
-        """Exams so that each stands after those that it comes after."""
+    def in_order(self, ranked: Iterable[int] | None = None) -> list[int]:
+        """All exams so that each stands after those that it comes after; else `ranked` ones first, in their order."""
+        rank = {i: k for k, i in enumerate(dict.fromkeys((*(ranked or ()), *range(self.count))))}
         left = [len(a) for a in self.after]
-        free = [i for i in range(self.count) if not left[i]]
+        free = [(rank[i], i) for i in rank if not left[i]]
+        heapify(free)
         found = []
         while free:
-            i = free.pop()
+            _, i = heappop(free)
             found.append(i)
             for other in self.followers[i]:
                 left[other] -= 1
                 if not left[other]:
-                    free.append(other)
+                    heappush(free, (rank[other], other))
         return found
 
 
