@@ -3,29 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
+from math import exp
 
 from xraydesk.scheduling.engine.problem import Problem
-from xraydesk.scheduling.engine.state import Day
+from xraydesk.scheduling.engine.state import NEVER, Day, Spot
 
-SHUFFLE = 0.3
-"""How far a shuffled order strays from the usual one."""
+FAR_OFF_MINUTES = 1000
+"""What is never late counts as due in so long."""
 
 
-def dispatch(problem: Problem, *, shuffled: Random | None = None) -> Day:
+def dispatch(problem: Problem) -> Day:
     """A feasible day: fixed exams, then bookings in force that still fit, then the others by urgency.
 
-    Each takes its cheapest place when it is its turn; who finds none is left out. With
-    `shuffled` the order of the others strays at random. Raises NoPlan.
+    Each takes its cheapest place when it is its turn; who finds none is left out. Raises NoPlan.
     """
     day = Day(problem)
     keep_bookings(day)
-    order = by_urgency(day)
-    if shuffled is not None:
-        rank = {i: k * (1 + SHUFFLE * (shuffled.random() - 0.5)) for k, i in enumerate(order)}
-        order.sort(key=rank.__getitem__)
-    place(day, order)
+    place(day, by_urgency(day))
     return day
+
+
+def sweep(problem: Problem, *, patience: float) -> Day:
+    """A feasible day, made minute by minute: whenever a room is free, whoever is most pressing then goes in.
+
+    Pressing is what an exam costs a minute, for each of its own minutes, the less the more time
+    is left (apparent tardiness cost: Vepsalainen and Morton, 1987). `patience` says in lengths of
+    an exam how far ahead it is looked. Bookings in force stay. Raises NoPlan.
+    """
+    day = Day(problem)
+    keep_bookings(day)
+    _Sweep(day, patience).run()
+    place(day, by_urgency(day))
+    return day
+
+
+class _Sweep:
+    def __init__(self, day: Day, patience: float) -> None:
+        self.day = day
+        self.coming = sorted(
+            (i for i in range(day.count) if day.room[i] < 0 and day.minutes[i]),
+            key=lambda i: (day.ready[i], i),
+            reverse=True,
+        )
+        self.shortest = {i: min(day.minutes[i].values()) for i in self.coming}
+        mean = sum(self.shortest.values()) / max(1, len(self.shortest))
+        self.far = patience * mean
+        self.sought = [0.0] * len(day.room_ids)
+        for i in self.coming:
+            for room in day.minutes[i]:
+                self.sought[room] += 1 / len(day.minutes[i])
+        self.waiting: list[int] = []
+
+    def run(self) -> None:
+        """Go through the day once."""
+        day = self.day
+        end = max((last for room in day.problem.rooms for _, last in room.open), default=0)
+        at = day.now
+        while at < end and (self.waiting or self.coming):
+            if not self.waiting:
+                at = max(at, day.ready[self.coming[-1]])
+            while self.coming and day.ready[self.coming[-1]] <= at:
+                self.waiting.append(self.coming.pop())
+            free = {r for r, line in enumerate(day.room_lines) if line.free(at, at + 1)}
+            if free:
+                self._minute(at, free)
+            at += 1
+
+    def _minute(self, at: int, free: set[int]) -> None:
+        day = self.day
+        self.waiting.sort(key=lambda i: -self._pressing(i, at))
+        somebody: dict[tuple[int, ...], bool] = {}
+        gone = set()
+        for i in self.waiting:
+            if not free:
+                break
+            people = day.people_for[i]
+            if people not in somebody:
+                somebody[people] = not day.limited or any(
+                    day.person_lines[t].free(at, at + 1) for t in people
+                )
+            rooms = day.minutes[i].keys() & free
+            spot = self._spot(i, at, rooms) if rooms and somebody[people] else None
+            if spot:
+                day.put(i, spot)
+                gone.add(i)
+                free.discard(spot.room)
+                somebody.clear()
+        if gone:
+            self.waiting = [i for i in self.waiting if i not in gone]
+
+    def _pressing(self, i: int, at: int) -> float:
+        due = self.day.due[i]
+        slack = max(0, due - at) if due < NEVER else FAR_OFF_MINUTES
+        return self.day.weight[i] / self.shortest[i] * exp(-slack / self.far)
+
+    def _spot(self, i: int, at: int, rooms: set[int]) -> Spot | None:
+        """A place that begins now: in the room where it is shortest, then in one that few others seek."""
+        minutes = self.day.minutes[i]
+        for room in sorted(rooms, key=lambda r: (minutes[r], self.sought[r], r)):
+            spot = self.day.fits(i, room, at)
+            if spot:
+                return spot
+        return None
 
 
 def keep_bookings(day: Day) -> None:

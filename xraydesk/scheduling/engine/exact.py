@@ -6,7 +6,7 @@ A whole small day is a few exams too, and then the answer comes with a proven lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ortools.sat.python import cp_model
 
@@ -16,10 +16,17 @@ from xraydesk.scheduling.engine.state import NEVER, NOBODY, Day, Jobs, Line, Spo
 SCALE = 1000
 """Costs are counted in thousandths: weights are decimals, and CP-SAT counts in whole numbers."""
 
-PEOPLE_MAX = 14
+PEOPLE_MAX = 10
 """So many technologists are looked at for one exam of a neighbourhood; of those who are idle all along a few will do."""
 
 IDLE_MAX = 3
+
+REACH_MINUTES = 120
+"""Where only a part of the day is looked at, exams stay so near to where they are or should be: five times faster for most of the gain."""
+
+
+FAR_MINUTES = 2_000_000
+"""Farther from a day's start than any of its minutes."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +58,20 @@ class _Vars:
     back: cp_model.IntVar | None = None
     fetchers: dict[int, cp_model.IntVar] = field(default_factory=dict)
     returners: dict[int, cp_model.IntVar] = field(default_factory=dict)
+    """By group of porters."""
 
 
 class Neighbourhood:
     """A model of some exams of a day. The day must have them in their places when this is made; it is not changed.
 
-    `most` is what they may cost together at most: only better answers than today's are of use.
+    `whole` looks at all the day and everybody; else exams stay near where they are. `must` is an
+    exam without a place that is to have one, or nothing is found.
     """
 
-    def __init__(self, day: Day, exams: Sequence[int], *, whole: bool = False) -> None:
-        self.day, self.exams, self.whole = day, list(exams), whole
+    def __init__(
+        self, day: Day, exams: Sequence[int], *, whole: bool = False, must: int | None = None
+    ) -> None:
+        self.day, self.exams, self.whole, self.must = day, list(exams), whole, must
         self.inside = set(exams)
         self.model = cp_model.CpModel()
         self.now_cost = sum(day.cost_of(i) for i in exams)
@@ -69,7 +80,8 @@ class Neighbourhood:
         self.constant = 0
         self.room_uses: dict[int, list[cp_model.IntervalVar]] = {}
         self.person_uses: dict[int, list[cp_model.IntervalVar]] = {}
-        self.porter_uses: dict[int, list[cp_model.IntervalVar]] = {}
+        self.jobs: dict[int, list[cp_model.IntervalVar]] = {}
+        self.groups = porter_groups(day)
         self.patient_uses: dict[int, list[cp_model.IntervalVar]] = {}
         self.possible = True
         self._free_lines()
@@ -125,7 +137,11 @@ class Neighbourhood:
         if day.per_minute[i] > 0:
             reach = int(self.now_cost / day.per_minute[i]) + 1
             first, last = max(first, day.booked_start[i] - reach), min(last, day.booked_start[i] + reach)
-        return first, last
+        if self.whole or first >= NEVER:
+            return first, last
+        ideal = day.ideal(i, first)
+        at = day.start[i] if day.room[i] >= 0 else ideal
+        return max(first, min(at, ideal) - REACH_MINUTES), min(last, max(at, ideal) + REACH_MINUTES)
 
     def _exam(self, i: int) -> None:
         day, model = self.day, self.model
@@ -163,6 +179,8 @@ class Neighbourhood:
                 model.new_optional_fixed_size_interval_var(start, hold, chosen, f"h{i}_{room}")
             )
         model.add_exactly_one([*one.rooms.values(), planned.negated()])
+        if i == self.must:
+            model.add(planned == 1)
         self._people(i, one, first, last)
         self._patient(i, one)
         self._ways(i, one)
@@ -265,20 +283,15 @@ class Neighbourhood:
         model.add(one.back >= end).only_enforce_if(one.planned)
         model.add(one.back <= end + RETURN_LATE_MINUTES).only_enforce_if(one.planned)
         for at, chosen_by, name in ((one.fetch, one.fetchers, "f"), (one.back, one.returners, "b")):
-            for q, line in enumerate(self.porters):
-                spans = _gaps(line, way, day.now, NEVER // 2)
-                if not spans:
-                    continue
-                chosen = model.new_bool_var(f"{name}{i}_{q}")
-                chosen_by[q] = chosen
-                model.add_linear_expression_in_domain(
-                    at, cp_model.Domain.from_intervals([list(s) for s in spans])
-                ).only_enforce_if(chosen)
+            for g in range(len(self.groups)):
+                chosen = one.planned if len(self.groups) == 1 else model.new_bool_var(f"{name}{i}_{g}")
+                chosen_by[g] = chosen
                 if way:
-                    self.porter_uses.setdefault(q, []).append(
-                        model.new_optional_fixed_size_interval_var(at, way, chosen, f"w{name}{i}_{q}")
+                    self.jobs.setdefault(g, []).append(
+                        model.new_optional_fixed_size_interval_var(at, way, chosen, f"{name}w{i}_{g}")
                     )
-            model.add_exactly_one([*chosen_by.values(), one.planned.negated()])
+            if len(self.groups) > 1:
+                model.add_exactly_one([*chosen_by.values(), one.planned.negated()])
 
     def _price(self, i: int, one: _Vars) -> None:
         day, model = self.day, self.model
@@ -306,10 +319,12 @@ class Neighbourhood:
 
     def _together(self) -> None:
         day, model = self.day, self.model
-        for uses in (self.room_uses, self.person_uses, self.porter_uses, self.patient_uses):
+        for uses in (self.room_uses, self.person_uses, self.patient_uses):
             for intervals in uses.values():
                 if len(intervals) > 1:
                     model.add_no_overlap(intervals)
+        if self.jobs:
+            self._porters_suffice()
         for i in self.exams:
             one = self.vars[i]
             for other in day.after[i]:
@@ -323,6 +338,22 @@ class Neighbourhood:
                     model.add(one.planned == 1)
                     if one.rooms:
                         model.add(self._end(i, one) <= day.start[other])
+
+    def _porters_suffice(self) -> None:
+        """In no group of porters more jobs at once than there are porters on who have no other.
+
+        Who does which is told afterwards: within a group it always can be.
+        """
+        model = self.model
+        for g, jobs in self.jobs.items():
+            busy = list(jobs)
+            for q in self.groups[g]:
+                line = self.porters[q]
+                for k, (first, last) in enumerate(zip(line.starts, line.ends, strict=True)):
+                    low, high = max(first, -FAR_MINUTES), min(last, FAR_MINUTES)
+                    if low < high:
+                        busy.append(model.new_fixed_size_interval_var(low, high - low, f"o{q}_{k}"))
+            model.add_cumulative(busy, [1] * len(busy), len(self.groups[g]))
 
     def _objective(self) -> None:
         self.model.minimize(sum(c * v for c, v in self.costs) + self.constant)
@@ -340,14 +371,10 @@ class Neighbourhood:
             model.add_hint(chosen, room == day.room[i])
         for t, chosen in one.people.items():
             model.add_hint(chosen, t == day.person[i])
-        fetcher, fetch, returner, back = day.jobs[i]
+        _, fetch, _, back = day.jobs[i]
         if one.fetch is not None and one.back is not None:
             model.add_hint(one.fetch, fetch)
             model.add_hint(one.back, back)
-            for q, chosen in one.fetchers.items():
-                model.add_hint(chosen, q == fetcher)
-            for q, chosen in one.returners.items():
-                model.add_hint(chosen, q == returner)
 
     # -- solving -------------------------------------------------------------------------------------
 
@@ -359,7 +386,10 @@ class Neighbourhood:
         parameters = solver.parameters
         parameters.num_workers = workers
         parameters.random_seed = seed
+        # Small models: what presolving them thoroughly saves is less than what it takes.
         parameters.symmetry_level = 0
+        parameters.cp_model_probing_level = 0
+        parameters.max_presolve_iterations = 1
         if seconds is not None:
             parameters.max_time_in_seconds = seconds
         if effort is not None:
@@ -380,6 +410,7 @@ class Neighbourhood:
         person = _chosen(one.people, solver)
         jobs: Jobs = (NOBODY, start - day.way[i], NOBODY, start + day.minutes[i][room])
         if one.fetch is not None and one.back is not None:
+            # The group in place of the porter: who of them it is, is told once all are known.
             jobs = (
                 _chosen(one.fetchers, solver), solver.value(one.fetch),
                 _chosen(one.returners, solver), solver.value(one.back),
@@ -415,20 +446,85 @@ def _free_minutes(line: Line, first: int, last: int) -> int:
 def put_all(day: Day, spots: dict[int, Spot | None]) -> bool:
     """Move exams to where an exact search put them, where all of that is still free; else change nothing."""
     before = {i: day.take(i) for i in spots if day.room[i] >= 0}
+    after = {i: spot for i, spot in spots.items() if spot is not None}
+    others = _with_porters(day, after)
     done: list[int] = []
-    for i in _in_order(day, spots):
-        spot = spots[i]
-        if spot is None:
-            continue
-        if not day.stands(i, spot):
-            for j in done:
-                day.take(j)
-            for j in _in_order(day, before):
-                day.put(j, before[j])
-            return False
-        day.put(i, spot)
-        done.append(i)
-    return True
+    if others is not None:
+        for i in _in_order(day, after):
+            if not day.stands(i, after[i]):
+                break
+            day.put(i, after[i])
+            done.append(i)
+        else:
+            return True
+    for i in done:
+        day.take(i)
+    if others:
+        day.change_jobs(others)
+    for i in _in_order(day, before):
+        day.put(i, before[i])
+    return False
+
+
+def porter_groups(day: Day) -> list[list[int]]:
+    """Porters who can take over any of each other's jobs without anybody being short of one.
+
+    The same shifts; or one shift with the same end, whenever it begins.
+    """
+    groups: dict[object, list[int]] = {}
+    for q, porter in enumerate(day.problem.porters or ()):
+        key: object = porter.on if len(porter.on) != 1 else porter.on[0][1]
+        groups.setdefault(key, []).append(q)
+    return list(groups.values())
+
+
+def _with_porters(day: Day, spots: dict[int, Spot]) -> dict[int, Jobs] | None:
+    """Give each job of these exams a porter of its group, telling the group anew who does what.
+
+    What others' jobs were before; None where it cannot be done.
+    """
+    if not day.porters_limited or not any(day.way[i] >= 0 for i in spots):
+        return {}
+    groups = porter_groups(day)
+    group_of = {q: g for g, one in enumerate(groups) for q in one}
+    others = [i for i in range(day.count) if day.room[i] >= 0 and day.way[i] >= 0]
+    todo = []
+    for i in others:
+        fetcher, fetch, returner, back = day.jobs[i]
+        todo += [(fetch, i, 0, group_of[fetcher])] if fetcher >= 0 else []
+        todo += [(back, i, 2, group_of[returner])] if returner >= 0 else []
+    for i, spot in spots.items():
+        if day.way[i] >= 0:
+            todo += [(spot.jobs[1], i, 0, spot.jobs[0]), (spot.jobs[3], i, 2, spot.jobs[2])]
+    who = _told_anew(day, groups, sorted(todo))
+    if who is None:
+        return None
+
+    def with_porter(i: int, jobs: Jobs) -> Jobs:
+        return (who.get((i, 0), NOBODY), jobs[1], who.get((i, 2), NOBODY), jobs[3])
+
+    for i, spot in spots.items():
+        if day.way[i] >= 0:
+            spots[i] = replace(spot, jobs=with_porter(i, spot.jobs))
+    return day.change_jobs({i: with_porter(i, day.jobs[i]) for i in others})
+
+
+def _told_anew(
+    day: Day, groups: list[list[int]], todo: list[tuple[int, int, int, int]]
+) -> dict[tuple[int, int], int] | None:
+    """Who does each job (start, exam, way, group): in order of time, whoever of the group was busy last."""
+    lines = [Line(p.on) for p in day.problem.porters or ()]
+    last = [-NEVER] * len(lines)
+    who = {}
+    for start, i, k, g in todo:
+        free = [q for q in groups[g] if lines[q].free(start, start + day.way[i])]
+        if not free:
+            return None
+        q = who[i, k] = max(free, key=lambda q: last[q])
+        if day.way[i]:
+            lines[q].add(start, start + day.way[i], i)
+            last[q] = start + day.way[i]
+    return who
 
 
 def _in_order(day: Day, exams: Iterable[int]) -> list[int]:

@@ -101,7 +101,7 @@ class Mover:
         first, last = day.bounds(i)
         if first >= NEVER:
             return []
-        ideal = day._ideal(i, first) if day.per_minute[i] > 0 else first
+        ideal = day.ideal(i, first)
         found = []
         for room, minutes in day.minutes[i].items():
             line = day.room_lines[room]

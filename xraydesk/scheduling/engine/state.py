@@ -329,6 +329,23 @@ class Day:
         self.cost_now += self.missing_cost[i] - spot.cost
         return spot
 
+    def change_jobs(self, told: dict[int, Jobs]) -> dict[int, Jobs]:
+        """Give placed exams' ways to other porters, all at once; what they were before."""
+        before = {i: self.jobs[i] for i in told}
+        for jobs, act in ((before, Line.drop), (told, None)):
+            for i, (fetcher, fetch, returner, back) in jobs.items():
+                for porter, start in ((fetcher, fetch), (returner, back)):
+                    if porter < 0 or not self.way[i]:
+                        continue
+                    line = self.porter_lines[porter]
+                    if act:
+                        line.drop(start, i)
+                    else:
+                        line.add(start, start + self.way[i], i)
+        for i, now in told.items():
+            self.jobs[i] = now
+        return before
+
     # -- looking for a place -----------------------------------------------------------------------------
 
     def bounds(self, i: int) -> tuple[int, int]:
@@ -500,7 +517,7 @@ class Day:
         if self.per_minute[i] <= 0.0:
             spot = self.first_from(i, room, first, min(until, self._latest(i, limit)))
             return (spot,) if spot else ()
-        ideal = self._ideal(i, first)
+        ideal = self.ideal(i, first)
         found = []
         reach = int(limit / self.per_minute[i]) + 1 if limit < NEVER else NEVER
         spot = self.first_from(i, room, max(first, ideal), min(until, self._latest(i, limit), ideal + reach))
@@ -514,8 +531,10 @@ class Day:
                 found.append(spot)
         return found
 
-    def _ideal(self, i: int, first: int) -> int:
-        """The minute at which an exam costs least, whatever the room."""
+    def ideal(self, i: int, first: int) -> int:
+        """The minute from `first` at which an exam costs least, whatever the room."""
+        if self.per_minute[i] <= 0.0:
+            return first
         start = self.booked_start[i]
         if self.weight[i] > self.per_minute[i]:
             start = min(start, self.due[i])

@@ -1,0 +1,108 @@
+"""One question, one answer: the best plan for a day that can be found until told to stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from xraydesk.scheduling.engine.dispatch import by_urgency, dispatch, keep_bookings, sweep
+from xraydesk.scheduling.engine.firstcome import first_come
+from xraydesk.scheduling.engine.moving import EPSILON, Mover
+from xraydesk.scheduling.engine.problem import Plan, Problem
+from xraydesk.scheduling.engine.state import Day, day_of_plan
+from xraydesk.scheduling.engine.stop import Stop
+
+PATIENCE = (1.0, 0.5, 2.0, 4.0)
+"""How far ahead the days made minute by minute look, in lengths of an exam."""
+
+MOVES_SHARE = 0.2
+"""Moves one by one take so much of the time at most before neighbourhoods are searched."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The plan found, and how: `searches` of neighbourhoods, of which `better` made it better."""
+
+    plan: Plan
+    moves: int = 0
+    searches: int = 0
+    better: int = 0
+
+
+def solve(problem: Problem, stop: Stop, seed: int = 0) -> Result:
+    """The best plan found until `stop`; never worse than first come, first served.
+
+    Ended by steps, the same seed gives the same plan. Raises NoPlan where none can exist.
+    """
+    day = _start(problem, stop)
+    if stop.now():
+        return Result(day.plan(lower_bound(day)))
+    # Imported only where there is time to use it: it takes a third of a second.
+    from xraydesk.scheduling.engine.improve import Told, improve, settle
+
+    told = Told()
+    settle(day, _part(stop, MOVES_SHARE), told)
+    if day.cost_now > EPSILON:
+        improve(day, stop, seed=seed, told=told)
+    bound = lower_bound(day)
+    plan = day.plan(max(bound, told.bound or 0.0))
+    return Result(plan, told.moves, told.searches, told.better)
+
+
+def _part(stop: Stop, share: float) -> Stop:
+    left = stop.left_seconds()
+    if left is None or stop.clock is None:
+        return stop
+    return Stop(clock=stop.clock, deadline=stop.clock() + left * share, steps_max=stop.steps_max)
+
+
+def _start(problem: Problem, stop: Stop) -> Day:
+    """The best of several quick days, first come, first served among them."""
+    best = dispatch(problem)
+    plan = first_come(problem)
+    if plan.cost < best.cost_now:
+        best, _ = day_of_plan(problem, plan)
+    part = _part(stop, MOVES_SHARE)
+    ways = [partial(sweep, problem, patience=p) for p in PATIENCE]
+    ways.append(partial(_with_room, problem, part))
+    for way in ways:
+        if part.now():
+            break
+        day = way()
+        if day.cost_now < best.cost_now:
+            best = day
+    return best
+
+
+def _with_room(problem: Problem, stop: Stop) -> Day:
+    day = Day(problem)
+    keep_bookings(day)
+    mover = Mover(day, stop)
+    for i in day.in_order(by_urgency(day)):
+        if day.room[i] >= 0:
+            continue
+        if stop.now():
+            spot = day.cheapest(i, day.missing_cost[i])
+            if spot:
+                day.put(i, spot)
+            continue
+        found = mover.best_for(i, day.missing_cost[i], depth=2, tries_max=12)
+        if found:
+            mover.apply(found[1], [])
+    return day
+
+
+def lower_bound(day: Day) -> float:
+    """What the exams cost at the least, each by itself in the best place it could have: a proven lower bound."""
+    total = 0.0
+    empty = Day(day.problem)
+    for i in range(day.count):
+        if day.fixed[i]:
+            total += day.cost_of(i)
+            continue
+        if day.after[i] or day.followers[i]:
+            # What it comes after may itself be anywhere: only its own due time counts for sure.
+            continue
+        spot = empty.cheapest(i, day.missing_cost[i])
+        total += min(day.missing_cost[i], spot.cost if spot else day.missing_cost[i])
+    return total
