@@ -16,7 +16,7 @@ from xraydesk.scheduling.engine.moving import EPSILON, Mover
 from xraydesk.scheduling.engine.state import Day
 from xraydesk.scheduling.engine.stop import Stop
 
-SIZE_FIRST = 16
+SIZE_FIRST = 12
 SIZE_MIN = 8
 SIZE_MAX = 45
 """So many exams are searched at once; the number follows how soon the searches end."""
@@ -24,12 +24,19 @@ SIZE_MAX = 45
 WHOLE_MAX = 24
 """A day of so many exams is searched as a whole first."""
 
-SEARCH_SECONDS = 0.35
+SIZE_NEW = 26
+"""So many where one has no place: to find it one takes more than to better it."""
+
+SEARCH_SECONDS = 0.2
+NEW_SECONDS = 0.6
 EFFORT = 0.25
 """How long one search may take: in seconds where time ends it all, else in CP-SAT's own measure."""
 
 WINDOW_MINUTES = 45
 """A neighbourhood reaches so far around the time an exam has and the one it should have."""
+
+SCARCE_MAX = 5
+"""So few rooms, or technologists, are scarce: what has them matters more than what is near in time."""
 
 NEW_MAX = 6
 """So many exams without a place are in one neighbourhood."""
@@ -112,51 +119,75 @@ class _Chooser:
         return self._around(heart, taken)
 
     def _around(self, heart: int, taken: set[int]) -> list[int]:
+        """Exams near a costly one: in time, or along the rooms and people that it needs and few others can be."""
         day = self.day
         ideal = day.ideal(heart, day.ready[heart])
         at = day.start[heart] if day.room[heart] >= 0 else ideal
         if day.room[heart] < 0 and self.random.random() < 0.6:
             # Anywhere in the day may be the place for it.
             ideal = at = self._some_minute(heart)
-        low, high = min(ideal, at) - WINDOW_MINUTES / 3, max(ideal, at) + WINDOW_MINUTES
-        if high - low > 4 * WINDOW_MINUTES:
-            # It has been pushed far away: the room it wants is around its own time.
-            low, high = ideal - WINDOW_MINUTES, ideal + 2 * WINDOW_MINUTES
-        rooms = set(day.minutes[heart])
-        people = set(day.people_for[heart])
-        walks = day.way[heart] >= 0
-        ranked = []
-        for i in self.movable:
-            if i == heart or i in taken:
-                continue
-            start = day.start[i] if day.room[i] >= 0 else day.ready[i]
-            gap = max(0.0, low - start, start - high)
-            if gap > 4 * WINDOW_MINUTES:
-                continue
-            strange = 0.0
-            if day.room[i] >= 0 and day.room[i] not in rooms:
-                strange += 30.0 if day.person[i] in people else 70.0
-                if walks and day.way[i] >= 0:
-                    strange -= 20.0
-            if day.patient[i] == day.patient[heart]:
-                strange = -100.0
-            if day.room[i] < 0:
-                strange += 0.0 if rooms & day.minutes[i].keys() else 60.0
-            ranked.append((gap + strange + self.random.random() * 40.0, i))
-        ranked.sort()
+        scarce = len(day.minutes[heart]) <= SCARCE_MAX or len(day.people_for[heart]) <= SCARCE_MAX
+        if scarce and self.random.random() < 0.6:
+            ranked = self._along(heart, min(ideal, at), max(ideal, at))
+        else:
+            ranked = self._near(heart, min(ideal, at), max(ideal, at))
         family = [*day.after[heart], *day.followers[heart]]
         chosen = [heart, *(i for i in family if not day.fixed[i] and i not in taken)]
         new = 0
-        for _, i in ranked:
-            if len(chosen) >= self.size:
+        size = self.size if day.room[heart] >= 0 else max(self.size, SIZE_NEW)
+        for i in ranked:
+            if len(chosen) >= size:
                 break
-            if day.room[i] < 0:
-                new += 1
-                if new > NEW_MAX:
-                    continue
-            if i not in chosen:
+            new += day.room[i] < 0
+            if i not in chosen and i not in taken and (day.room[i] >= 0 or new <= NEW_MAX):
                 chosen.append(i)
         return chosen
+
+    def _along(self, heart: int, first: int, last: int) -> list[int]:
+        """Exams that have what this one needs, nearest first to a moment between the one it has and the one it should have."""
+        day = self.day
+        rooms = day.minutes[heart].keys() if len(day.minutes[heart]) <= SCARCE_MAX else {day.room[heart]}
+        people = (
+            set(day.people_for[heart]) if len(day.people_for[heart]) <= SCARCE_MAX else {day.person[heart]}
+        )
+        middle = first + (last - first) * self.random.random()
+        ranked = []
+        for i in self.movable:
+            if i == heart:
+                continue
+            if day.room[i] < 0:
+                if rooms & day.minutes[i].keys():
+                    ranked.append((self.random.random() * WINDOW_MINUTES * 2, i))
+            elif day.room[i] in rooms or (day.person[i] >= 0 and day.person[i] in people):
+                ranked.append((abs(day.start[i] - middle) + self.random.random() * 20, i))
+        return [i for _, i in sorted(ranked)]
+
+    def _near(self, heart: int, first: int, last: int) -> list[int]:
+        day = self.day
+        low, high = first - WINDOW_MINUTES / 3, last + WINDOW_MINUTES
+        if high - low > 4 * WINDOW_MINUTES:
+            # It has been pushed far away: the room it wants is around its own time.
+            low, high = first - WINDOW_MINUTES, first + 2 * WINDOW_MINUTES
+        rooms, people = set(day.minutes[heart]), set(day.people_for[heart])
+        ranked = []
+        for i in self.movable:
+            start = day.start[i] if day.room[i] >= 0 else day.ready[i]
+            gap = max(0.0, low - start, start - high)
+            if i != heart and gap <= 4 * WINDOW_MINUTES:
+                ranked.append((gap + self._strange(heart, i, rooms, people) + self.random.random() * 40.0, i))
+        return [i for _, i in sorted(ranked)]
+
+    def _strange(self, heart: int, i: int, rooms: set[int], people: set[int]) -> float:
+        """How little an exam has to do with another, in minutes."""
+        day = self.day
+        if day.patient[i] == day.patient[heart]:
+            return -100.0
+        if day.room[i] < 0:
+            return 0.0 if rooms & day.minutes[i].keys() else 60.0
+        if day.room[i] in rooms:
+            return 0.0
+        walk = 20.0 if day.way[heart] >= 0 and day.way[i] >= 0 else 0.0
+        return (30.0 if day.person[i] in people else 70.0) - walk
 
     def _some_minute(self, i: int) -> int:
         """A minute at which the exam could stand if nobody else did, sooner rather than later."""
@@ -168,10 +199,12 @@ class _Chooser:
         first, last = day.ready[i], max(s[1] for s in spans)
         return first + int((last - first) * self.random.random() ** 1.5)
 
-    def learn(self, found: Found | None, better: bool, heart: int) -> None:
+    def learn(self, found: Found | None, better: bool, heart: int, *, new: bool) -> None:
         """Larger where searches end early, smaller where they do not."""
         if better:
             self.tired[heart] = 0
+        if new:
+            return
         if found is not None and found.proven:
             self.size = min(SIZE_MAX, self.size + (0.5 if better else 1.0))
         else:
@@ -208,7 +241,8 @@ def _one_at_a_time(day: Day, stop: Stop, random: Random, told: Told) -> None:
             return
         model = Neighbourhood(day, exams, must=_must(day, exams))
         found = model.solve(effort=EFFORT, seed=random.randrange(1 << 30)) if model.possible else None
-        chooser.learn(found, _take_in(day, exams, found, told), exams[0])
+        new = model.must is not None
+        chooser.learn(found, _take_in(day, exams, found, told), exams[0], new=new)
 
 
 def _two_at_once(day: Day, stop: Stop, random: Random, told: Told) -> None:
@@ -222,7 +256,7 @@ def _two_at_once(day: Day, stop: Stop, random: Random, told: Told) -> None:
                 if not exams or left <= 0.02:
                     break
                 model = Neighbourhood(day, exams, must=_must(day, exams))
-                seconds = min(SEARCH_SECONDS, left)
+                seconds = min(NEW_SECONDS if model.must is not None else SEARCH_SECONDS, left)
                 running[pool.submit(model.solve, seconds=seconds, seed=random.randrange(1 << 30))] = exams
             if not running:
                 return
@@ -230,6 +264,7 @@ def _two_at_once(day: Day, stop: Stop, random: Random, told: Told) -> None:
             for future in done:
                 exams = running.pop(future)
                 found = future.result()
-                chooser.learn(found, _take_in(day, exams, found, told), exams[0])
+                new = day.room[exams[0]] < 0
+                chooser.learn(found, _take_in(day, exams, found, told), exams[0], new=new)
         for future, exams in running.items():
             _take_in(day, exams, future.result(), told)

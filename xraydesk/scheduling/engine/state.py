@@ -485,10 +485,22 @@ class Day:
                 continue
             jobs = self.porters(i, at, at + minutes)
             if jobs is None:
-                at -= 1
+                at = self._sooner_porters(i, at, minutes)
                 continue
             return Spot(self.own_cost(i, room, at), room, at, person, jobs)
         return None
+
+    def _sooner_porters(self, i: int, at: int, minutes: int) -> int:
+        """The next start worth trying, going backwards: after it one of the two ways has nobody."""
+        way = self.way[i]
+        if not self.porters_limited:
+            return at - 1 if at - way >= self.now else -NEVER
+        fetch = max((line.last_free(at - way, way) for line in self.porter_lines), default=-NEVER)
+        back = max(
+            (line.last_free(at + minutes + RETURN_LATE_MINUTES, way) for line in self.porter_lines),
+            default=-NEVER,
+        )
+        return min(at - 1, fetch + way + FETCH_EARLY_MINUTES, back - minutes)
 
     def cheapest(self, i: int, limit: float = float("inf"), *, room: int | None = None) -> Spot | None:
         """The cheapest place for an exam that costs less than `limit`, everybody else staying where they are.
