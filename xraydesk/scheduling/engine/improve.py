@@ -30,6 +30,7 @@ SIZE_NEW = 26
 SEARCH_SECONDS = 0.2
 NEW_SECONDS = 0.6
 EFFORT = 0.25
+WHOLE_EFFORT = 4.0
 """How long one search may take: in seconds where time ends it all, else in CP-SAT's own measure."""
 
 WINDOW_MINUTES = 45
@@ -54,7 +55,9 @@ class Told:
     moves: int = 0
     searches: int = 0
     better: int = 0
-    bound: float | None = None
+    bound: float = 0.0
+    """A proven lower bound of the whole day's cost."""
+    proven: bool = False
 
 
 def settle(day: Day, stop: Stop, told: Told, *, rounds: int = ROUNDS_OF_MOVES) -> None:
@@ -93,6 +96,26 @@ def improve(day: Day, stop: Stop, *, seed: int = 0, told: Told | None = None) ->
     else:
         _two_at_once(day, stop, Random(seed), told)
     return told
+
+
+def search_whole(day: Day, stop: Stop, *, seed: int, told: Told) -> None:
+    """Search a day of few exams as a whole, which also proves how good a plan can be at all."""
+    exams = [i for i in range(day.count) if not day.fixed[i]]
+    if not 0 < len(exams) <= WHOLE_MAX or stop.now(told.searches):
+        return
+    fixed = sum(day.cost_of(i) for i in range(day.count) if day.fixed[i])
+    model = Neighbourhood(day, exams, whole=True)
+    left = stop.left_seconds()
+    if left is None:
+        found = model.solve(effort=WHOLE_EFFORT, seed=seed)
+    else:
+        found = model.solve(seconds=left, workers=WORKERS, seed=seed)
+    _take_in(day, exams, found, told)
+    if found is not None:
+        told.bound, told.proven = (
+            fixed + found.bound,
+            found.proven and day.cost_now <= fixed + found.cost + EPSILON,
+        )
 
 
 # -- choosing ------------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from xraydesk.scheduling.engine.stop import Stop
 PATIENCE = (1.0, 0.5, 2.0, 4.0)
 """How far ahead the days made minute by minute look, in lengths of an exam."""
 
+WHOLE_SHARE = 0.8
+"""Of a day small enough to be searched as a whole, that takes so much of the time that is left."""
+
 MOVES_SHARE = 0.2
 """Moves one by one take so much of the time at most before neighbourhoods are searched."""
 
@@ -38,14 +41,15 @@ def solve(problem: Problem, stop: Stop, seed: int = 0) -> Result:
     if stop.now():
         return Result(day.plan(lower_bound(day)))
     # Imported only where there is time to use it: it takes a third of a second.
-    from xraydesk.scheduling.engine.improve import Told, improve, settle
+    from xraydesk.scheduling.engine.improve import Told, improve, search_whole, settle
 
     told = Told()
     settle(day, _part(stop, MOVES_SHARE), told)
     if day.cost_now > EPSILON:
+        search_whole(day, _part(stop, WHOLE_SHARE), seed=seed, told=told)
+    if not told.proven and day.cost_now > EPSILON:
         improve(day, stop, seed=seed, told=told)
-    bound = lower_bound(day)
-    plan = day.plan(max(bound, told.bound or 0.0))
+    plan = day.plan(min(day.cost_now, max(lower_bound(day), told.bound)))
     return Result(plan, told.moves, told.searches, told.better)
 
 
