@@ -132,6 +132,6 @@ def place(day: Day, order: Sequence[int]) -> None:
     """Give each exam its cheapest place, those that come after others in their turn."""
     for i in day.in_order(order):
         if day.room[i] < 0:
-            spot = day.cheapest(i, day.missing_cost[i])
+            spot = day.cheapest(i, day.worth[i])
             if spot:
                 day.put(i, spot)

@@ -286,11 +286,16 @@ class Neighbourhood:
             for g in range(len(self.groups)):
                 chosen = one.planned if len(self.groups) == 1 else model.new_bool_var(f"{name}{i}_{g}")
                 chosen_by[g] = chosen
-                if way:
+                if not way:
+                    on = [[a, b] for q in self.groups[g] for a, b in (day.problem.porters or ())[q].on]
+                    model.add_linear_expression_in_domain(
+                        at, cp_model.Domain.from_intervals(on)
+                    ).only_enforce_if(chosen)
+                else:
                     self.jobs.setdefault(g, []).append(
                         model.new_optional_fixed_size_interval_var(at, way, chosen, f"{name}w{i}_{g}")
                     )
-            if len(self.groups) > 1:
+            if len(self.groups) != 1:
                 model.add_exactly_one([*chosen_by.values(), one.planned.negated()])
 
     def _price(self, i: int, one: _Vars) -> None:
@@ -517,7 +522,7 @@ def _told_anew(
     last = [-NEVER] * len(lines)
     who = {}
     for start, i, k, g in todo:
-        free = [q for q in groups[g] if lines[q].free(start, start + day.way[i])]
+        free = [q for q in groups[g] if day.can_go(lines[q], q, start, day.way[i])]
         if not free:
             return None
         q = who[i, k] = max(free, key=lambda q: last[q])

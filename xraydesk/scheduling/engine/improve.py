@@ -30,7 +30,7 @@ SIZE_NEW = 26
 SEARCH_SECONDS = 0.2
 NEW_SECONDS = 0.6
 EFFORT = 0.25
-WHOLE_EFFORT = 4.0
+WHOLE_EFFORT = 1.5
 """How long one search may take: in seconds where time ends it all, else in CP-SAT's own measure."""
 
 WINDOW_MINUTES = 45
@@ -72,7 +72,7 @@ def settle(day: Day, stop: Stop, told: Told, *, rounds: int = ROUNDS_OF_MOVES) -
             if day.fixed[i]:
                 continue
             if day.room[i] < 0:
-                found = mover.best_for(i, day.missing_cost[i] - EPSILON, depth=2, tries_max=tries)
+                found = mover.best_for(i, day.worth[i], depth=2, tries_max=tries)
                 if found:
                     mover.apply(found[1], [])
                 better = found is not None

@@ -40,7 +40,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Option:
-    """One thing that could be done. `cost` is by how much the whole plan's cost rises; it may be negative."""
+    """One thing that could be done. `cost` is by how much the plan's cost rises by it, from what stands of the plan now."""
 
     moves: tuple[Move, ...]
     cost: float
@@ -102,7 +102,10 @@ class Planner:
         if not todo:
             return ()
         if len(todo) == 1:
-            return tuple(self._told(c) for c in self._for_one(todo[0], options_max))
+            found = self._for_one(todo[0], options_max)
+            if not found and self.lost:
+                found = [[(todo[0], None)]]
+            return tuple(self._told(c) for c in found)
         return self._for_many(todo, options_max, stop)
 
     def at_place(self, exam: str, room: str, start: int) -> Option | None:
@@ -124,7 +127,7 @@ class Planner:
         """Different ways to let one exam in."""
         kept = _Best(i, options_max)
         day = self.day
-        limit = day.missing_cost[i]
+        limit = day.worth[i]
         for room in day.minutes[i]:
             spot = day.cheapest(i, limit, room=room)
             if spot:
@@ -147,7 +150,8 @@ class Planner:
             if found and stop and stop.now():
                 break
             option = self._one_by_one(order)
-            found.setdefault(frozenset((m.exam, m.after) for m in option.moves), option)
+            if option.moves:
+                found.setdefault(frozenset((m.exam, m.after) for m in option.moves), option)
         return tuple(sorted(found.values(), key=lambda o: o.cost)[:options_max])
 
     def _one_by_one(self, order: list[int]) -> Option:
@@ -156,14 +160,14 @@ class Planner:
         for i in day.in_order(order):
             if day.room[i] >= 0 or i not in order:
                 continue
-            changes = self.mover.best_for(i, day.missing_cost[i], DEPTH, INNER_TRIES_MAX)
+            changes = self.mover.best_for(i, day.worth[i], DEPTH, INNER_TRIES_MAX)
             if changes:
                 self.mover.apply(changes[1], trail)
         # Whoever came first may be better off now that all are placed.
         for i, _ in list(trail):
             if day.room[i] >= 0 and day.cost_of(i) > EPSILON:
                 self.mover.better(i, trail)
-        touched = dict.fromkeys(i for i, _ in trail)
+        touched = dict.fromkeys((*order, *(i for i, _ in trail)))
         cost = day.cost_now - begun
         moves = tuple(m for i in touched if (m := self._move(i, day.placed(i))))
         self.mover.undo(trail)

@@ -238,7 +238,7 @@ class Mover:
             left = limit - spent
             if left <= -sum(s.cost for _, s in before):
                 return None
-            found = self.best_for(v, min(left, day.missing_cost[v]), depth - 1, INNER_TRIES_MAX)
+            found = self.best_for(v, min(left, day.worth[v]), depth - 1, INNER_TRIES_MAX)
             if found:
                 spent += found[0]
                 self.apply(found[1], trail)

@@ -86,11 +86,11 @@ def _with_room(problem: Problem, stop: Stop) -> Day:
         if day.room[i] >= 0:
             continue
         if stop.now():
-            spot = day.cheapest(i, day.missing_cost[i])
+            spot = day.cheapest(i, day.worth[i])
             if spot:
                 day.put(i, spot)
             continue
-        found = mover.best_for(i, day.missing_cost[i], depth=2, tries_max=12)
+        found = mover.best_for(i, day.worth[i], depth=2, tries_max=12)
         if found:
             mover.apply(found[1], [])
     return day

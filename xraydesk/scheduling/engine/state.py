@@ -29,6 +29,8 @@ NEVER = 1 << 40
 NOBODY = -1
 """In place of a number: nobody, no room, nothing."""
 
+TINY = 1e-6
+
 Jobs = tuple[int, int, int, int]
 """Porter and start of the fetch, porter and start of the return; NOBODY as porter where there is none."""
 
@@ -179,6 +181,8 @@ class Day:
         travel = self.problem.travel
         self.way = [2 * travel[e.origin] if e.origin is not None else NOBODY for e in exams]
         self.missing_cost = [self.problem.unplanned_cost * e.weight for e in exams]
+        self.worth = [cost + TINY for cost in self.missing_cost]
+        """What a place may cost: one that costs as much as being left out is still better."""
         self.after = [tuple(self.number[o] for o in e.after) for e in exams]
         followers: list[list[int]] = [[] for _ in exams]
         for i, others in enumerate(self.after):
@@ -227,7 +231,7 @@ class Day:
             )
 
     def _fixed_returns(self, exams: list[int], ends: dict[int, int]) -> dict[int, tuple[int, int]]:
-        """Somebody for each fixed exam's way back: the most urgent first, and another order where that fails."""
+        """Somebody for each fixed exam's way back: the most urgent first, and other orders where that fails."""
         if not self.porters_limited:
             return {i: (NOBODY, max(ends[i], self.now)) for i in self._in_time(exams, ends)}
         found: dict[int, tuple[int, int]] = {}
@@ -237,33 +241,24 @@ class Day:
             nonlocal tries
             if not left:
                 return True
-            tries += 1
-            i, rest = left[0], left[1:]
-            first, last = max(ends[i], self.now), ends[i] + RETURN_LATE_MINUTES
-            options = sorted(
-                (start, q)
-                for q, line in enumerate(self.porter_lines)
-                for start in {line.next_free(first, self.way[i])}
-                if start <= last
-            )
-            for start, q in options:
-                if tries > RETURN_TRIES_MAX:
-                    return False
-                self.porter_lines[q].add(start, start + self.way[i], i)
-                found[i] = (q, start)
-                if assign(rest):
-                    return True
-                self.porter_lines[q].drop(start, i)
+            for i in left:
+                first, last = max(ends[i], self.now), ends[i] + RETURN_LATE_MINUTES
+                starts = [(line.next_free(first, self.way[i]), q) for q, line in enumerate(self.porter_lines)]
+                for start, q in sorted(starts):
+                    tries += 1
+                    if start > last or tries > RETURN_TRIES_MAX:
+                        break
+                    self.porter_lines[q].add(start, start + self.way[i], i)
+                    found[i] = (q, start)
+                    if assign([j for j in left if j != i]):
+                        return True
+                    self.porter_lines[q].drop(start, i)
             return False
 
-        for order in (
-            sorted(exams, key=lambda i: (ends[i], i)),
-            sorted(exams, key=lambda i: (-self.way[i], ends[i])),
-        ):
-            if assign(order):
-                for i, (q, start) in found.items():
-                    self.porter_lines[q].drop(start, i)
-                return found
+        if assign(sorted(exams, key=lambda i: (ends[i], self.way[i], i))):
+            for i, (q, start) in found.items():
+                self.porter_lines[q].drop(start, i)
+            return found
         name = self.exam_ids[min(exams, key=lambda i: ends[i])]
         raise NoPlan(
             f"Nobody can bring the patients of the fixed exams back in time, that of exam {name} among them."
@@ -601,12 +596,20 @@ class Day:
             return False
         if not self.porters_limited:
             return True
+        lines = self.porter_lines
         return (
             fetcher >= 0
             and returner >= 0
-            and self.porter_lines[fetcher].free(fetch, fetch + way)
-            and self.porter_lines[returner].free(back, back + way)
+            and self.can_go(lines[fetcher], fetcher, fetch, way)
+            and self.can_go(lines[returner], returner, back, way)
         )
+
+    def can_go(self, line: Line, porter: int, start: int, way: int) -> bool:
+        """Whether a porter with that line can go a way then."""
+        if way:
+            return line.free(start, start + way)
+        # A way of no length holds nobody up, but needs somebody who is on.
+        return any(a <= start <= b for a, b in (self.problem.porters or ())[porter].on)
 
     def placed(self, i: int) -> Placed | None:
         """Where an exam stands, in the problem's words; None where it has no place."""

@@ -1,0 +1,307 @@
+"""The planner's layers, each by itself: whatever they answer keeps every rule, and costs what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.shared_data import shared_data
+from xraydesk.scheduling.engine.checker import broken_rule, check, cost_of
+from xraydesk.scheduling.engine.dispatch import dispatch, sweep
+from xraydesk.scheduling.engine.exact import Neighbourhood, put_all
+from xraydesk.scheduling.engine.firstcome import first_come
+from xraydesk.scheduling.engine.insertion import Planner, applied, repair
+from xraydesk.scheduling.engine.problem import Exam, Fixed, Placed, Plan, Porter, Problem, Room
+from xraydesk.scheduling.engine.reading import read_problem
+from xraydesk.scheduling.engine.solve import lower_bound, solve
+from xraydesk.scheduling.engine.state import Day, Line, NoPlan, day_of_plan
+from xraydesk.scheduling.engine.stop import Stop, after_seconds, after_steps
+from xraydesk.scheduling.tests.problems import START, day, problems
+
+few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def judged(problem: Problem, plan: Plan) -> float:
+    return check(problem, plan)
+
+
+# -- a line of time ------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 8)), max_size=6),
+    st.integers(-5, 45),
+    st.integers(1, 10),
+)
+def test_a_line_finds_the_first_and_the_last_free_stretch(
+    taken: list[tuple[int, int]], at: int, length: int
+) -> None:
+    line = Line(((0, 20), (20, 40)))
+    for first, minutes in taken:
+        if line.free(first, first + minutes):
+            line.add(first, first + minutes, 7)
+    free = [m for m in range(-20, 60) if line.free(m, m + length)]
+    after = [m for m in free if m >= at]
+    before = [m for m in free if m <= at]
+    assert line.next_free(at, length) == (after[0] if after else 1 << 40)
+    assert line.last_free(at, length) == (before[-1] if before else -(1 << 40))
+
+
+def test_hours_that_touch_are_not_joined() -> None:
+    line = Line(((0, 20), (20, 40)))
+    assert not line.free(15, 25)
+    assert line.next_free(15, 10) == 20
+    assert line.last_free(15, 10) == 10
+    assert line.free(10, 20)
+    assert line.free(20, 30)
+
+
+# -- every layer keeps every rule ------------------------------------------------------------------
+
+
+@few
+@given(problems())
+def test_a_day_planned_at_once_keeps_every_rule(problem: Problem) -> None:
+    for plan in (dispatch(problem).plan(), sweep(problem, patience=1.0).plan(), first_come(problem)):
+        judged(problem, plan)
+
+
+@few
+@given(problems())
+def test_letting_one_in_keeps_every_rule_and_costs_what_it_says(problem: Problem) -> None:
+    plan = first_come(problem)
+    before = cost_of(problem, plan)
+    planner = Planner(problem, plan)
+    for name in plan.unplanned:
+        options = planner.options((name,))
+        for option in options:
+            after = applied(problem, plan, option)
+            assert broken_rule(problem, after) == ""
+            assert cost_of(problem, after) - before == pytest.approx(option.cost)
+            assert name in {m.exam for m in option.moves}
+            assert all(m.before != m.after for m in option.moves)
+        assert [o.cost for o in options] == sorted(o.cost for o in options)
+    assert planner.day.plan() == replace(plan, lower_bound=None), "the day stands as it did"
+
+
+@few
+@given(problems(), st.data())
+def test_mending_a_broken_day_keeps_every_rule(problem: Problem, data: st.DataObject) -> None:
+    plan = first_come(problem)
+    if any(e.fixed for e in problem.exams):
+        return
+    closed = data.draw(st.sampled_from(problem.rooms))
+    rooms = tuple(replace(r, open=()) if r == closed else r for r in problem.rooms)
+    broken = replace(problem, rooms=rooms)
+    for option in repair(broken, plan, wanted=plan.unplanned):
+        assert broken_rule(broken, applied(broken, plan, option)) == ""
+
+
+@few
+@given(problems(exams_max=5))
+def test_an_exact_search_never_makes_it_worse(problem: Problem) -> None:
+    found = dispatch(problem)
+    before = found.cost_now
+    exams = [i for i in range(found.count) if not found.fixed[i]]
+    if not exams:
+        return
+    model = Neighbourhood(found, exams, whole=True)
+    answer = model.solve(effort=1.0)
+    assert answer is not None
+    assert put_all(found, answer.spots)
+    assert judged(problem, found.plan()) <= before + 1e-6
+    assert answer.bound <= answer.cost + 1e-2
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problems())
+def test_the_answer_is_never_worse_than_first_come_first_served(problem: Problem) -> None:
+    plan = solve(problem, after_steps(3)).plan
+    assert judged(problem, plan) <= cost_of(problem, first_come(problem)) + 1e-6
+
+
+def test_the_exact_answer_is_the_best_there_is() -> None:
+    """Every order and room of a few exams tried by hand."""
+    rooms = (Room("XR1", ((0, 60),)), Room("XR2", ((5, 60),)))
+    exams = tuple(
+        Exam(f"E{n}", f"P{n}", {"XR1": m, "XR2": m + 2}, ready=r, due=d, weight=w, cleaning=1)
+        for n, (m, r, d, w) in enumerate([(8, 0, 5, 1), (5, 2, 6, 3), (12, 0, 9, 2), (4, 7, 9, 5)])
+    )
+    problem = Problem(START, exams, rooms)
+    best = min(
+        cost_of(problem, plan)
+        for places in product(product(("XR1", "XR2"), range(0, 30)), repeat=2)
+        for plan in [_two_fixed(problem, places)]
+        if plan is not None
+    )
+    plan = solve(problem, after_steps(50)).plan
+    assert judged(problem, plan) == pytest.approx(best)
+    assert plan.lower_bound == pytest.approx(best)
+
+
+def _two_fixed(problem: Problem, places: tuple[tuple[str, int], ...]) -> Plan | None:
+    """Two exams where they are told, the other two in the best way that is left."""
+    found = Day(problem)
+    for i, (room, start) in enumerate(places):
+        spot = found.fits(i, found.room_number[room], start)
+        if spot is None:
+            return None
+        found.put(i, spot)
+    best: tuple[float, Plan] | None = None
+    for first, second in ((2, 3), (3, 2)):
+        for rooms in product((0, 1), repeat=2):
+            spots = []
+            for i, room in zip((first, second), rooms, strict=True):
+                spot = found.first_from(i, room, found.ready[i], 60)
+                if spot:
+                    found.put(i, spot)
+                    spots.append(i)
+            if len(spots) == 2 and (best is None or found.cost_now < best[0]):
+                best = (found.cost_now, found.plan())
+            for i in spots:
+                found.take(i)
+    return best[1] if best else None
+
+
+# -- what a person waits for ------------------------------------------------------------------------
+
+
+def test_a_stat_is_let_in_and_the_options_differ() -> None:
+    problem = day(exams=40, rooms=4, seed=5, stats=3)
+    plan = first_come(replace(problem, exams=tuple(e for e in problem.exams if e.booked)))
+    planner = Planner(problem, replace(plan, unplanned=tuple(e.id for e in problem.exams if not e.booked)))
+    for name in ("N0", "N1", "N2"):
+        options = planner.options((name,))
+        assert len(options) >= 2
+        seen = [
+            (m.after.room, m.after.start // 5, frozenset(x.exam for x in o.moves))
+            for o in options
+            for m in o.moves
+            if m.exam == name and m.after
+        ]
+        assert len(set(seen)) == len(options)
+        assert planner.options((name,)) == options, "asked again, the same answer"
+
+
+def test_a_place_asked_for_by_hand_says_who_has_to_move() -> None:
+    rooms = (Room("XR1", ((0, 100),)),)
+    exams = (Exam("A", "a", {"XR1": 20}), Exam("B", "b", {"XR1": 20}))
+    problem = Problem(START, exams, rooms)
+    planner = Planner(problem, Plan((Placed("A", "XR1", 0),), ("B",)))
+    option = planner.at_place("B", "XR1", 10)
+    assert option is not None
+    places = {m.exam: m.after.start for m in option.moves if m.after}
+    assert places == {"B": 10, "A": 30}
+    free = planner.at_place("B", "XR1", 40)
+    assert free is not None
+    assert [m.exam for m in free.moves] == ["B"]
+    assert planner.at_place("B", "XR1", 90) is None, "it would not end before the room closes"
+    moved = planner.at_place("A", "XR1", 70)
+    assert moved is not None
+    assert [(m.exam, m.before and m.before.start, m.after and m.after.start) for m in moved.moves] == [
+        ("A", 0, 70)
+    ]
+
+
+def test_nothing_to_do_is_no_option() -> None:
+    problem = Problem(START, (Exam("A", "a", {"XR1": 20}),), (Room("XR1", ((0, 100),)),))
+    assert repair(problem, Plan((Placed("A", "XR1", 0),))) == ()
+
+
+def test_a_closed_room_moves_its_exams_and_no_other() -> None:
+    problem = day(exams=30, rooms=4, seed=2)
+    plan = first_come(problem)
+    rooms = tuple(replace(r, open=((0, 60), (180, 720))) if r.id == "XR1" else r for r in problem.rooms)
+    broken = replace(problem, rooms=rooms)
+    lost = {p.exam for p in plan.placed if p.room == "XR1" and p.start + 20 >= 60 and p.start < 180}
+    (best, *_) = repair(broken, plan)
+    moved = {m.exam for m in best.moves}
+    assert moved & lost
+    after = applied(broken, plan, best)
+    assert broken_rule(broken, after) == ""
+    assert after.unplanned == ()
+
+
+# -- no plan, and the end of the time ------------------------------------------------------------------
+
+
+def test_a_patient_whom_nobody_can_bring_back_is_named() -> None:
+    exam = Exam("E7", "a", {"XR1": 20}, origin="W1", fixed=Fixed("XR1", 0))
+    problem = Problem(
+        START, (exam,), (Room("XR1", ((0, 100),)),), porters=(Porter("P1", ((40, 90),)),), travel={"W1": 5}
+    )
+    with pytest.raises(NoPlan, match="exam E7"):
+        solve(problem, after_steps(1))
+    late = replace(problem, porters=None, now=50)
+    with pytest.raises(NoPlan, match="exam E7 should have been brought back"):
+        solve(late, after_steps(1))
+
+
+def test_returns_that_fit_in_one_order_only_are_found() -> None:
+    exams = tuple(
+        Exam(f"E{n}", f"p{n}", {room: 10}, origin=ward, fixed=Fixed(room, 0))
+        for n, (room, ward) in enumerate([("XR1", "FAR"), ("XR2", "NEAR")])
+    )
+    problem = Problem(
+        START, exams, (Room("XR1", ((0, 50),)), Room("XR2", ((0, 50),))),
+        porters=(Porter("P1", ((0, 100),)),), travel={"FAR": 20, "NEAR": 5},
+    )  # fmt: skip
+    judged(problem, dispatch(problem).plan())
+
+
+def test_the_same_seed_and_steps_give_the_same_plan() -> None:
+    problem = day(exams=60, rooms=4, seed=9, stats=6)
+    one, other = (solve(problem, after_steps(4), seed=3) for _ in range(2))
+    assert one == other
+    assert one.searches <= 4
+
+
+def test_without_time_there_is_a_plan_all_the_same() -> None:
+    problem = day(exams=200, rooms=8, seed=1, stats=8)
+    plan = solve(problem, after_seconds(0, lambda: 1.0)).plan
+    assert judged(problem, plan) <= cost_of(problem, first_come(problem))
+
+
+def test_stops() -> None:
+    now = [10.0]
+    stop = after_seconds(2, lambda: now[0])
+    assert (stop.left_seconds(), stop.now()) == (2.0, False)
+    now[0] = 13.0
+    assert (stop.left_seconds(), stop.now()) == (0.0, True)
+    assert Stop().left_seconds() is None
+    assert [after_steps(3).now(n) for n in (2, 3)] == [False, True]
+
+
+@few
+@given(problems(exams_max=5))
+def test_no_plan_costs_less_than_the_bound(problem: Problem) -> None:
+    found = dispatch(problem)
+    exams = [i for i in range(found.count) if not found.fixed[i]]
+    bound = lower_bound(found)
+    if exams:
+        answer = Neighbourhood(found, exams, whole=True).solve(effort=1.0)
+        assert answer is not None
+        assert put_all(found, answer.spots)
+    assert bound <= found.cost_now + 1e-6
+
+
+def test_a_plan_that_does_not_stand_is_told_apart() -> None:
+    problem = Problem(
+        START, (Exam("A", "a", {"XR1": 20}), Exam("B", "b", {"XR1": 20})), (Room("XR1", ((0, 100),)),)
+    )
+    found, lost = day_of_plan(problem, Plan((Placed("A", "XR1", 0), Placed("B", "XR1", 10))))
+    assert [found.exam_ids[i] for i in lost] == ["B"]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name", ["morning-0020", "overload-0020", "porters-0050", "stat-0050", "full-stat-0100", "breakdown-0100"]
+)
+def test_real_days_are_planned_within_the_rules(name: str) -> None:
+    problem = read_problem((shared_data("plan") / f"{name}.json").read_bytes())
+    result = solve(problem, after_steps(2))
+    assert judged(problem, result.plan) <= cost_of(problem, first_come(problem))
