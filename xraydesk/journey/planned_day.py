@@ -74,11 +74,14 @@ class PlannedDay:
     """The planner's problem and plan with the way back to rooms, people and exams here."""
 
     told: Told
+    zone: str
     start: datetime
     rooms: Mapping[str, int]
     technologists: Mapping[str, int]
     exams: Mapping[str, int]
     bookings: Mapping[str, int]
+    stood: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
+    """Room and start of each booked exam, as it is booked."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Rooms', technologists' and porters' names, as a coordinator says them."""
 
@@ -137,11 +140,13 @@ def day_of(
     people = department.technologists or ()
     return PlannedDay(
         told=told,
+        zone=site.timezone,
         start=start,
         rooms={r.code: r.room_id for r in department.rooms},
         technologists={t.code: t.technologist_id for t in people},
         exams={row["accession"]: row["exam_id"] for row in rows},
         bookings={row["accession"]: row["booking_id"] for row in rows if row["booking_id"]},
+        stood={row["accession"]: (row["room"], row["during"].lower) for row in rows if row["booking_id"]},
         names=_names(site, plan, department, told),
     )
 

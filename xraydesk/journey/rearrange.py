@@ -220,6 +220,9 @@ def _judged(day: PlannedDay, moves: Sequence[WantedMove]) -> dict[str, Place]:
     lost = next((m.accession for m in moves if m.accession not in known), None)
     if lost:
         raise BoardChanged(f"Exam {lost} cannot be moved any more.")
+    past = next((m.accession for m in moves if m.after and m.after.start < 0), None)
+    if past:
+        raise BoardChanged(f"The time proposed for exam {past} has passed. Ask for a new proposal.")
     plan = with_moves(day.told.problem, day.told.plan, {m.accession: m.after for m in moves})
     broken = broken_rule(day.told.problem, plan)
     if broken:

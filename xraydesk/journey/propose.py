@@ -1,0 +1,143 @@
+"""What could be done for an exam that needs a place, or after something happened: options, shown before anybody agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from xraydesk.access.models import Site
+from xraydesk.journey.planned_day import Event, PlannedDay, day_of
+from xraydesk.scheduling.engine.explain import Explanation, explain
+from xraydesk.scheduling.engine.insertion import Move, Option, Planner
+from xraydesk.scheduling.engine.problem import Placed
+
+OPTIONS_MAX = 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """One exam of an option, in the department's terms. `minutes` is how much later it is; less than none is sooner."""
+
+    accession: str
+    booking_id: int | None
+    move: Move
+    room: str
+    start: datetime | None
+    end: datetime | None
+    was_room: str
+    was_start: datetime | None
+    technologist: str
+
+    @property
+    def minutes(self) -> int:
+        """By how much later the exam is than it was; nothing where it had no place, or has none."""
+        if self.start is None or self.was_start is None:
+            return 0
+        return int((self.start - self.was_start) / timedelta(minutes=1))
+
+    @property
+    def stays(self) -> bool:
+        """True where room and time are the same: only who does it, or who fetches, changes."""
+        return self.start is not None and (self.room, self.start) == (self.was_room, self.was_start)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One option with all that is said about it."""
+
+    steps: tuple[Step, ...]
+    told: Explanation
+    cost: float
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """The options there are, the best first; and, where there are none, why."""
+
+    day: PlannedDay
+    proposals: tuple[Proposal, ...]
+    wanted: tuple[str, ...]
+    event: Event | None = None
+
+
+def propose_for(*, site: Site, accession: str, at: datetime) -> Proposed:
+    """How an exam could have a place, or a sooner one, others giving way where that is better for all. Writes nothing."""
+    return _proposed(site, at=at, wanted=(accession,), event=None)
+
+
+def propose_after(*, site: Site, event: Event, at: datetime, wanted: Iterable[str] = ()) -> Proposed:
+    """How the day could go on after something happened. Writes nothing."""
+    return _proposed(site, at=at, wanted=tuple(wanted), event=event)
+
+
+def propose_place(*, site: Site, accession: str, room: str, start: datetime, at: datetime) -> Proposed:
+    """What would follow if an exam went exactly there: who gives way, or why it cannot be. Writes nothing."""
+    day = day_of(site=site, at=at, wanted=(accession,))
+    minute = int((start - day.start) / timedelta(minutes=1))
+    planner = Planner(day.told.problem, day.told.plan)
+    known = accession in planner.day.number and room in planner.day.room_number
+    option = planner.at_place(accession, room, minute) if known else None
+    return _as_proposed(day, (option,) if option else (), wanted=(accession,), event=None)
+
+
+def _proposed(site: Site, *, at: datetime, wanted: tuple[str, ...], event: Event | None) -> Proposed:
+    day = day_of(site=site, at=at, wanted=wanted, event=event)
+    inside = {e.id for e in day.told.problem.exams}
+    names = [name for name in (*wanted, *day.told.plan.unplanned) if name in inside]
+    options = Planner(day.told.problem, day.told.plan).options(
+        tuple(dict.fromkeys(names)), options_max=OPTIONS_MAX
+    )
+    return _as_proposed(day, options, wanted=wanted, event=event)
+
+
+def _as_proposed(
+    day: PlannedDay, options: tuple[Option, ...], *, wanted: tuple[str, ...], event: Event | None
+) -> Proposed:
+    zone = ZoneInfo(day.zone)
+
+    def wall(minute: int) -> str:
+        return f"{(day.start + timedelta(minutes=minute)).astimezone(zone):%H:%M}"
+
+    said = explain(day.told.problem, day.told.plan, options, wanted=wanted, names=day.names, wall=wall)
+    proposals = tuple(
+        Proposal(
+            steps=tuple(_step(day, move) for move in _in_order(option.moves, wanted)),
+            told=told,
+            cost=option.cost,
+        )
+        for option, told in zip(options, said, strict=True)
+    )
+    return Proposed(day, proposals, wanted, event)
+
+
+def _in_order(moves: tuple[Move, ...], wanted: tuple[str, ...]) -> list[Move]:
+    """Who it is all for first, then in order of time."""
+    return sorted(moves, key=lambda m: (m.exam not in wanted, m.after.start if m.after else 0, m.exam))
+
+
+def _step(day: PlannedDay, move: Move) -> Step:
+    def when(placed: Placed | None) -> tuple[str, datetime | None, datetime | None]:
+        if placed is None:
+            return "", None, None
+        place = day.place(placed)
+        return day.told.seats[placed.room][0], place.start, place.end
+
+    room, start, end = when(move.after)
+    was_room, was_start, _ = when(move.before)
+    if move.exam in day.bookings and move.before is None:
+        # It has a place and is looked for a better one: the planner was told of the wish alone.
+        was_room, was_start = day.stood.get(move.exam, ("", None))
+    who = move.after.technologist if move.after else None
+    return Step(
+        accession=move.exam,
+        booking_id=day.bookings.get(move.exam),
+        move=move,
+        room=room,
+        start=start,
+        end=end,
+        was_room=was_room,
+        was_start=was_start,
+        technologist=day.names.get(who, who) if who else "",
+    )

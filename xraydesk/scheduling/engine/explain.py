@@ -1,0 +1,298 @@
+"""Why a place, who moves for it, and why not another one: from the plan itself, in words a coordinator would use.
+
+A reason is data first, so that it can be held against the plan that it explains; the words come last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from xraydesk.scheduling.engine.insertion import Option
+from xraydesk.scheduling.engine.problem import FETCH_EARLY_MINUTES, RETURN_LATE_MINUTES, Plan, Problem
+from xraydesk.scheduling.engine.state import NEVER, NO_ONE, NOBODY, Day, day_of_plan
+
+REASONS_MAX = 4
+"""So many reasons are said of one place."""
+
+Wall = Callable[[int], str]
+"""A minute of the problem as the clock on the wall shows it."""
+
+Names = Mapping[str, str]
+
+
+class Kind(StrEnum):
+    """What stands in the way of a place."""
+
+    UNABLE = "the exam cannot be done in that room"
+    NOT_READY = "not before it is ready"
+    AFTER = "it comes after another exam"
+    BEFORE = "another exam comes after it"
+    CLOSED = "the room is not open"
+    TAKEN = "the room is taken"
+    PATIENT = "the patient is in another exam"
+    NO_SKILL = "nobody who works here has the skill"
+    PEOPLE = "no technologist is free"
+    PORTERS = "no porter is free"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing in the way of an exam in `room` at `start`. `until` is the first minute at which it is not; None: never today.
+
+    `who` is the exam that has the room, the patient or the turn; `skills` are those that the exam asks for.
+    """
+
+    kind: Kind
+    room: str
+    start: int
+    until: int | None = None
+    who: str = ""
+    skills: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is said of one option: its first line, then the reasons for it, then what else there was."""
+
+    headline: str
+    reasons: tuple[str, ...] = ()
+    otherwise: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of it, in order."""
+        return (self.headline, *self.reasons, *self.otherwise)
+
+
+# -- why not there -----------------------------------------------------------------------------------
+
+
+def why_not(problem: Problem, plan: Plan, *, exam: str, room: str, start: int) -> tuple[Reason, ...]:
+    """Everything in the way of an exam in a room at a minute, all others staying where they are; empty: it fits."""
+    day, _ = day_of_plan(problem, plan)
+    i = day.number[exam]
+    if day.room[i] >= 0 and not day.fixed[i]:
+        day.take(i)
+    return reasons(day, i, day.room_number[room], start)
+
+
+def reasons(day: Day, i: int, room: int, start: int) -> tuple[Reason, ...]:
+    """Everything in the way of an exam that has no place on the day now."""
+    name = day.room_ids[room]
+    minutes = day.minutes[i].get(room)
+    if minutes is None:
+        return (Reason(Kind.UNABLE, name, start),)
+    end, hold = start + minutes, start + minutes + day.cleaning[i]
+    found = [*_turn(day, i, name, start, end)]
+    line = day.room_lines[room]
+    for who in line.between(start, hold):
+        free = line.next_free(start, hold - start)
+        until = free if free < NEVER else None
+        if who == NOBODY:
+            found.append(Reason(Kind.CLOSED, name, start, until))
+        else:
+            found.append(Reason(Kind.TAKEN, name, start, until, day.exam_ids[who]))
+    patient = day.patient_lines[day.patient[i]]
+    for who in patient.between(start, end):
+        found.append(Reason(Kind.PATIENT, name, start, patient.next_free(start, minutes), day.exam_ids[who]))
+    if day.someone(i, start, end) == NO_ONE:
+        found.append(_people(day, i, name, start, minutes))
+    if day.porters(i, start, end) is None:
+        found.append(Reason(Kind.PORTERS, name, start, _porters(day, i, start, minutes)))
+    return tuple(dict.fromkeys(found))
+
+
+def _turn(day: Day, i: int, name: str, start: int, end: int) -> list[Reason]:
+    found = []
+    if start < day.ready[i]:
+        found.append(Reason(Kind.NOT_READY, name, start, day.ready[i]))
+    for other in day.after[i]:
+        over = day.start[other] + day.minutes[other][day.room[other]] if day.room[other] >= 0 else None
+        if over is None or start < over:
+            found.append(Reason(Kind.AFTER, name, start, over, day.exam_ids[other]))
+    for other in day.followers[i]:
+        if day.room[other] >= 0 and end > day.start[other]:
+            found.append(Reason(Kind.BEFORE, name, start, None, day.exam_ids[other]))
+    return found
+
+
+def _people(day: Day, i: int, name: str, start: int, minutes: int) -> Reason:
+    skills = tuple(sorted(day.problem.exams[i].skills))
+    lines = [day.person_lines[t] for t in day.people_for[i]]
+    if not lines:
+        return Reason(Kind.NO_SKILL, name, start, None, skills=skills)
+    free = min(line.next_free(start, minutes) for line in lines)
+    return Reason(Kind.PEOPLE, name, start, free if free < NEVER else None, skills=skills)
+
+
+def _porters(day: Day, i: int, start: int, minutes: int) -> int | None:
+    """The first later start at which both ways have somebody."""
+    way = day.way[i]
+    if not day.porters_limited:
+        return day.now + way
+    at = start
+    last = max((b for p in day.problem.porters or () for _, b in p.on), default=-NEVER)
+    while at <= last:
+        if day.porters(i, at, at + minutes) is not None:
+            return at
+        earliest = max(day.now, at - FETCH_EARLY_MINUTES - way)
+        fetch = min((line.next_free(earliest, way) for line in day.porter_lines), default=NEVER) + way
+        back = min((line.next_free(at + minutes, way) for line in day.porter_lines), default=NEVER)
+        at = max(at + 1, min(fetch, NEVER), back - RETURN_LATE_MINUTES - minutes)
+    return None
+
+
+def in_words(reason: Reason, *, names: Names, wall: Wall) -> str:
+    """One reason as a sentence."""
+    room = names.get(reason.room, reason.room)
+    at = wall(reason.start)
+    until = wall(reason.until) if reason.until is not None else None
+    who = names.get(reason.who, f"exam {reason.who}")
+    match reason.kind:
+        case Kind.UNABLE:
+            return f"This exam cannot be done in {room}."
+        case Kind.NOT_READY:
+            return f"The patient cannot be there before {until}."
+        case Kind.AFTER:
+            return (
+                f"It comes after {who}, which ends at {until}."
+                if until
+                else f"It comes after {who}, which has no place."
+            )
+        case Kind.BEFORE:
+            return f"It would not be over when {who} begins, which comes after it."
+        case Kind.CLOSED:
+            return (
+                f"{room} is not open for all of it at {at}, and could be from {until}."
+                if until
+                else f"{room} is not open for all of it at {at}, nor later today."
+            )
+        case Kind.TAKEN:
+            return (
+                f"{room} has {who} at {at}, and is free for so long from {until}."
+                if until
+                else f"{room} has {who} at {at}, and is not free for so long any more today."
+            )
+        case Kind.PATIENT:
+            return f"The patient is in {who} until {until}."
+        case Kind.NO_SKILL:
+            return f"Nobody who works here has the skill {' and '.join(reason.skills)}."
+        case Kind.PEOPLE:
+            skilled = f" with the skill {' and '.join(reason.skills)}" if reason.skills else ""
+            return f"No technologist{skilled} is free at {at}" + (
+                f", until {until}." if until else ", nor later today."
+            )
+        case _:
+            return f"No porter is free to bring the patient for {at}" + (
+                f"; one is for {until}." if until else ", nor later today."
+            )
+
+
+# -- why this one ------------------------------------------------------------------------------------
+
+
+def explain(
+    problem: Problem,
+    plan: Plan,
+    options: Sequence[Option],
+    *,
+    wanted: Sequence[str] = (),
+    names: Names | None = None,
+    wall: Wall | None = None,
+) -> tuple[Explanation, ...]:
+    """What is to be said of each option, beside the others. `names` are words for rooms, people and exams by id."""
+    say = _Sayer(problem, plan, names or {}, wall or _by_offset(problem))
+    return tuple(
+        Explanation(
+            headline=say.headline(option, wanted),
+            reasons=say.why_there(option, wanted),
+            otherwise=say.otherwise(option, options[k + 1] if k + 1 < len(options) else None, wanted),
+        )
+        for k, option in enumerate(options)
+    )
+
+
+def _by_offset(problem: Problem) -> Wall:
+    return lambda minute: f"{problem.start + timedelta(minutes=minute):%H:%M}"
+
+
+class _Sayer:
+    def __init__(self, problem: Problem, plan: Plan, names: Names, wall: Wall) -> None:
+        self.problem, self.plan, self.names, self.wall = problem, plan, names, wall
+        self.day, _ = day_of_plan(problem, plan)
+
+    def room(self, room: str) -> str:
+        """A room's name."""
+        return self.names.get(room, room)
+
+    def headline(self, option: Option, wanted: Sequence[str]) -> str:
+        """Where it goes and how many move for it."""
+        places = [m.after for m in option.moves if m.exam in wanted and m.after]
+        others = [m for m in option.moves if m.exam not in wanted]
+        where = " and ".join(f"{self.room(p.room)} at {self.wall(p.start)}" for p in places)
+        gone = sum(m.after is None for m in others)
+        moved = [
+            m
+            for m in others
+            if m.after and m.before and (m.after.room, m.after.start) != (m.before.room, m.before.start)
+        ]
+        placed = sum(m.before is None and m.after is not None for m in others)
+        words = []
+        if moved:
+            later = sum(max(0, m.after.start - m.before.start) for m in moved if m.after and m.before)
+            wait = f", {later} minutes later in all" if later else ""
+            words.append(
+                f"{_count(len(moved), 'other exam moves', 'other exams move') if places else _count(len(moved), 'exam moves', 'exams move')}{wait}"
+            )
+        if placed:
+            words.append(_count(placed, "exam is placed", "exams are placed"))
+        if gone:
+            words.append(_count(gone, "exam loses its place", "exams lose their place"))
+        rest = "; ".join(words) if words else "nobody else moves"
+        return f"{where}: {rest}." if where else f"{rest[0].upper()}{rest[1:]}."
+
+    def why_there(self, option: Option, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Why the exam could not simply have been where it would be best: who or what is in the way there."""
+        found: list[str] = []
+        for move in option.moves:
+            if move.exam not in wanted or move.after is None:
+                continue
+            i = self.day.number[move.exam]
+            room = self.day.room_number[move.after.room]
+            first = self.day.ideal(i, self.day.ready[i])
+            held = self.day.take(i) if self.day.room[i] >= 0 else None
+            told = reasons(self.day, i, room, first if move.after.start > first else move.after.start)
+            if held:
+                self.day.put(i, held)
+            found += [in_words(r, names=self.names, wall=self.wall) for r in told[:REASONS_MAX]]
+        return tuple(dict.fromkeys(found))[:REASONS_MAX]
+
+    def otherwise(self, option: Option, other: Option | None, wanted: Sequence[str]) -> tuple[str, ...]:
+        """What it would be if nobody moved, and what the next best is."""
+        found = []
+        moves = [m for m in option.moves if m.exam in wanted and m.after]
+        if len(moves) == 1 and len(option.moves) > 1 and moves[0].after:
+            i = self.day.number[moves[0].exam]
+            held = self.day.take(i) if self.day.room[i] >= 0 else None
+            alone = self.day.cheapest(i)
+            if held:
+                self.day.put(i, held)
+            if alone is None:
+                found.append("Without anybody moving there is no place for it today.")
+            else:
+                later = alone.start - moves[0].after.start
+                words = f", {later} minutes later" if later > 0 else ""
+                found.append(
+                    f"Without anybody moving: {self.room(self.day.room_ids[alone.room])} at {self.wall(alone.start)}{words}."
+                )
+        if other is not None:
+            headline = self.headline(other, wanted)
+            found.append(f"The next best: {headline}")
+        return tuple(found)
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
