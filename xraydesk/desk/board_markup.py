@@ -189,7 +189,9 @@ def lane_head(lane: Lane, at: datetime, *, day: str, zone: ZoneInfo) -> SafeStri
         until = f"until {lane.down.end.astimezone(zone):%H:%M}" if lane.down.end else ""
         again = ""
         if lane.to_place_again:
-            target = escape(where.day_list(day=day, show="unplaced"))
+            target = escape(
+                where.repair(room=lane.code) if not day else where.day_list(day=day, show="unplaced")
+            )
             again = f'<p><a href="{target}">{lane.to_place_again} to place again</a></p>'
         return SafeString(
             f'<h3 id="r-{code}">{room}<b class="tag fill">Down</b></h3><p class="muted">{until}</p>{again}'

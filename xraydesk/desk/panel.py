@@ -11,6 +11,7 @@ from xraydesk.access.roles import Permission
 from xraydesk.desk import where
 from xraydesk.desk.board_layout import Card, Mark, drawn_stage, lateness
 from xraydesk.desk.board_markup import stage_word
+from xraydesk.desk.proposals import Shown
 from xraydesk.desk.words import CLASS_WORDS, GLYPHS, due
 from xraydesk.journey.exam_view import ExamView
 from xraydesk.journey.stage import Stage
@@ -139,6 +140,9 @@ class Panel:
     other_day: bool
     late: Mark | None
     proposals: list[Offer] = field(default_factory=list)
+    proposal: Shown | None = None
+    ask_url: str = ""
+    """Where a proposal that lets others give way is asked for; empty where none could be."""
 
     @property
     def place(self) -> bool:
@@ -181,6 +185,8 @@ def panel_of(
     here_url: str,
     leave_url: str,
     proposals: list[Offer],
+    proposal: Shown | None = None,
+    ask_url: str = "",
 ) -> Panel:
     """The panel for one exam; `card` is how the board draws it, None where it is not on this day's board."""
     begun = view.step.started_at if view.step and view.stage not in (Stage.DISCONTINUED,) else None
@@ -206,6 +212,8 @@ def panel_of(
         other_day=begins is not None and begins.astimezone(zone).date() != day,
         late=lateness(card, at) if card else None,
         proposals=proposals,
+        proposal=proposal,
+        ask_url=ask_url,
     )
 
 

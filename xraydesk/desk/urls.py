@@ -20,6 +20,7 @@ from xraydesk.desk.views import (
     places,
     porter,
     reads,
+    rearranging,
     results,
     rooms,
     search,
@@ -30,6 +31,9 @@ from xraydesk.desk.views import (
 
 urlpatterns: list[URLPattern] = [
     path("", board.board, name="board"),
+    path("repair", rearranging.repair, name="repair"),
+    path("rearrangements", rearranging.accept, name="rearrange"),
+    path("rearrangements/<int:number>/undo", rearranging.undo, name="rearrangement-undo"),
     path("day", day.day, name="day"),
     path("sign-in", signing.sign_in_page, name="sign-in"),
     path("sign-out", signing.sign_out, name="sign-out"),

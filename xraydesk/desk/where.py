@@ -20,9 +20,9 @@ def room(code: str) -> str:
     return f"/rooms/{quote(code, safe='')}"
 
 
-def board(*, day: str = "", span: str = "", since: str = "", exam: str = "") -> str:
+def board(*, day: str = "", span: str = "", since: str = "", exam: str = "", option: int = 0) -> str:
     """The board; what is empty is left out of the address."""
-    given = {"day": day, "span": span, "from": since, "exam": exam}
+    given = {"day": day, "span": span, "from": since, "exam": exam, "option": option}
     query = urlencode({name: value for name, value in given.items() if value})
     return f"/?{query}" if query else "/"
 
@@ -32,3 +32,8 @@ def day_list(*, day: str = "", show: str = "", room: str = "") -> str:
     given = {"day": day, "show": show, "room": room}
     query = urlencode({name: value for name, value in given.items() if value})
     return f"/day?{query}" if query else "/day"
+
+
+def repair(*, room: str) -> str:
+    """How the day goes on without a room."""
+    return f"/repair?{urlencode({'room': room})}"

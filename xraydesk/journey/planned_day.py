@@ -83,7 +83,7 @@ class PlannedDay:
     stood: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
     """Room and start of each booked exam, as it is booked."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Rooms', technologists' and porters' names, as a coordinator says them."""
+    """Names of rooms, technologists, porters, wards and of exams' patients, as a coordinator says them."""
 
     def place(self, placed: Placed) -> Place:
         """A place in the planner's terms as the department books it."""
@@ -119,7 +119,7 @@ def day_of(
         department,
         rooms=tuple(replace(r, busy=tuple(() for _ in r.busy)) for r in department.rooms),
     )
-    department = _after(department, event, at=at, until=until)
+    usual, department = department, _after(department, event, at=at, until=until)
     plan = from_json(site.plan) if site.plan else None
     rows = _rows(site, start, until, wanted)
     ends = _under_way(site, at=at, stale_hours=policies.step_open_hours, event=event)
@@ -135,7 +135,7 @@ def day_of(
         porters=_porters(site, at=at, until=until, late_minutes=event.porters_late_minutes),
         travel=travel,
         wanted=wanted,
-        repairing=event.is_one,
+        usual=usual if event.is_one else None,
     )
     people = department.technologists or ()
     return PlannedDay(
@@ -147,7 +147,8 @@ def day_of(
         exams={row["accession"]: row["exam_id"] for row in rows},
         bookings={row["accession"]: row["booking_id"] for row in rows if row["booking_id"]},
         stood={row["accession"]: (row["room"], row["during"].lower) for row in rows if row["booking_id"]},
-        names=_names(site, plan, department, told),
+        names=_names(site, plan, department, told)
+        | {r["accession"]: r["patient__family"] for r in rows if r["patient__family"]},
     )
 
 
@@ -191,6 +192,7 @@ _FIELDS = (
     "triage",
     "due_at",
     "requested_at",
+    "patient__family",
     "order__patient_class",
     "order__ward",
     "procedure__minutes",

@@ -43,6 +43,12 @@ def time_left(until: datetime) -> str:
 
 
 @register.filter
+def later(minutes: int) -> str:
+    """`15 min later`, or `5 min sooner`."""
+    return f"{abs(minutes)} min {'later' if minutes > 0 else 'sooner'}"
+
+
+@register.filter
 def since(at: datetime) -> str:
     """`28 min` since then."""
     return words.span(clock.now() - at)

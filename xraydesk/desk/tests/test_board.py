@@ -123,7 +123,7 @@ def test_the_panel_offers_what_fits_the_stage_and_the_role() -> None:
     )
     coordinator, manager = signed_in(site), signed_in(site, Role.MANAGER)
     text = coordinator.get(f"/?exam={stat}").content.decode()
-    assert f'action="/exams/{stat}/book"' in text
+    assert 'action="/rearrangements"' in text
     assert f'action="/exams/{stat}/arrive"' in text
     text = coordinator.get(f"/?exam={arrived}").content.decode()
     assert f'action="/exams/{arrived}/unarrive"' in text

@@ -202,3 +202,32 @@ def test_an_empty_board_and_thirty_rooms_are_drawn_too(desk: Desk) -> None:
     page = desk.page(big)
     assert page.locator(".lane").count() == 30
     assert page.locator(".line .ex").count() == 120
+
+
+def test_a_stat_is_let_in_by_keys_with_ghosts_before_and_undo_after(site: Site, desk: Desk) -> None:
+    """Preview, next best, accept, undo: no pointer needed."""
+    now = clock.now().replace(second=0, microsecond=0)
+    for room in ("XR1", "XR2"):
+        for number in range(9):
+            make_booking(make_exam(site), room=room, start=now + timedelta(minutes=number * 10))
+    exam = make_exam(site, priority="stat", due_at=clock.now() + timedelta(minutes=60))
+    exam.order.patient_class = "E"
+    exam.order.save()
+    page = desk.page(site)
+    page.click(f"#t-{exam.accession} a")
+    page.wait_for_selector("#proposal")
+    ghost = page.locator(f"#g-{exam.accession}")
+    assert ghost.count() == 1
+    first = ghost.get_attribute("style")
+    page.keyboard.press("n")
+    until(lambda: "Proposal 2 of" in page.inner_text("#proposal h3"))
+    assert (
+        page.locator(f"#g-{exam.accession}").get_attribute("style") != first or page.locator(".ghost").count()
+    )
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f".line #e-{exam.accession}")
+    assert page.locator(".ghost").count() == 0
+    assert exam.bookings.filter(state="booked").count() == 1
+    page.keyboard.press("u")
+    until(lambda: exam.bookings.filter(state="booked").count() == 0)
+    page.wait_for_selector(f"#t-{exam.accession}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -33,13 +33,16 @@ from xraydesk.desk.board_markup import lane_head, line, whole_name
 from xraydesk.desk.board_porters import porter_lanes
 from xraydesk.desk.board_query import Board, board_of, usual_hours
 from xraydesk.desk.panel import Panel, offers, panel_of, what_can_be_done
+from xraydesk.desk.proposals import ghosts, shown
 from xraydesk.desk.words import due
 from xraydesk.journey.book import propose_places
-from xraydesk.journey.exam_view import find
+from xraydesk.journey.exam_view import ExamView, find
+from xraydesk.journey.propose import Proposed, propose_for
 from xraydesk.journey.stage import Stage
 from xraydesk.lib import clock
-from xraydesk.orders.states import TriageState
+from xraydesk.orders.states import Priority, TriageState
 from xraydesk.rooms.queries import rooms_in_use
+from xraydesk.scheduling.rules import is_prompt
 
 HOURS = f"{SPAN_HOURS}h"
 STEP = timedelta(hours=2)
@@ -57,6 +60,8 @@ class Asked:
     hours: bool
     since: str
     exam: str
+    option: int = 0
+    """Which proposal is shown, counted from one; none where it was not asked for."""
 
     @property
     def is_today(self) -> bool:
@@ -72,6 +77,7 @@ class Asked:
             span=HOURS if hours else "",
             since=other.get("since", self.since) if hours else "",
             exam=other.get("exam", self.exam),
+            option=other.get("option", 0),
         )
 
 
@@ -100,7 +106,12 @@ def _asked(request: HttpRequest, member: Member, at: datetime) -> Asked:
         hours=request.GET.get("span", "") == HOURS,
         since=since,
         exam=request.GET.get("exam", "")[:16],
+        option=_option(request.GET.get("option", "")),
     )
+
+
+def _option(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 3 else 0
 
 
 @require_safe
@@ -113,6 +124,9 @@ def board(request: HttpRequest, member: Member) -> HttpResponse:
     window = _window(seen, asked, member, at)
     zone = ZoneInfo(member.site.timezone)
     now = window.minute(at)
+    chosen = _chosen(seen, asked, member)
+    proposed = _proposed(chosen, asked, member, at) if chosen else None
+    number = _number(asked, proposed)
     context = {
         "day": asked.day,
         "before": asked.day - timedelta(days=1),
@@ -130,9 +144,13 @@ def board(request: HttpRequest, member: Member) -> HttpResponse:
         "lists": _lists(asked),
         "tray": [_in_tray(card, asked, at, zone) for card in seen.tray],
         "tray_more": max(0, seen.tray_total - len(seen.tray)),
-        "groups": list(_groups(seen, window, asked, at, zone)),
+        "groups": list(
+            _groups(
+                seen, window, asked, at=at, zone=zone, ghostly=_ghosts(seen, proposed, number, window, zone)
+            )
+        ),
         "porters": porter_lanes(site=member.site, window=window, at=at, zone=zone, link=_link(asked)),
-        "panel": _panel(seen, asked, member, at) if asked.exam else None,
+        "panel": _panel(seen, asked, member, at=at, view=chosen, proposed=proposed) if chosen else None,
         **_urls(asked, window, zone),
     }
     return render(request, "desk/board.html", context)
@@ -182,18 +200,38 @@ def _link(asked: Asked) -> Callable[[str], str]:
     return lambda accession: stem + quote(accession, safe="")
 
 
+def _ghosts(
+    seen: Board, proposed: Proposed | None, number: int, window: Window, zone: ZoneInfo
+) -> dict[str, SafeString]:
+    """Where exams would go, by room; empty where nothing is proposed."""
+    if proposed is None or not number:
+        return {}
+    proposal = proposed.proposals[number - 1]
+    cards = ((s.accession, seen.card(s.accession)) for s in proposal.steps)
+    names = {accession: whole_name(card) for accession, card in cards if card}
+    return ghosts(proposal, window, names=names, zone=zone)
+
+
 def _groups(
-    seen: Board, window: Window, asked: Asked, at: datetime, zone: ZoneInfo
+    seen: Board,
+    window: Window,
+    asked: Asked,
+    *,
+    at: datetime,
+    zone: ZoneInfo,
+    ghostly: Mapping[str, SafeString],
 ) -> Iterator[dict[str, Any]]:
     link = _link(asked)
     day = "" if asked.is_today else asked.day.isoformat()
     for location, lanes in groupby(seen.lanes, key=lambda lane: lane.location):
-        drawn: list[dict[str, str | SafeString | bool]] = [
+        drawn: list[dict[str, str | SafeString | int]] = [
             {
                 "code": lane.code,
                 "down": lane.down is not None and bool(lane.down_reason),
                 "head": lane_head(lane, at, day=day, zone=zone),
-                "line": line(lane, window, at, link=link, zone=zone, chosen=asked.exam),
+                "line": line(lane, window, at, link=link, zone=zone, chosen=asked.exam)
+                + ghostly.get(lane.code, SafeString("")),
+                "rows": 6 if lane.code in ghostly else 5 if lane.down else 4,
             }
             for lane in lanes
         ]
@@ -227,15 +265,53 @@ def _in_tray(card: Card, asked: Asked, at: datetime, zone: ZoneInfo) -> dict[str
     }
 
 
-def _panel(seen: Board, asked: Asked, member: Member, at: datetime) -> Panel | None:
-    view = find(site=member.site, accession=asked.exam)
+def _chosen(seen: Board, asked: Asked, member: Member) -> ExamView | None:
+    """The exam in the side panel; None where there is none, or it is in a building of others."""
+    view = find(site=member.site, accession=asked.exam) if asked.exam else None
     if view is None:
         return None
     booked_in = view.booking.room.location_id if view.booking else None
     if member.locations and booked_in is not None and booked_in not in member.locations:
         return None
-    found = []
-    if what_can_be_done(view, member, at).book and view.exam.triage == TriageState.ACCEPTED:
+    return view
+
+
+def _may_ask(view: ExamView, member: Member, at: datetime) -> bool:
+    """Whether others could give way for the exam: it has no place, or one that could be sooner."""
+    can = what_can_be_done(view, member, at)
+    return view.exam.triage == TriageState.ACCEPTED and (can.book or can.move)
+
+
+def _proposed(view: ExamView, asked: Asked, member: Member, at: datetime) -> Proposed | None:
+    """What the planner proposes: by itself for a STAT or urgent exam without a place, else where it is asked for."""
+    presses = is_prompt(Priority(view.exam.priority)) and what_can_be_done(view, member, at).book
+    if not _may_ask(view, member, at) or not (asked.option or presses):
+        return None
+    return propose_for(site=member.site, accession=view.exam.accession, at=at)
+
+
+def _number(asked: Asked, proposed: Proposed | None) -> int:
+    """Which proposal is shown, counted from one; none where there is none."""
+    total = len(proposed.proposals) if proposed else 0
+    return min(max(asked.option, 1), total)
+
+
+def _panel(
+    seen: Board, asked: Asked, member: Member, *, at: datetime, view: ExamView, proposed: Proposed | None
+) -> Panel:
+    number = _number(asked, proposed)
+    proposal, found = None, []
+    if proposed and number:
+        total = len(proposed.proposals)
+        proposal = shown(
+            proposed,
+            number,
+            site=member.site,
+            asked=f"a place for exam {view.exam.accession}",
+            urls={s.accession: asked.url(exam=s.accession) for s in proposed.proposals[number - 1].steps},
+            next_url=asked.url(option=number % total + 1) if total > 1 else "",
+        )
+    elif what_can_be_done(view, member, at).book and view.exam.triage == TriageState.ACCEPTED:
         rooms = dict(rooms_in_use(site=member.site).values_list("pk", "code"))
         found = offers(propose_places(exam_id=view.exam.pk, at=at, count=PROPOSALS), rooms)
     return panel_of(
@@ -247,4 +323,6 @@ def _panel(seen: Board, asked: Asked, member: Member, at: datetime) -> Panel | N
         here_url=asked.url(),
         leave_url=asked.url(exam=""),
         proposals=found,
+        proposal=proposal,
+        ask_url=asked.url(option=1) if _may_ask(view, member, at) and asked.is_today else "",
     )

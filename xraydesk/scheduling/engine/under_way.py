@@ -109,17 +109,18 @@ def tell_planner(
     porters: Sequence[PorterTimes] | None = None,
     travel: Mapping[str, int] | None = None,
     wanted: Iterable[str] = (),
-    repairing: bool = False,
+    usual: Department | None = None,
     costs: Costs | None = None,
 ) -> Told:
     """The planning problem and the plan in force of a day, from `start` (a whole minute) to `until`.
 
-    `wanted` are exams that are to be given a place, or a better one than they have. Where `repairing`, exams whose
-    place is not there any more (their room is down, their technologist has gone) are in the
-    problem without being in the plan; else they are left alone.
+    `wanted` are exams that are to be given a place, or a better one than they have. `usual` is the
+    department as it was before something happened: who stood there and does not any more (the
+    room is down, the technologist has gone) is in the problem without being in the plan. Without
+    it, and whoever did not stand before either, is left alone.
     """
     costs = costs or Costs()
-    teller = _Teller(department, start=start, until=until, costs=costs, wanted={*wanted}, repairing=repairing)
+    teller = _Teller(department, start=start, until=until, costs=costs, wanted={*wanted}, usual=usual)
     return teller.tell(exams, porters, travel or {})
 
 
@@ -132,11 +133,11 @@ class _Teller:
         until: datetime,
         costs: Costs,
         wanted: set[str],
-        repairing: bool,
+        usual: Department | None,
     ) -> None:
         self.department = department
         self.start, self.until, self.costs, self.wanted = start, until, costs, wanted
-        self.repairing = repairing
+        self.usual = usual
         self.end = self.minute(until)
         self.cleaning = int(department.cleaning / _MINUTE)
         self.rooms: dict[str, RoomTimes] = {}
@@ -172,15 +173,18 @@ class _Teller:
             elif exam.span is not None:
                 self._keep(exam)
         movable.sort(key=lambda e: (e.span.start if e.span else self.start, e.accession))
-        opened = self._opened()
-        on = self._on()
+        opened, on = self._opened(), self._on(self.department)
         standing = [e for e in movable if self._still_stands(e, opened, on)]
         lost = [e for e in movable if e not in standing]
-        left_alone = () if self.repairing else tuple(e.accession for e in lost)
-        if not self.repairing:
-            for exam in lost:
-                self._keep(exam)
-            lost = []
+        if self.usual is not None:
+            # Who did not stand before either was put there by a person, who knew why.
+            opened, on = self._opened(before=True), self._on(self.usual, before=True)
+            alone = [e for e in lost if not self._still_stands(e, opened, on)]
+        else:
+            alone = lost
+        for exam in alone:
+            self._keep(exam)
+        lost = [e for e in lost if e not in alone]
         problem = Problem(
             start=self.start,
             exams=(),
@@ -197,14 +201,22 @@ class _Teller:
         return Told(
             problem,
             Plan(tuple(placed), tuple(e.accession for e in (*lost, *fresh))),
-            left_alone,
+            tuple(e.accession for e in alone),
             self.seats,
         )
 
     def _may_move(self, exam: Standing) -> bool:
         assert exam.span is not None
         begun = exam.until is not None
-        return not begun and not exam.pinned and exam.span.start >= self.start and exam.span.end <= self.until
+        # The planner counts in whole minutes; what was put down by the second is left where it is.
+        whole = exam.span.start == self.start + self.minute(exam.span.start) * _MINUTE
+        return (
+            whole
+            and not begun
+            and not exam.pinned
+            and exam.span.start >= self.start
+            and exam.span.end <= self.until
+        )
 
     def _keep(self, exam: Standing) -> None:
         """The exam's room, technologist and patient are taken as long as it lasts."""
@@ -242,29 +254,32 @@ class _Teller:
 
     # -- rooms and people ---------------------------------------------------------------------
 
-    def _opened(self) -> dict[str, tuple[Interval, ...]]:
-        """When each seat can be used, with time to clean after closing; less what is taken or down."""
+    def _opened(self, *, before: bool = False) -> dict[str, tuple[Interval, ...]]:
+        """When each seat can be used, with time to clean after closing, less what is taken or down; `before` any of that."""
         found = {}
         for name, room in self.rooms.items():
             spans = [(self.ceil(s.start), self.minute(s.end) + self.cleaning) for s in room.open]
-            taken = [*self.room_taken[name]]
-            if room.down:
+            taken = [] if before else [*self.room_taken[name]]
+            if room.down and not before:
                 taken.append((self.minute(room.down.start), self.ceil(room.down.end)))
             found[name] = _less(spans, taken, self.end)
         return found
 
-    def _on(self) -> dict[str, tuple[Interval, ...]]:
+    def _on(self, department: Department, *, before: bool = False) -> dict[str, tuple[Interval, ...]]:
+        """When each technologist is on, less what is taken; `before` any of that."""
         return {
             t.code: _less(
-                [(self.ceil(s.start), self.minute(s.end)) for s in t.on], self.person_taken[t.code], self.end
+                [(self.ceil(s.start), self.minute(s.end)) for s in t.on],
+                () if before else self.person_taken[t.code],
+                self.end,
             )
-            for t in self.department.technologists or ()
+            for t in department.technologists or ()
         }
 
     def _technologists(self) -> tuple[Technologist, ...] | None:
         if self.department.technologists is None:
             return None
-        on = self._on()
+        on = self._on(self.department)
         return tuple(Technologist(t.code, on[t.code], t.skills) for t in self.department.technologists)
 
     def _porters(self, porters: Sequence[PorterTimes] | None) -> tuple[Porter, ...] | None:

@@ -53,7 +53,7 @@ document.addEventListener("keydown", (e) => {
     case "g": afterG = Date.now(); break;
     case "j": step(1); break;
     case "k": step(-1); break;
-    case "Enter": if (document.activeElement === document.body && press("Enter")) e.preventDefault(); break;
+    case "Enter": if ((document.activeElement === document.body || document.activeElement.matches("a[aria-current=true]")) && press("Enter")) e.preventDefault(); break;
     default: if (e.key.length === 1 && press(e.key)) e.preventDefault();
   }
 });
