@@ -103,6 +103,20 @@ def test_what_the_page_about_links_tells_to_type_works(tmp_path: Path) -> None:
         assert '"CapabilityStatement"' in typed(programs)
 
 
+def test_what_the_page_about_planning_tells_to_type_works(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "howto" / "planning.md").read_text(encoding="utf-8")
+    [block], [problem] = shown("sh", page), shown("json", page)
+    (tmp_path / "day.json").write_text(problem, encoding="utf-8")
+    done = subprocess.run(
+        ["bash", "-e", "-c", block.replace("--seconds 5", "--steps 3")],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "2 exams planned, 0 left out; cost 10, at least 10 in any plan\ncost 10\n", done.stderr
+
+
 def test_whatever_is_installed_to_run_is_named_with_its_licence() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     needed = {name for name, rest in re.findall(r"(?m)^([\w.-]+)==(.*)$", lock) if "win32" not in rest}

@@ -166,9 +166,9 @@ def in_words(reason: Reason, *, names: Names, wall: Wall) -> str:
             return f"It would not be over when {who} begins, which comes after it."
         case Kind.CLOSED:
             return (
-                f"{room} is not open for all of it at {at}, and could be from {until}."
+                f"{room} cannot be used at {at}; from {until} it can."
                 if until
-                else f"{room} is not open for all of it at {at}, nor later today."
+                else f"{room} cannot be used at {at}, nor later today."
             )
         case Kind.TAKEN:
             return (

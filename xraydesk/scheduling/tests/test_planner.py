@@ -22,7 +22,7 @@ from xraydesk.scheduling.engine.state import Day, Line, NoPlan, day_of_plan
 from xraydesk.scheduling.engine.stop import Stop, after_seconds, after_steps
 from xraydesk.scheduling.tests.problems import START, day, problems
 
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def judged(problem: Problem, plan: Plan) -> float:
@@ -298,10 +298,8 @@ def test_a_plan_that_does_not_stand_is_told_apart() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(
-    "name", ["morning-0020", "overload-0020", "porters-0050", "stat-0050", "full-stat-0100", "breakdown-0100"]
-)
+@pytest.mark.parametrize("name", ["morning-0020", "stat-0050", "breakdown-0100"])
 def test_real_days_are_planned_within_the_rules(name: str) -> None:
     problem = read_problem((shared_data("plan") / f"{name}.json").read_bytes())
-    result = solve(problem, after_steps(2))
+    result = solve(problem, after_steps(1))
     assert judged(problem, result.plan) <= cost_of(problem, first_come(problem))
