@@ -21,8 +21,11 @@ SIZE_MIN = 8
 SIZE_MAX = 45
 """So many exams are searched at once; the number follows how soon the searches end."""
 
-WHOLE_MAX = 24
+WHOLE_MAX = 60
 """A day of so many exams is searched as a whole first."""
+
+WHOLE_WORKERS = 8
+"""More than there are cores: each looks in its own way, and one of them finds it."""
 
 SIZE_NEW = 26
 """So many where one has no place: to find it one takes more than to better it."""
@@ -109,7 +112,7 @@ def search_whole(day: Day, stop: Stop, *, seed: int, told: Told) -> None:
     if left is None:
         found = model.solve(effort=WHOLE_EFFORT, seed=seed)
     else:
-        found = model.solve(seconds=left, workers=WORKERS, seed=seed)
+        found = model.solve(seconds=left, workers=WHOLE_WORKERS, seed=seed)
     _take_in(day, exams, found, told)
     if found is not None:
         told.bound, told.proven = (

@@ -15,7 +15,7 @@ from xraydesk.scheduling.engine.stop import Stop
 PATIENCE = (1.0, 0.5, 2.0, 4.0)
 """How far ahead the days made minute by minute look, in lengths of an exam."""
 
-WHOLE_SHARE = 0.8
+WHOLE_SHARE = 0.6
 """Of a day small enough to be searched as a whole, that takes so much of the time that is left."""
 
 MOVES_SHARE = 0.2
