@@ -231,3 +231,19 @@ def test_a_stat_is_let_in_by_keys_with_ghosts_before_and_undo_after(site: Site, 
     page.keyboard.press("u")
     until(lambda: exam.bookings.filter(state="booked").count() == 0)
     page.wait_for_selector(f"#t-{exam.accession}")
+
+
+def test_an_exam_dropped_on_a_lane_shows_what_would_follow_and_changes_nothing(
+    site: Site, desk: Desk
+) -> None:
+    exam = make_exam(site)
+    other = booked(site, minutes=120)
+    page = desk.page(site)
+    page.drag_and_drop(f"#t-{exam.accession} a", "#l-XR2", target_position={"x": 600, "y": 10})
+    page.wait_for_selector("text=What would happen")
+    assert f"/exams/{exam.accession}/move?room=XR2&at=" in page.url
+    page.go_back()
+    page.drag_and_drop(f"#e-{other.accession} a", "#l-XR2", target_position={"x": 700, "y": 10})
+    page.wait_for_selector("text=What would happen")
+    assert f"/exams/{other.accession}/move?room=XR2&at=" in page.url
+    assert exam.bookings.count() == 0

@@ -219,3 +219,22 @@ def test_whoever_is_limited_to_a_building_moves_into_no_other(site: Site) -> Non
     assert asked.moves[0].after.room == "XR2"
     assert post(client, proposal=form).status_code == 404
     assert live_booking(exam.pk) is None
+
+
+def test_a_taken_place_by_hand_says_who_would_give_way_and_does_it(site: Site) -> None:
+    booked = full(site)
+    exam = stat(site)
+    taken = live_booking(booked[3].pk)
+    assert taken is not None
+    client = signed_in(site)
+    at = taken.during.lower.isoformat().replace("+00:00", "Z")
+    text = page(client, f"/exams/{exam.accession}/move?room={taken.room.code}&at={at}")
+    assert "It cannot be" in text
+    assert "If others give way" in text
+    post(client, proposal=proposal_of(text))
+    here, there = live_booking(exam.pk), live_booking(booked[3].pk)
+    assert here is not None
+    assert there is not None
+    assert (here.room, here.during.lower) == (taken.room, taken.during.lower)
+    assert (there.room, there.during.lower) != (taken.room, taken.during.lower)
+    assert page(client, f"/exams/{exam.accession}/move?room=XR1&at=soon")

@@ -17,6 +17,7 @@ from xraydesk.desk.access import exam_or_404, needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import banner_of, looked_at
 from xraydesk.desk.panel import Offer, minutes_of, offers, place_of_value, place_value
+from xraydesk.desk.proposals import Shown, shown
 from xraydesk.desk.words import who
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
@@ -24,6 +25,7 @@ from xraydesk.journey import arrive as arrivals
 from xraydesk.journey import book as booking
 from xraydesk.journey.errors import PlaceTaken, PlaceUnfit, Refused
 from xraydesk.journey.places import judge_place
+from xraydesk.journey.propose import propose_place
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
@@ -230,6 +232,10 @@ def _preview(request: HttpRequest, member: Member, exam: Exam) -> HttpResponse:
 
 def _typed(request: HttpRequest, member: Member, exam: Exam) -> tuple[Place | None, str]:
     code, day, start = (request.GET.get(name, "").strip() for name in ("room", "day", "start"))
+    if dropped := request.GET.get("at", "").strip():
+        # From the board, where it was dropped on a lane.
+        place = place_of_value(f"{code} {dropped}", exam=exam, member=member)
+        return place, "" if place else "Choose a room and a time."
     if not start:
         return None, ""
     try:
@@ -261,11 +267,15 @@ def _choose(
     codes = {room.pk: room.code for room in rooms}
     others = list(why.alternatives) if isinstance(why, PlaceTaken | PlaceUnfit) else []
     verdict: tuple[str, ...] = ()
+    giving_way = None
     if place and not why:
         judged = judge_place(exam, place, at=at)
         verdict = judged.why_not
         place = judged.place or place
+        if verdict and judged.taken:
+            giving_way = _giving_way(exam, codes.get(place.room_id, ""), place.start, at)
     context = _page(exam, rooms, place, at) | {
+        "proposal": giving_way,
         "offers": _offered(exam, others, codes, at),
         "refused": str(why) if why else "",
         "in_the_way": verdict,
@@ -274,6 +284,14 @@ def _choose(
         "leave_url": _on_board(exam),
     }
     return render(request, "desk/move.html", context, status=status)
+
+
+def _giving_way(exam: Exam, room: str, start: datetime, at: datetime) -> Shown | None:
+    """Who would have to move for the exam to be just there; None where that cannot be."""
+    proposed = propose_place(site=exam.site, accession=exam.accession, room=room, start=start, at=at)
+    if not proposed.proposals:
+        return None
+    return shown(proposed, 1, site=exam.site, asked=f"a place by hand for exam {exam.accession}", urls={})
 
 
 def _offered(exam: Exam, others: list[Proposal], codes: dict[int, str], at: datetime) -> list[Offer]:

@@ -22,3 +22,19 @@ board.addEventListener("click", (e) => {
   visit(to.href).then((ok) => { if (ok) history.pushState(null, "", to.href); else location.href = to.href; });
 });
 addEventListener("popstate", () => visit(location.href).then((ok) => { if (!ok) location.reload(); }));
+
+// An exam dropped on a lane: what would follow is shown first, nothing has changed yet.
+const STEP = 5;   // minutes
+let dragged = "";
+board.addEventListener("dragstart", (e) => { const link = e.target.closest?.(".line a.ex, .tray a"); dragged = (link && new URL(link.href).searchParams.get("exam")) || ""; });
+board.addEventListener("dragend", () => { dragged = ""; });
+board.addEventListener("dragover", (e) => { if (dragged && e.target.closest('.line[id^="l-"]')) e.preventDefault(); });
+board.addEventListener("drop", (e) => {
+  const line = e.target.closest('.line[id^="l-"]');
+  if (!dragged || !line) return;
+  e.preventDefault();
+  const box = line.getBoundingClientRect(), span = Number(board.style.getPropertyValue("--span"));
+  const minute = Math.round((e.clientX - box.left) / box.width * span / STEP) * STEP;
+  const at = new Date(start() + minute * 60_000).toISOString();
+  location.href = `/exams/${encodeURIComponent(dragged)}/move?${new URLSearchParams({ room: line.id.slice(2), at })}`;
+});
