@@ -114,7 +114,9 @@ def test_what_the_page_about_planning_tells_to_type_works(tmp_path: Path) -> Non
         capture_output=True,
         text=True,
     )
-    assert done.stdout == "2 exams planned, 0 left out; cost 10, at least 10 in any plan\ncost 10\n", done.stderr
+    assert done.stdout == "2 exams planned, 0 left out; cost 10, at least 10 in any plan\ncost 10\n", (
+        done.stderr
+    )
 
 
 def test_whatever_is_installed_to_run_is_named_with_its_licence() -> None:
