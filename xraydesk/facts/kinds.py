@@ -69,6 +69,8 @@ class FactKind(StrEnum):
     SITE_LOADED = "site loaded"
     ROOM_DOWN = "room down"
     ROOM_READY = "room ready"
+    TECHNOLOGIST_GONE = "technologist gone"
+    TECHNOLOGIST_BACK = "technologist back"
     ITEM_RAISED = "item raised"
     ITEM_CLOSED = "item closed"
 
@@ -98,6 +100,7 @@ SILENT = frozenset(
         FactKind.PATIENT_UPDATED,
         FactKind.BOOKING_FAILED,
         FactKind.ROOM_DOWN,
+        FactKind.TECHNOLOGIST_GONE,
         FactKind.FINDING_SUSPECTED,
         FactKind.FINDING_OPENED,
         FactKind.FINDING_DISMISSED,

@@ -19,6 +19,10 @@ class UnknownRoom(Refused):
     """There is no such room here, or it is no longer in use."""
 
 
+class UnknownTechnologist(Refused):
+    """There is no such technologist here, or they do not work here any more."""
+
+
 class UnknownOrder(Refused):
     """A change or cancel names an order that never came."""
 

@@ -21,7 +21,7 @@ from xraydesk.scheduling.engine.department import PORTABLE, Department, Need
 from xraydesk.scheduling.engine.hours import hours_between
 from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.engine.problem import Placed
-from xraydesk.scheduling.engine.spans import Span, merged, without
+from xraydesk.scheduling.engine.spans import Span, merged
 from xraydesk.scheduling.engine.under_way import PorterTimes, Standing, Told, tell_planner
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.queries import department_of, hours_from_json
@@ -119,7 +119,7 @@ def day_of(
         department,
         rooms=tuple(replace(r, busy=tuple(() for _ in r.busy)) for r in department.rooms),
     )
-    usual, department = department, _after(department, event, at=at, until=until)
+    department = _after(department, event, at=at, until=until)
     plan = from_json(site.plan) if site.plan else None
     rows = _rows(site, start, until, wanted)
     ends = _under_way(site, at=at, stale_hours=policies.step_open_hours, event=event)
@@ -135,7 +135,7 @@ def day_of(
         porters=_porters(site, at=at, until=until, late_minutes=event.porters_late_minutes),
         travel=travel,
         wanted=wanted,
-        usual=usual if event.is_one else None,
+        repairing=event.is_one,
     )
     people = department.technologists or ()
     return PlannedDay(
@@ -177,9 +177,8 @@ def _after(department: Department, event: Event, *, at: datetime, until: datetim
         rooms = tuple(replace(r, down=down_until) if r.code == code else r for r in rooms)
     people = department.technologists
     if event.gone and people is not None:
-        people = tuple(
-            replace(t, on=without(t.on, (Span(at, until),))) if t.code == event.gone else t for t in people
-        )
+        gone = Span(at.replace(second=0, microsecond=0), until)
+        people = tuple(replace(t, away=gone) if t.code == event.gone else t for t in people)
     return replace(department, rooms=rooms, technologists=people)
 
 

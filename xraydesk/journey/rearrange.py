@@ -28,6 +28,7 @@ from xraydesk.journey.book import (
 from xraydesk.journey.errors import BoardChanged, WrongState
 from xraydesk.journey.fetch import plan_transport
 from xraydesk.journey.planned_day import SLACK_MINUTES, Event, PlannedDay, day_of
+from xraydesk.journey.staff_state import mark_gone
 from xraydesk.lib import clock
 from xraydesk.orders.actions import set_booking_blocked
 from xraydesk.orders.models import Exam
@@ -118,6 +119,8 @@ def accept(
         at=at,
         by=by,
     )
+    if event and event.gone:
+        mark_gone(site=site, code=event.gone, at=at, by=by)
     for move in moves:
         exam, old, new = exams[move.accession], before[move.accession], after.get(move.accession)
         _tell(exam, old, new, kept=kept, at=at, by=by)

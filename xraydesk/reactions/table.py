@@ -103,6 +103,7 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.EXAM_TAKEN: (try_waiting_again, tell, plan_porter),
     FactKind.BOOKING_RELEASED: (try_waiting_again, tell, plan_porter),
     FactKind.ROOM_READY: (try_waiting_again,),
+    FactKind.TECHNOLOGIST_BACK: (try_waiting_again,),
     FactKind.EXAM_BOOKED: (tell, plan_porter),
     FactKind.EXAM_MOVED: (tell, plan_porter),
     FactKind.PRIORITY_CHANGED: (tell,),

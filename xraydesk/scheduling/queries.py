@@ -91,6 +91,7 @@ def department_of(
             skills=frozenset(t.skills),
             on=hours_between(hours_from_json(t.shifts), zone=zone, since=since, until=until),
             work=tuple(by_technologist[t.pk]),
+            away=Span(since, min(t.away_until, until)) if t.away_until and t.away_until > since else None,
         )
         for t in technologists(site=site)
     )

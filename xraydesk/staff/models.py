@@ -19,6 +19,8 @@ class Technologist(models.Model):
     skills = ArrayField(models.CharField(max_length=32), default=list)
     shifts = models.JSONField(default=dict)
     user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL)
+    away_until = models.DateTimeField(null=True)
+    """Gone until then, whatever the shifts say; in the past, or null: here."""
     retired = models.BooleanField(default=False)
 
     class Meta:

@@ -16,11 +16,15 @@ from xraydesk.access.roles import Role
 from xraydesk.contact.models import Notice
 from xraydesk.desk.proposals import unsigned
 from xraydesk.desk.tests.people import signed_in
+from xraydesk.facts.models import Fact
+from xraydesk.journey.book import propose_places
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
+from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.queries import live_booking
+from xraydesk.staff.models import Technologist
 
 pytestmark = pytest.mark.django_db
 MIN = timedelta(minutes=1)
@@ -238,3 +242,32 @@ def test_a_taken_place_by_hand_says_who_would_give_way_and_does_it(site: Site) -
     assert (here.room, here.during.lower) == (taken.room, taken.during.lower)
     assert (there.room, there.during.lower) != (taken.room, taken.during.lower)
     assert page(client, f"/exams/{exam.accession}/move?room=XR1&at=soon")
+
+
+def test_somebody_who_went_home_is_given_nobody_until_they_are_back(site: Site) -> None:
+    exam, other = make_exam(site), make_exam(site)
+    make_booking(exam, room="XR1", start=soon())
+    client = signed_in(site)
+    text = page(client, "/repair?gone=T1")
+    post(client, proposal=proposal_of(text), part="1", step=[exam.accession])
+    booking = live_booking(exam.pk)
+    assert booking is not None
+    assert booking.technologist is not None
+    assert booking.technologist.code == "T2"
+    (place,) = _places(other)
+    assert Technologist.objects.get(pk=place.technologist_id).code == "T2"
+    assert "Technologist 1 is away." in page(client, "/repair")
+    assert client.post("/staff/T1/gone", {"back": "1"}).status_code == 303
+    assert "is away" not in page(client, "/repair").split("is back")[-1]
+    assert client.post("/staff/T2/gone").status_code == 303
+    assert Technologist.objects.get(code="T2").away_until is not None
+    assert client.post("/staff/T9/gone").status_code == 404
+    assert [f.kind for f in Fact.objects.filter(kind__startswith="technologist").order_by("id")] == [
+        "technologist gone",
+        "technologist back",
+        "technologist gone",
+    ]
+
+
+def _places(exam: Exam) -> list[Place]:
+    return [p.place for p in propose_places(exam_id=exam.pk, at=clock.now())][:1]

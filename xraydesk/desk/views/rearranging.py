@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -17,12 +18,13 @@ from xraydesk.desk import where
 from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, back_to, done, refused
 from xraydesk.desk.proposals import Asked, shown, unsigned
-from xraydesk.journey.errors import BoardChanged, Refused
+from xraydesk.journey.errors import BoardChanged, Refused, UnknownTechnologist
 from xraydesk.journey.exam_view import find
 from xraydesk.journey.planned_day import Event
 from xraydesk.journey.propose import propose_after
 from xraydesk.journey.rearrange import accept as accept_proposal
 from xraydesk.journey.rearrange import undo as undo_rearrangement
+from xraydesk.journey.staff_state import mark_back, mark_gone
 from xraydesk.lib import clock
 from xraydesk.rooms.models import Room
 from xraydesk.staff.queries import technologists
@@ -85,6 +87,22 @@ def undo(request: HttpRequest, member: Member, number: int) -> SeeOther:
     return done(request, f"Undone: {moved} exam{'s' if moved != 1 else ''} back where they were.", to="/")
 
 
+@require_POST
+@needs(Permission.BOOK)
+def gone(request: HttpRequest, member: Member, code: str) -> SeeOther:
+    """Somebody is gone for the rest of the day, or with `back` here again."""
+    at = clock.now()
+    try:
+        if "back" in request.POST:
+            who = mark_back(site=member.site, code=code, at=at, by=member.who)
+            return done(request, f"{who.name} is back.", to=reverse("repair"))
+        who = mark_gone(site=member.site, code=code, at=at, by=member.who)
+    except UnknownTechnologist:
+        raise Http404 from None
+    to = f"{reverse('repair')}?{urlencode({'gone': code})}"
+    return done(request, f"{who.name} is away for the rest of the day.", to=to)
+
+
 @require_safe
 @needs(Permission.BOOK)
 def repair(request: HttpRequest, member: Member) -> HttpResponse:
@@ -94,6 +112,7 @@ def repair(request: HttpRequest, member: Member) -> HttpResponse:
     context: dict[str, Any] = {
         "rooms": _rooms(member),
         "people": list(technologists(site=member.site).values_list("code", "name")),
+        "away": list(technologists(site=member.site).filter(away_until__gt=at).values_list("code", "name")),
         "typed": {
             name: request.GET.get(name, "")
             for name in ("room", "until", "back", "gone", "porters", "longer", "minutes")

@@ -54,6 +54,8 @@ class TechnologistTimes:
     skills: frozenset[str]
     on: tuple[Span, ...]
     work: tuple[Work, ...] = ()
+    away: Span | None = None
+    """Gone, though on: somebody who went home. Still in `on`, as `down` is in a room's hours."""
 
 
 @dataclass(frozen=True)

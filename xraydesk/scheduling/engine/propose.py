@@ -60,6 +60,11 @@ class _Technologist:
     free: Timeline
 
 
+def _not_there(technologist: TechnologistTimes) -> tuple[Span, ...]:
+    away = (technologist.away,) if technologist.away else ()
+    return (*(w.span for w in technologist.work), *away)
+
+
 class Finder:
     """One department and one exam, made ready to be asked for places.
 
@@ -70,7 +75,7 @@ class Finder:
         self.department = department
         self.need = need
         self.technologists = tuple(
-            _Technologist(t, Timeline(without(t.on, (w.span for w in t.work))))
+            _Technologist(t, Timeline(without(t.on, _not_there(t))))
             for t in department.technologists or ()
             if need.skills <= t.skills and named in (None, t.technologist_id)
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from xraydesk.scheduling.engine.department import Department, Need, RoomTimes
+from xraydesk.scheduling.engine.department import Department, Need, RoomTimes, TechnologistTimes
 from xraydesk.scheduling.engine.problem import (
     FETCH_EARLY_MINUTES,
     RETURN_LATE_MINUTES,
@@ -109,18 +109,18 @@ def tell_planner(
     porters: Sequence[PorterTimes] | None = None,
     travel: Mapping[str, int] | None = None,
     wanted: Iterable[str] = (),
-    usual: Department | None = None,
+    repairing: bool = False,
     costs: Costs | None = None,
 ) -> Told:
     """The planning problem and the plan in force of a day, from `start` (a whole minute) to `until`.
 
-    `wanted` are exams that are to be given a place, or a better one than they have. `usual` is the
-    department as it was before something happened: who stood there and does not any more (the
-    room is down, the technologist has gone) is in the problem without being in the plan. Without
-    it, and whoever did not stand before either, is left alone.
+    `wanted` are exams that are to be given a place, or a better one than they have. Where
+    `repairing`, who would stand there if the room were not down and the technologist had not gone is
+    in the problem without being in the plan; whoever did not stand before either, or all of them where
+    nothing happened, is left alone.
     """
     costs = costs or Costs()
-    teller = _Teller(department, start=start, until=until, costs=costs, wanted={*wanted}, usual=usual)
+    teller = _Teller(department, start=start, until=until, costs=costs, wanted={*wanted}, repairing=repairing)
     return teller.tell(exams, porters, travel or {})
 
 
@@ -133,11 +133,11 @@ class _Teller:
         until: datetime,
         costs: Costs,
         wanted: set[str],
-        usual: Department | None,
+        repairing: bool,
     ) -> None:
         self.department = department
         self.start, self.until, self.costs, self.wanted = start, until, costs, wanted
-        self.usual = usual
+        self.repairing = repairing
         self.end = self.minute(until)
         self.cleaning = int(department.cleaning / _MINUTE)
         self.rooms: dict[str, RoomTimes] = {}
@@ -173,12 +173,12 @@ class _Teller:
             elif exam.span is not None:
                 self._keep(exam)
         movable.sort(key=lambda e: (e.span.start if e.span else self.start, e.accession))
-        opened, on = self._opened(), self._on(self.department)
+        opened, on = self._opened(), self._on()
         standing = [e for e in movable if self._still_stands(e, opened, on)]
         lost = [e for e in movable if e not in standing]
-        if self.usual is not None:
+        if self.repairing:
             # Who did not stand before either was put there by a person, who knew why.
-            opened, on = self._opened(before=True), self._on(self.usual, before=True)
+            opened, on = self._opened(before=True), self._on(before=True)
             alone = [e for e in lost if not self._still_stands(e, opened, on)]
         else:
             alone = lost
@@ -265,21 +265,27 @@ class _Teller:
             found[name] = _less(spans, taken, self.end)
         return found
 
-    def _on(self, department: Department, *, before: bool = False) -> dict[str, tuple[Interval, ...]]:
-        """When each technologist is on, less what is taken; `before` any of that."""
+    def _on(self, *, before: bool = False) -> dict[str, tuple[Interval, ...]]:
+        """When each technologist is on, less what is taken and when they are away; `before` any of that."""
         return {
             t.code: _less(
                 [(self.ceil(s.start), self.minute(s.end)) for s in t.on],
-                () if before else self.person_taken[t.code],
+                () if before else self._not_there(t),
                 self.end,
             )
-            for t in department.technologists or ()
+            for t in self.department.technologists or ()
         }
+
+    def _not_there(self, technologist: TechnologistTimes) -> list[Interval]:
+        taken = [*self.person_taken[technologist.code]]
+        if technologist.away:
+            taken.append((self.minute(technologist.away.start), self.ceil(technologist.away.end)))
+        return taken
 
     def _technologists(self) -> tuple[Technologist, ...] | None:
         if self.department.technologists is None:
             return None
-        on = self._on(self.department)
+        on = self._on()
         return tuple(Technologist(t.code, on[t.code], t.skills) for t in self.department.technologists)
 
     def _porters(self, porters: Sequence[PorterTimes] | None) -> tuple[Porter, ...] | None:
