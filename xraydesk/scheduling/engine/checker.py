@@ -41,7 +41,12 @@ def check(problem: Problem, plan: Plan) -> float:
 
 def broken_rule(problem: Problem, plan: Plan) -> str:
     """The first rule that a plan breaks, as a sentence; empty where it keeps them all. Claimed costs aside."""
-    return next(_Checker(problem, plan).broken(), "")
+    return next(broken_rules(problem, plan), "")
+
+
+def broken_rules(problem: Problem, plan: Plan) -> Iterator[str]:
+    """Every rule that a plan breaks, one sentence each; what can only be judged where those hold comes after them."""
+    return _Checker(problem, plan).broken()
 
 
 def cost_of(problem: Problem, plan: Plan) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from xraydesk.scheduling.engine.checker import Broken, broken_rule, check, cost_of
+from xraydesk.scheduling.engine.checker import Broken, broken_rule, broken_rules, check, cost_of
 from xraydesk.scheduling.engine.problem import (
     Booked,
     Exam,
@@ -163,7 +163,9 @@ def test_a_long_stay_is_seen_beyond_a_short_one_within_it() -> None:
     exams = tuple(Exam(n, n, {"XR2": m}) for n, m in (("A", 50), ("B", 5), ("C", 5)))
     problem = replace(PROBLEM, exams=exams, now=0, technologists=None)
     plan = Plan((Placed("A", "XR2", 0), Placed("B", "XR2", 100), Placed("C", "XR2", 40)))
-    assert broken_rule(problem, plan) == "Exams A and C both have room XR2 at 40."
+    assert list(broken_rules(problem, plan)) == [
+        "Exams A and C both have room XR2 at 40.",
+    ]
 
 
 def test_where_they_are_not_limited_nobody_is_named_and_jobs_are_still_needed() -> None:
@@ -191,3 +193,31 @@ def test_exams_without_due_or_booking_cost_nothing_whenever_they_are() -> None:
     assert cost_of(PROBLEM, Plan((replace(E2, start=150), E3))) == 0
     fixed_late = replace(PROBLEM, exams=(replace(PROBLEM.exams[2], due=-10, weight=3),))
     assert cost_of(fixed_late, Plan((E3,))) == 30
+
+
+def test_a_booking_that_is_kept_costs_nothing() -> None:
+    kept = Placed("E1", "XR2", 40, "T1", Job(30, "P1"), Job(52, "P1"))
+    assert cost_of(PROBLEM, Plan((kept,))) == 2 * 15
+
+
+def test_all_that_is_wrong_can_be_asked_for() -> None:
+    plan = Plan((replace(E1, room="XR9"), replace(E2, start=195), E3), ("E4",))
+    told = list(broken_rules(PROBLEM, plan))
+    assert [t.split(" ")[1] for t in told][:2] == ["E1", "E2"]
+    assert len(told) >= 2
+
+
+def test_a_way_of_no_length_holds_nobody_up() -> None:
+    exams = tuple(Exam(n, n, {r: 10}, origin="HERE") for n, r in (("A", "XR1"), ("B", "XR2")))
+    problem = replace(
+        PROBLEM,
+        exams=exams,
+        now=0,
+        technologists=None,
+        travel={"HERE": 0},
+        porters=(Porter("P1", ((0, 90),)),),
+    )
+    plan = Plan(
+        tuple(Placed(e.id, next(iter(e.minutes)), 0, None, Job(0, "P1"), Job(10, "P1")) for e in exams)
+    )
+    assert broken_rule(problem, plan) == ""

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.shared_data import shared_data
+from xraydesk.scheduling.engine import reading
 from xraydesk.scheduling.engine.problem import Job, Placed, Plan
 from xraydesk.scheduling.engine.reading import BadPlan, BadProblem, plan_as_json, read_plan, read_problem
 
@@ -189,6 +190,29 @@ def test_what_breaks_the_format_is_refused_with_the_exam_and_the_field(name: str
 def test_what_is_no_json_is_refused_in_words(data: bytes, words: str) -> None:
     with pytest.raises(BadProblem, match=words):
         read_problem(data)
+
+
+def test_a_file_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "FILE_BYTES_MAX", 10)
+    with pytest.raises(BadProblem, match="longer than 10 bytes"):
+        read_problem(b" " * 11)
+
+
+def test_whole_minutes_may_be_written_with_a_point() -> None:
+    assert read(**with_exam(minutes={"XR1": 12.0})).exams[0].minutes == {"XR1": 12}
+
+
+def test_exams_may_come_after_several_and_fixed_ones_beside_each_other() -> None:
+    problem = read(
+        technologists=None,
+        exams=[
+            {**EXAM, "fixed": {"room": "XR1", "start": 0}},
+            {**EXAM, "id": "E2", "fixed": {"room": "XR1", "start": 12}, "after": ["E1"]},
+            {**EXAM, "id": "E3", "patient": "P2", "after": ["E1", "E2"]},
+            {**EXAM, "id": "E4", "patient": "P3", "after": ["E3"], "fixed": {"room": "XR1", "start": 100}},
+        ],
+    )
+    assert [e.after for e in problem.exams] == [(), ("E1",), ("E1", "E2"), ("E3",)]
 
 
 def test_a_byte_order_mark_is_no_obstacle() -> None:
