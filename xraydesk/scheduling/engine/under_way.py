@@ -185,15 +185,16 @@ class _Teller:
         for exam in alone:
             self._keep(exam)
         lost = [e for e in lost if e not in alone]
+        opened = self._opened()
         problem = Problem(
             start=self.start,
             exams=(),
-            rooms=tuple(Room(name, self._opened()[name]) for name in self.rooms),
+            rooms=tuple(Room(name, opened[name]) for name in self.rooms),
             technologists=self._technologists(),
             porters=self._porters(porters),
             travel=dict(travel),
         )
-        gaps = self._gaps(standing)
+        gaps = self._gaps(standing, opened)
         told = [self._exam(e, gaps.get(e.accession, self.cleaning)) for e in (*standing, *lost, *fresh)]
         placed = [self._placed(e) for e in standing]
         told, placed = _with_porters(told, placed, problem)
@@ -305,17 +306,21 @@ class _Teller:
 
     # -- exams -------------------------------------------------------------------------------
 
-    def _gaps(self, standing: Sequence[Standing]) -> dict[str, int]:
-        """Where the next exam follows sooner than a room is cleaned, that is how it was agreed, and it stands."""
-        found, latest = {}, dict[str, Standing]()
+    def _gaps(
+        self, standing: Sequence[Standing], opened: Mapping[str, tuple[Interval, ...]]
+    ) -> dict[str, int]:
+        """Where something follows sooner than a room is cleaned, that is how it was agreed, and it stands."""
+        found, latest = dict[str, int](), dict[str, Standing]()
         for exam in standing:
             assert exam.span is not None
             name = seat_name(exam.room, exam.seat)
+            first, last = self.minute(exam.span.start), self.minute(exam.span.end)
+            until = next(b for a, b in opened[name] if a <= first and last <= b)
+            found[exam.accession] = min(self.cleaning, until - last)
             before = latest.get(name)
             if before and before.span:
-                found[before.accession] = min(
-                    self.cleaning, self.minute(exam.span.start) - self.minute(before.span.end)
-                )
+                gap = first - self.minute(before.span.end)
+                found[before.accession] = min(found[before.accession], gap)
             latest[name] = exam
         return found
 
