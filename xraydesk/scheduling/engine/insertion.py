@@ -25,6 +25,9 @@ from xraydesk.scheduling.engine.stop import Stop
 
 OPTIONS_MAX = 4
 
+WORK_MAX = 60
+"""So many exchanges are tried for one question about one exam: somebody waits for the answer."""
+
 APART_MINUTES = 5
 """Options for one exam differ by so much, or in its room, or in who moves."""
 
@@ -127,6 +130,7 @@ class Planner:
         """Different ways to let one exam in."""
         kept = _Best(i, options_max)
         day = self.day
+        self.mover.work_left = WORK_MAX
         limit = day.worth[i]
         for room in day.minutes[i]:
             spot = day.cheapest(i, limit, room=room)
@@ -134,6 +138,7 @@ class Planner:
                 kept.offer(spot.cost, [(i, spot)])
         for cost, changes in self.mover.with_others(i, min(limit, kept.limit), DEPTH, TRIES_MAX, kept):
             kept.offer(cost, changes)
+        self.mover.work_left = None
         return kept.changes()
 
     def _for_many(self, todo: list[int], options_max: int, stop: Stop | None) -> tuple[Option, ...]:

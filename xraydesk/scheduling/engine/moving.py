@@ -50,6 +50,8 @@ class Mover:
 
     def __init__(self, day: Day, stop: Stop | None = None) -> None:
         self.day, self.stop = day, stop
+        self.work_left: int | None = None
+        """So many exchanges may still be tried; None: as many as the other limits allow."""
         self._locked: set[int] = set()
 
     def better(self, i: int, trail: Trail, *, depth: int = DEPTH, tries_max: int = INNER_TRIES_MAX) -> bool:
@@ -87,7 +89,7 @@ class Mover:
             most = kept.limit if kept else limit
             if own >= most - EPSILON:
                 return
-            if tries >= tries_max or (self.stop and self.stop.now()):
+            if tries >= tries_max or self.work_left == 0 or (self.stop and self.stop.now()):
                 return
             found = self.give_way(i, room, start, most, depth)
             if found and found[0] < most - EPSILON:
@@ -141,8 +143,10 @@ class Mover:
         best: tuple[float, list[Change]] | None = None
         for more in self._people_in_the_way(i, start, end, victims):
             every = list(dict.fromkeys((*victims, *more)))
-            if len(every) > VICTIMS_MAX:
+            if len(every) > VICTIMS_MAX or self.work_left == 0:
                 continue
+            if self.work_left is not None:
+                self.work_left -= 1
             found = self._exchange(i, (own, room, start), every, limit=limit, depth=depth)
             if found and found[0] < limit - EPSILON:
                 best, limit = found, found[0]
