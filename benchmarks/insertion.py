@@ -9,7 +9,8 @@ option is judged by the checker, outside the measured time. Printed are the medi
 percentile in milliseconds of wall time and of this process's CPU time, and beside them, in turn
 with it in the same run: the cheapest place that needs nobody to move (what a calendar with rules
 would say), and the whole day read into memory (what the first question costs more). Then by how
-much the patients wait less than if nobody had moved. With files of `xraydesk.plan/1` as arguments,
+much the patients wait less than if nobody had moved (who has no place at all counts as 1,000 minutes).
+With files of `xraydesk.plan/1` as arguments,
 their exams without a booking are let in one at a time, the others standing as booked.
 
     python benchmarks/insertion.py [questions] [FILE...]
