@@ -132,4 +132,5 @@ def _room_times(
         down=Span(during.start, room.down_until or during.end) if room.state == Room.State.DOWN else None,
         emergency=not EMERGENCY_WORDS.isdisjoint({room.kind, *room.abilities}),
         sort=room.sort,
+        location=room.location_id,
     )

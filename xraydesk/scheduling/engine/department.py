@@ -29,6 +29,8 @@ class RoomTimes:
     down: Span | None = None
     emergency: bool = False
     sort: int = 0
+    location: int = 0
+    """The building: whoever is booked in one is not sent to another."""
 
     @property
     def portable(self) -> bool:

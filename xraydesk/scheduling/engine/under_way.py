@@ -337,7 +337,7 @@ class _Teller:
         return Exam(
             id=exam.accession,
             patient=exam.patient,
-            minutes={name: minutes for name, room in self.rooms.items() if exam.need.suits(room)},
+            minutes=dict.fromkeys(self._rooms_for(exam), minutes),
             priority=exam.priority,
             ready=ready,
             due=self._due(exam, ready),
@@ -347,6 +347,15 @@ class _Teller:
             origin=exam.ward,
             booked=self._booked(exam),
         )
+
+    def _rooms_for(self, exam: Standing) -> list[str]:
+        """Rooms in which it can be done; for one that is booked, those of the same building."""
+        booked = self.rooms.get(seat_name(exam.room, exam.seat)) if exam.span is not None else None
+        return [
+            name
+            for name, room in self.rooms.items()
+            if exam.need.suits(room) and (booked is None or booked.location == room.location)
+        ]
 
     def _due(self, exam: Standing, ready: int) -> int | None:
         if exam.span is None:

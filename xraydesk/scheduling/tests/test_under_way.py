@@ -64,6 +64,13 @@ def test_what_is_booked_and_has_not_begun_may_move_at_a_cost() -> None:
     assert found.seats["XR2#2"] == ("XR2", 1)
 
 
+def test_who_is_booked_in_one_building_is_not_sent_to_another() -> None:
+    rooms = (ROOMS[0], replace(ROOMS[1], location=7))
+    found = told(one("A", 30), one("N"), department=replace(DEPARTMENT, rooms=rooms), wanted=("N",))
+    assert exam(found, "A").minutes.keys() == {"XR1"}
+    assert exam(found, "N").minutes.keys() == {"XR1", "XR2", "XR2#2"}
+
+
 def test_what_has_begun_or_passed_or_is_held_keeps_its_room_and_people() -> None:
     found = told(
         one("begun", -5, until=START + 20 * MIN),
