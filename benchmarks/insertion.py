@@ -9,9 +9,9 @@ option is judged by the checker, outside the measured time. Printed are the medi
 percentile in milliseconds of wall time and of this process's CPU time, and beside them, in turn
 with it in the same run: the cheapest place that needs nobody to move (what a calendar with rules
 would say), and the whole day read into memory (what the first question costs more). Then by how
-much the patients wait less than if nobody had moved (who has no place at all counts as 1,000 minutes).
-With files of `xraydesk.plan/1` as arguments,
-their exams without a booking are let in one at a time, the others standing as booked.
+much the patients wait less than if nobody had moved (who has no place at all counts as so many
+minutes as it costs to leave them out). With files of `xraydesk.plan/1` as arguments, their exams
+without a booking are let in one at a time, the others standing as booked.
 
     python benchmarks/insertion.py [questions] [FILE...]
 """
@@ -163,9 +163,9 @@ def ask(title: str, problem: Problem, questions: Sequence[str]) -> None:
         gains.append((free - best) / minute_cost(problem, exam))
         options = planner.options((exam,))
         moved.append(len(options[0].moves) - 1 if options else 0)
-    print(
-        f"{title}: {len(problem.exams)} exams, {len(problem.rooms)} rooms, {len(times['options'])} questions"
-    )
+    booked = sum(e.booked is not None for e in problem.exams)
+    asked = len(times["options"])
+    print(f"{title}: {booked} booked exams, {len(problem.rooms)} rooms, {asked} questions")
     for name, took in times.items():
         walls, cpus = sorted(w for w, _ in took), sorted(c for _, c in took)
         print(
