@@ -148,7 +148,9 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     folder: Path = tmp_path_factory.mktemp("mishaps")
     folder.chmod(0o711)
     with running_desk(folder, "--demo", "--demo-quiet") as desk:
-        yield Box(desk)
+        made = Box(desk)
+        yield made
+        made.ehr.sender.close()
     collect_sockets()
 
 
