@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NoReturn, TypeVar
 
 from xraydesk.scheduling.engine.problem import (
@@ -31,6 +33,8 @@ PROBLEM_FORMAT = "xraydesk.plan/1"
 ANSWER_FORMAT = "xraydesk.plan-answer/1"
 
 FILE_BYTES_MAX = 64_000_000
+"""A longer file is refused unread: a thousand exams take a third of a million bytes."""
+
 NUMBER_MAX = 1_000_000
 """Numbers beyond it are refused."""
 
@@ -67,7 +71,7 @@ def read_problem(data: bytes) -> Problem:
         rooms=top.each("rooms", "room", _room) or (),
         technologists=technologists,
         porters=porters,
-        travel={ward: top.inner("travel").whole(ward) for ward in top.object("travel", absent={})},
+        travel=top.named("travel", absent={}),
         exams=top.each("exams", "exam", _exam) or (),
         unplanned_cost=_Fields(costs, "costs", BadProblem).number("unplanned", absent=1000),
     )
@@ -125,8 +129,7 @@ def _parse(data: bytes, error: type[BadFile]) -> dict[str, Any]:
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         told = dict(found)
         if len(told) != len(found):
-            names = [name for name, _ in found]
-            twice = next(name for name in names if names.count(name) > 1)
+            (twice, _), *_ = Counter(name for name, _ in found).most_common(1)
             raise error(f"The name {_shown(twice)} stands twice in one object.")
         return told
 
@@ -233,12 +236,13 @@ class _Fields:
             self.refuse(field, "is not an object")
         return value
 
-    def inner(self, field: str) -> _Fields:
-        return _Fields(
-            self.data[field],
-            f"{field} of {self.who}" if self.who[0] == "t" else f"{self.who}: {field}",
-            self.error,
-        )
+    def named(self, field: str, absent: Any = _MISSING, *, least: int = 0) -> dict[str, int]:
+        """An object of whole minutes by name: of rooms, of wards."""
+        value = self.object(field, absent)
+        for name in value:
+            self._check_text(f"{field}, a name in it,", name)
+        each = _Fields(value, f"{self.who}, {field}", self.error)
+        return {name: each.whole(name, least=least) for name in value}
 
     def part(self, field: str) -> _Fields | None:
         """An object that may be null or absent."""
@@ -246,7 +250,10 @@ class _Fields:
         return None if value is None else _Fields(value, f"{self.who}, {field}", self.error)
 
     def intervals(self, field: str) -> tuple[Interval, ...]:
-        """Half-open pairs of whole minutes, each of some length, none over another; in order of time."""
+        """Half-open pairs of whole minutes in order of time.
+
+        One of no length holds nothing and is left away; those that overlap stand as they are.
+        """
         value = self.get(field, _MISSING)
         if not isinstance(value, list):
             self.refuse(field, "is not a list of pairs")
@@ -314,12 +321,13 @@ def _porter(fields: _Fields, name: str) -> Porter:
 
 
 def _exam(fields: _Fields, name: str) -> Exam:
-    minutes = fields.object("minutes")
-    each = _Fields(minutes, f"exam {name}, minutes", fields.error)
+    minutes = fields.named("minutes", least=1)
+    if not minutes:
+        fields.refuse("minutes", "names no room")
     return Exam(
         id=name,
         patient=fields.text("patient"),
-        minutes={room: each.whole(room, least=1) for room in minutes},
+        minutes=minutes,
         priority=_priority(fields),
         ready=fields.time("ready", absent=0),
         due=fields.time("due", absent=None),
@@ -423,8 +431,8 @@ def _check_chains(problem: Problem) -> None:
 
 def _check_fixed(problem: Problem) -> None:
     """A fixed exam lies in its room's hours and its technologist's shift, and on top of no other fixed exam."""
-    rooms = {r.id: r.open for r in problem.rooms}
-    people = {t.id: t.on for t in problem.technologists or ()}
+    rooms = {r.id: _Reach(r.open) for r in problem.rooms}
+    people = {t.id: _Reach(t.on) for t in problem.technologists or ()}
     taken: dict[tuple[str, str], list[tuple[int, int, str]]] = {}
     ends: dict[str, int] = {}
     for exam in problem.exams:
@@ -463,6 +471,20 @@ def _check_fixed_order(problem: Problem, ends: Mapping[str, int]) -> None:
                 )
 
 
-def _inside(exam: Exam, intervals: Iterable[Interval], start: int, end: int, what: str) -> None:
-    if not any(a <= start and end <= b for a, b in intervals):
+def _inside(exam: Exam, hours: _Reach, start: int, end: int, what: str) -> None:
+    if not hours.holds(start, end):
         raise BadProblem(f"Exam {exam.id}: fixed outside {what}.")
+
+
+class _Reach:
+    """Intervals asked many times whether one of them holds a stretch, however many there are."""
+
+    def __init__(self, intervals: tuple[Interval, ...]) -> None:
+        self.starts = [first for first, _ in intervals]
+        self.furthest = list(accumulate((last for _, last in intervals), max))
+        """How far one reaches that begins here or before."""
+
+    def holds(self, start: int, end: int) -> bool:
+        """One interval begins by `start` and ends no earlier than `end`."""
+        i = bisect_right(self.starts, start)
+        return i > 0 and self.furthest[i - 1] >= end

@@ -97,6 +97,69 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "true minutes": (with_exam(minutes={"XR1": True}), "XR1 is not a number"),
     "too many minutes": (with_exam(minutes={"XR1": 1_000_001}), "XR1 is not between 1 and 1e\\+06"),
     "no end of minutes": (with_exam(minutes={"XR1": 10**400}), "XR1 is too large"),
+    "minutes in no room": (with_exam(minutes={}), "Exam E1: minutes names no room"),
+    "minutes below none": (with_exam(minutes={"XR1": -5}), "Exam E1, minutes: XR1 is not between 1"),
+    "minutes of null": (with_exam(minutes={"XR1": None}), "Exam E1, minutes: XR1 is not a number"),
+    "a room that cannot be shown": (
+        with_exam(minutes={"X\nR": 0}),
+        "Exam E1: minutes, a name in it, has characters that cannot be shown",
+    ),
+    "half a surrogate": (with_exam(minutes={"\ud800": 0}), "minutes, a name in it, has characters"),
+    "a room without a name": (with_exam(minutes={"": 5}), "Exam E1: minutes, a name in it, is not a text"),
+    "cleaning below none": (with_exam(cleaning=-1), "Exam E1: cleaning is not between 0"),
+    "half a minute of cleaning": (with_exam(cleaning=0.5), "Exam E1: cleaning is not a whole number"),
+    "ready in half a minute": (with_exam(ready=0.5), "Exam E1: ready is not a whole number"),
+    "due beyond a million": (with_exam(due=1_000_001), "Exam E1: due is not between"),
+    "a true due": (with_exam(due=True), "Exam E1: due is not a number"),
+    "a weight beyond a million": (with_exam(weight=1_000_000.5), "Exam E1: weight is not between"),
+    "a priority of a number": (with_exam(priority=1), "Exam E1: priority is not a text"),
+    "a patient of a number": (with_exam(patient=17), "Exam E1: patient is not a text"),
+    "fixed no object": (with_exam(fixed=False), "Exam E1, fixed is not an object"),
+    "fixed in no room": (
+        with_exam(fixed={"start": 0, "technologist": "T1"}),
+        "Exam E1, fixed: room is missing",
+    ),
+    "fixed at no time": (with_exam(fixed={"room": "XR1"}), "Exam E1, fixed: start is missing"),
+    "fixed in half a minute": (
+        with_exam(fixed={**FIXED, "start": 0.5}),
+        "Exam E1, fixed: start is not a whole",
+    ),
+    "fixed with somebody unknown": (
+        with_exam(fixed={**FIXED, "technologist": "T9"}),
+        "Exam E1: fixed names 'T9', which is not among the technologists",
+    ),
+    "fixed in an unknown room": (with_exam(fixed={**FIXED, "room": "XR9"}), "Exam E1: fixed names 'XR9'"),
+    "fixed before opening": (with_exam(fixed={**FIXED, "start": -1}), "Exam E1: fixed outside the hours"),
+    "fixed over hours that touch": (
+        {
+            "rooms": [{"id": "XR1", "open": [[0, 6], [6, 720]]}],
+            **with_exam(fixed=FIXED),
+        },
+        "Exam E1: fixed outside the hours of room XR1",
+    ),
+    "fixed over shifts that touch": (
+        {
+            "technologists": [{"id": "T1", "on": [[0, 6], [6, 720]]}],
+            **with_exam(fixed=FIXED),
+        },
+        "Exam E1: fixed outside a shift of technologist T1",
+    ),
+    "a price below none": (with_exam(booked={"room": "XR1", "start": 5, "per_room": -1}), "booked: per_room"),
+    "unplanned below none": ({"costs": {"unplanned": -1}}, "Costs: unplanned is not between 0"),
+    "hours beyond a million": ({"rooms": [{"id": "XR1", "open": [[0, 1_000_001]]}]}, "Room XR1, open: until"),
+    "hours in halves": (
+        {"rooms": [{"id": "XR1", "open": [[0, 7.5]]}]},
+        "Room XR1, open: until is not a whole",
+    ),
+    "shifts missing": ({"technologists": [{"id": "T1"}]}, "Technologist T1: on is missing"),
+    "a porter's shift reversed": (
+        {"porters": [{"id": "P1", "on": [[5, 1]]}]},
+        "Porter P1: on has an interval",
+    ),
+    "a porter twice": ({"porters": PROBLEM["porters"] * 2}, "Porter 'P1' stands there twice"),
+    "a technologist twice": ({"technologists": PROBLEM["technologists"] * 2}, "Technologist 'T1' stands"),
+    "a ward without a name": ({"travel": {"": 5}}, "travel, a name in it, is not a text"),
+    "half a way": ({"travel": {"W3": 2.5}}, "W3 is not a whole number"),
     "an unknown room": (
         with_exam(minutes={"XR9": 5}),
         "Exam E1: minutes names 'XR9', which is not among the rooms",
@@ -147,6 +210,40 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         },
         "Exam E2: fixed on top of exam E1, which has room XR1 then",
     ),
+    "one technologist fixed twice at once": (
+        {
+            "exams": [
+                {**EXAM, "fixed": FIXED},
+                {
+                    **EXAM,
+                    "id": "E2",
+                    "patient": "P2",
+                    "minutes": {"XR2": 9},
+                    "fixed": {**FIXED, "room": "XR2", "start": 11},
+                },
+            ]
+        },
+        "Exam E2: fixed on top of exam E1, which has technologist T1 then",
+    ),
+    "one patient fixed twice at once": (
+        {
+            "technologists": None,
+            "exams": [
+                {**EXAM, "fixed": FIXED},
+                {**EXAM, "id": "E2", "minutes": {"XR2": 9}, "fixed": {**FIXED, "room": "XR2", "start": 11}},
+            ],
+        },
+        "Exam E2: fixed on top of exam E1, which has patient P17 then",
+    ),
+    "fixed while the room is cleaned": (
+        {
+            "exams": [
+                {**EXAM, "cleaning": 5, "fixed": FIXED},
+                {**EXAM, "id": "E2", "patient": "P2", "fixed": {**FIXED, "start": 16}},
+            ]
+        },
+        "Exam E2: fixed on top of exam E1, which has room XR1 then",
+    ),
     "fixed before what it follows": (
         {
             "exams": [
@@ -181,6 +278,7 @@ def test_what_breaks_the_format_is_refused_with_the_exam_and_the_field(name: str
         (b"[1]", "not one JSON object"),
         (b'{"a": NaN}', "NaN is no number"),
         (b'{"a": -Infinity}', "-Infinity is no number"),
+        (b'{"format": "xraydesk.plan/1", "start": "2026-11-24T07:00Z", "now": 1e999}', "now is not between"),
         (b'{"a": 1, "a": 2}', "'a' stands twice"),
         (b"[" * 1_000_000, "nests|no JSON"),
         (b'{"a":' * 100_000, "nests|no JSON"),
@@ -190,6 +288,33 @@ def test_what_breaks_the_format_is_refused_with_the_exam_and_the_field(name: str
 def test_what_is_no_json_is_refused_in_words(data: bytes, words: str) -> None:
     with pytest.raises(BadProblem, match=words):
         read_problem(data)
+
+
+def test_a_fixed_exam_need_not_be_ready_nor_its_technologist_skilled() -> None:
+    fixed = with_exam(ready=500, skills=["fluoro"], fixed=FIXED)
+    assert read(**fixed, now=300).exams[0].fixed is not None
+
+
+def test_what_nobody_asked_for_is_passed_over() -> None:
+    assert read(remark=[1e9, {"deep": [None]}], **with_exam(colour="blue", seen=10**9)) == read()
+
+
+def test_hours_may_overlap_and_one_of_them_must_hold_a_fixed_exam_whole() -> None:
+    def fixed_at(start: int) -> Any:
+        rooms = [{"id": "XR1", "open": [[10, 20], [0, 100], [30, 40], [95, 110]]}]
+        return read(technologists=None, rooms=rooms, **with_exam(fixed={"room": "XR1", "start": start}))
+
+    for start in (0, 15, 35, 88, 98):
+        assert fixed_at(start).exams[0].fixed.start == start
+    for start in (-1, 89, 94, 99):
+        with pytest.raises(BadProblem, match="fixed outside the hours"):
+            fixed_at(start)
+
+
+def test_a_name_that_stands_twice_among_very_many_is_found_at_once() -> None:
+    many = ",".join(f'"n{i}":1' for i in range(200_000))
+    with pytest.raises(BadProblem, match="'twice' stands twice"):
+        read_problem(f'{{{many},"twice":1,"twice":2}}'.encode())
 
 
 def test_a_file_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
