@@ -60,6 +60,9 @@ pictures: $(VENV)/.ready-to-test ## take the pictures of the pages anew (needs c
 clean: ## take away what these commands made; the desk's data stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 
+# The locks name every package there is to install, so that nothing is looked up beside them (--no-deps):
+# pip would otherwise take a newer release for a name asked for with an extra, and refuse it for want of a hash.
+
 # A Python that fits, with venv; one sentence where there is none.
 $(VENV)/.made:
 	@found=""; for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
@@ -76,11 +79,11 @@ $(VENV)/.made:
 
 $(VENV)/.ready-to-run: requirements.lock pyproject.toml $(VENV)/.made
 	@echo "installing what xraydesk stands on"
-	@$(INSTALL) $(FROM) --require-hashes -r requirements.lock
+	@$(INSTALL) $(FROM) --no-deps --require-hashes -r requirements.lock
 	@$(INSTALL) --no-index --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.ready-to-test: requirements-dev.lock $(VENV)/.ready-to-run
 	@echo "installing what its tests stand on"
-	@$(INSTALL) $(FROM) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) $(FROM) --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
