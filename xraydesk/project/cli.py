@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import typer
 
@@ -17,13 +18,14 @@ app = typer.Typer(
 )
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run(arguments: list[str] | None = None, *, begun: float | None = None) -> int:
     """Do what the arguments ask, the process's own where none are given; the exit status.
 
-    0 done, 1 the answer is no, 2 it cannot be done so.
+    0 done, 1 the answer is no, 2 it cannot be done so. `begun` is when the process began, by the
+    clock `time.monotonic`, for what is given a time to take; None: it begins now.
     """
     try:
-        app(arguments, prog_name="xraydesk")
+        app(arguments, prog_name="xraydesk", obj=begun)
     except Trouble as trouble:
         print(f"xraydesk: {trouble}", file=sys.stderr)
         return 2
@@ -34,7 +36,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the installed command."""
-    sys.exit(run())
+    # What it took to start counts: the processor's time up to here.
+    sys.exit(run(begun=time.monotonic() - time.process_time()))
 
 
 from xraydesk.project import (  # noqa: E402 - their commands are added by importing them

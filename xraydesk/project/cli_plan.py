@@ -32,6 +32,7 @@ CHECK = "check"
 
 @app.command()
 def plan(  # noqa: PLR0917 - one parameter a flag
+    context: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="PROBLEM | check PROBLEM PLAN", show_default=False)],
     seconds: Annotated[
         float, typer.Option(min=0.0, max=SECONDS_MAX, help="Look for a better plan so long.")
@@ -53,7 +54,7 @@ def plan(  # noqa: PLR0917 - one parameter a flag
     `plan PROBLEM` prints the best plan found in the time. `plan check PROBLEM PLAN` prints what a
     plan costs, or the first rule that it breaks (exit status 1).
     """
-    begun = time.monotonic()
+    begun = time.monotonic() if context.obj is None else float(context.obj)
     if files[0] == CHECK:
         if len(files) != 3:
             raise Trouble("plan check takes two files: the problem, and the plan.")
@@ -78,14 +79,21 @@ def plan(  # noqa: PLR0917 - one parameter a flag
 
 
 def _solved(problem: Problem, stop: Stop, seed: int) -> dict[str, Any]:
+    from xraydesk.scheduling.engine.checker import Broken, check
     from xraydesk.scheduling.engine.solve import solve
     from xraydesk.scheduling.engine.state import NoPlan
 
     try:
-        return plan_as_json(solve(problem, stop, seed).plan)
+        found = solve(problem, stop, seed).plan
+        # Judged before anybody sees it: a plan that breaks a rule is worse than none.
+        check(problem, found)
     except NoPlan as trouble:
         print(trouble, file=sys.stderr)
         raise typer.Exit(1) from None
+    except Broken as trouble:
+        print(f"The plan that was found breaks a rule, so it is not shown: {trouble}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    return plan_as_json(found)
 
 
 def _bytes(file: Path) -> bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp
 
+from xraydesk.scheduling.engine.line import NEVER
 from xraydesk.scheduling.engine.problem import Problem
-from xraydesk.scheduling.engine.state import NEVER, Day, Spot
+from xraydesk.scheduling.engine.state import Day, Spot
 
 FAR_OFF_MINUTES = 1000
 """What is never late counts as due in so long."""

@@ -5,13 +5,14 @@ A whole small day is a few exams too, and then the answer comes with a proven lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ortools.sat.python import cp_model
 
+from xraydesk.scheduling.engine.line import NEVER, NOBODY, Line
 from xraydesk.scheduling.engine.problem import FETCH_EARLY_MINUTES, RETURN_LATE_MINUTES
-from xraydesk.scheduling.engine.state import NEVER, NOBODY, Day, Jobs, Line, Spot
+from xraydesk.scheduling.engine.state import Day, Jobs, Spot
 
 SCALE = 1000
 """Costs are counted in thousandths: weights are decimals, and CP-SAT counts in whole numbers."""
@@ -286,12 +287,12 @@ class Neighbourhood:
             for g in range(len(self.groups)):
                 chosen = one.planned if len(self.groups) == 1 else model.new_bool_var(f"{name}{i}_{g}")
                 chosen_by[g] = chosen
-                if not way:
-                    on = [[a, b] for q in self.groups[g] for a, b in (day.problem.porters or ())[q].on]
-                    model.add_linear_expression_in_domain(
-                        at, cp_model.Domain.from_intervals(on)
-                    ).only_enforce_if(chosen)
-                else:
+                # Each job lies in one shift: those that touch are not joined.
+                on = [[a, b - way] for q in self.groups[g] for a, b in (day.problem.porters or ())[q].on]
+                model.add_linear_expression_in_domain(
+                    at, cp_model.Domain.from_intervals([span for span in on if span[0] <= span[1]])
+                ).only_enforce_if(chosen)
+                if way:
                     self.jobs.setdefault(g, []).append(
                         model.new_optional_fixed_size_interval_var(at, way, chosen, f"{name}w{i}_{g}")
                     )
@@ -455,7 +456,7 @@ def put_all(day: Day, spots: dict[int, Spot | None]) -> bool:
     others = _with_porters(day, after)
     done: list[int] = []
     if others is not None:
-        for i in _in_order(day, after):
+        for i in (i for i in day.in_order() if i in after):
             if not day.stands(i, after[i]):
                 break
             day.put(i, after[i])
@@ -466,7 +467,7 @@ def put_all(day: Day, spots: dict[int, Spot | None]) -> bool:
         day.take(i)
     if others:
         day.change_jobs(others)
-    for i in _in_order(day, before):
+    for i in (i for i in day.in_order() if i in before):
         day.put(i, before[i])
     return False
 
@@ -530,14 +531,3 @@ def _told_anew(
             lines[q].add(start, start + day.way[i], i)
             last[q] = start + day.way[i]
     return who
-
-
-def _in_order(day: Day, exams: Iterable[int]) -> list[int]:
-    """Exams so that those that come after others stand after them."""
-    left, found = list(exams), list[int]()
-    inside = set(left)
-    while left:
-        ready = [i for i in left if not any(o in inside and o not in found for o in day.after[i])]
-        found += ready
-        left = [i for i in left if i not in ready]
-    return found

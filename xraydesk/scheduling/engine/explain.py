@@ -11,8 +11,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from xraydesk.scheduling.engine.insertion import Option
-from xraydesk.scheduling.engine.problem import FETCH_EARLY_MINUTES, RETURN_LATE_MINUTES, Plan, Problem
-from xraydesk.scheduling.engine.state import NEVER, NO_ONE, NOBODY, Day, day_of_plan
+from xraydesk.scheduling.engine.line import NEVER, NOBODY
+from xraydesk.scheduling.engine.problem import Plan, Problem
+from xraydesk.scheduling.engine.state import NO_ONE, Day, day_of_plan
 
 REASONS_MAX = 4
 """So many reasons are said of one place."""
@@ -138,10 +139,7 @@ def _porters(day: Day, i: int, start: int, minutes: int) -> int | None:
     while at <= last:
         if day.porters(i, at, at + minutes) is not None:
             return at
-        earliest = max(day.now, at - FETCH_EARLY_MINUTES - way)
-        fetch = min((line.next_free(earliest, way) for line in day.porter_lines), default=NEVER) + way
-        back = min((line.next_free(at + minutes, way) for line in day.porter_lines), default=NEVER)
-        at = max(at + 1, min(fetch, NEVER), back - RETURN_LATE_MINUTES - minutes)
+        at = day.next_porters(i, at, minutes)
     return None
 
 

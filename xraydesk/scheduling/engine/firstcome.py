@@ -5,8 +5,9 @@ What every plan is measured against, and never worse than.
 
 from __future__ import annotations
 
+from xraydesk.scheduling.engine.line import NEVER
 from xraydesk.scheduling.engine.problem import Plan, Problem
-from xraydesk.scheduling.engine.state import NEVER, Day, Spot
+from xraydesk.scheduling.engine.state import Day, Spot
 
 
 def first_come(problem: Problem) -> Plan:

@@ -108,7 +108,7 @@ class Planner:
             found = self._for_one(todo[0], options_max)
             if not found and self.lost:
                 found = [[(todo[0], None)]]
-            return tuple(self._told(c) for c in found)
+            return tuple(sorted((self._told(c) for c in found), key=lambda o: o.cost))
         return self._for_many(todo, options_max, stop)
 
     def at_place(self, exam: str, room: str, start: int) -> Option | None:

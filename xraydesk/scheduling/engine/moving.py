@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from xraydesk.scheduling.engine.line import NEVER, NOBODY
 from xraydesk.scheduling.engine.problem import FETCH_EARLY_MINUTES, RETURN_LATE_MINUTES
-from xraydesk.scheduling.engine.state import NEVER, NOBODY, Day, Spot
+from xraydesk.scheduling.engine.state import Day, Spot
 from xraydesk.scheduling.engine.stop import Stop
 
 DEPTH = 2

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 from xraydesk.scheduling.engine.dispatch import by_urgency, dispatch, keep_bookings, sweep
 from xraydesk.scheduling.engine.firstcome import first_come
 from xraydesk.scheduling.engine.moving import EPSILON, Mover
 from xraydesk.scheduling.engine.problem import Plan, Problem
-from xraydesk.scheduling.engine.state import Day, day_of_plan
+from xraydesk.scheduling.engine.state import Day, NoPlan, day_of_plan
 from xraydesk.scheduling.engine.stop import Stop
 
 PATIENCE = (1.0, 0.5, 2.0, 4.0)
@@ -39,7 +40,7 @@ def solve(problem: Problem, stop: Stop, seed: int = 0) -> Result:
     """
     day = _start(problem, stop)
     if stop.now():
-        return Result(day.plan(lower_bound(day)))
+        return Result(_plan(day, lower_bound(day)))
     # Imported only where there is time to use it: it takes a third of a second.
     from xraydesk.scheduling.engine.improve import Told, improve, search_whole, settle
 
@@ -49,8 +50,26 @@ def solve(problem: Problem, stop: Stop, seed: int = 0) -> Result:
         search_whole(day, _part(stop, WHOLE_SHARE), seed=seed, told=told)
     if not told.proven and day.cost_now > EPSILON:
         improve(day, stop, seed=seed, told=told)
-    plan = day.plan(min(day.cost_now, max(lower_bound(day), told.bound)))
+    plan = _plan(day, min(day.cost_now, max(lower_bound(day), told.bound)))
     return Result(plan, told.moves, told.searches, told.better)
+
+
+def _plan(day: Day, bound: float) -> Plan:
+    """The day's plan, with a bound where that is one. Raises NoPlan where a fixed exam comes after one without a place."""
+    for i in range(day.count):
+        for other in day.after[i]:
+            if day.fixed[i] and day.room[other] < 0:
+                raise NoPlan(
+                    f"No place was found for exam {day.exam_ids[other]}, which fixed exam {day.exam_ids[i]} comes after."
+                )
+    return day.plan(None if _hours_overlap(day.problem) else bound)
+
+
+def _hours_overlap(problem: Problem) -> bool:
+    """Whether any hours overlap others of the same room or person: those are used more strictly than need be."""
+    every = [r.open for r in problem.rooms]
+    every += [t.on for t in problem.technologists or ()] + [p.on for p in problem.porters or ()]
+    return any(b[0] < a[1] for spans in every for a, b in pairwise(sorted(spans)))
 
 
 def _part(stop: Stop, share: float) -> Stop:

@@ -7,27 +7,21 @@ what is best; `dispatch`, `insertion` and `improve` do.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
+from xraydesk.scheduling.engine.line import NEVER, NOBODY, Line
 from xraydesk.scheduling.engine.problem import (
     FETCH_EARLY_MINUTES,
     RETURN_LATE_MINUTES,
     Exam,
-    Interval,
     Job,
     Placed,
     Plan,
     Problem,
 )
-
-NEVER = 1 << 40
-"""A minute after every plan."""
-
-NOBODY = -1
-"""In place of a number: nobody, no room, nothing."""
+from xraydesk.scheduling.engine.returns import Return, returns
 
 TINY = 1e-6
 
@@ -35,92 +29,6 @@ Jobs = tuple[int, int, int, int]
 """Porter and start of the fetch, porter and start of the return; NOBODY as porter where there is none."""
 
 NO_JOBS: Jobs = (NOBODY, 0, NOBODY, 0)
-
-
-class Line:
-    """When one thing is taken: stretches in order of time that do not overlap.
-
-    Closed hours are stretches of NOBODY. Where two open stretches touch, a stretch of no length
-    stands between them, which nothing may reach over.
-    """
-
-    __slots__ = ("ends", "starts", "who")
-
-    def __init__(self, opened: Iterable[Interval] | None = None) -> None:
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-        self.who: list[int] = []
-        if opened is None:
-            return
-        before = -NEVER
-        for first, last in sorted(opened):
-            self._closed(before, max(first, before))
-            before = max(last, before)
-        self._closed(before, NEVER)
-
-    def _closed(self, first: int, last: int) -> None:
-        self.starts.append(first)
-        self.ends.append(last)
-        self.who.append(NOBODY)
-
-    def copy(self) -> Line:
-        """The same, to be changed by itself."""
-        made = Line()
-        made.starts, made.ends, made.who = self.starts[:], self.ends[:], self.who[:]
-        return made
-
-    def free(self, first: int, last: int) -> bool:
-        """Whether nothing is taken between two minutes."""
-        i = bisect_right(self.starts, first)
-        return (i == 0 or self.ends[i - 1] <= first) and (i == len(self.starts) or self.starts[i] >= last)
-
-    def next_free(self, since: int, length: int) -> int:
-        """The first minute from `since` at which so long is free; NEVER where there is none."""
-        starts, ends = self.starts, self.ends
-        i = bisect_right(starts, since)
-        if i and ends[i - 1] > since:
-            since = ends[i - 1]
-        for j in range(i, len(starts)):
-            if starts[j] >= since + length:
-                return since
-            since = max(since, ends[j])
-        return since if since < NEVER else NEVER
-
-    def last_free(self, until: int, length: int) -> int:
-        """The last minute up to `until` at which so long is free; -NEVER where there is none."""
-        starts, ends = self.starts, self.ends
-        i = bisect_left(starts, until + length)
-        for j in range(i - 1, -1, -1):
-            if ends[j] <= until:
-                return until
-            until = min(until, starts[j] - length)
-        return max(until, -NEVER)
-
-    def add(self, first: int, last: int, who: int) -> None:
-        """Take a stretch that is free."""
-        i = bisect_right(self.starts, first)
-        self.starts.insert(i, first)
-        self.ends.insert(i, last)
-        self.who.insert(i, who)
-
-    def drop(self, first: int, who: int) -> None:
-        """Give a stretch back."""
-        i = bisect_left(self.starts, first)
-        while self.who[i] != who or self.starts[i] != first:
-            i += 1
-        del self.starts[i], self.ends[i], self.who[i]
-
-    def between(self, first: int, last: int) -> list[int]:
-        """Who has it between two minutes; NOBODY among them where it is closed then."""
-        i = bisect_right(self.starts, first)
-        if i and self.ends[i - 1] > first:
-            i -= 1
-        found = []
-        while i < len(self.starts) and self.starts[i] < last:
-            if self.ends[i] > first or (self.ends[i] == self.starts[i] and first < self.starts[i]):
-                found.append(self.who[i])
-            i += 1
-        return found
 
 
 @dataclass(frozen=True)
@@ -180,10 +88,13 @@ class Day:
         self.fixed = [e.fixed is not None for e in exams]
         travel = self.problem.travel
         self.way = [2 * travel[e.origin] if e.origin is not None else NOBODY for e in exams]
-        self.missing_cost = [self.problem.unplanned_cost * e.weight for e in exams]
+        self.after = [tuple(self.number[o] for o in e.after) for e in exams]
+        must = self._before_fixed()
+        self.missing_cost = [
+            self.problem.unplanned_cost * e.weight + MUST_COST * (i in must) for i, e in enumerate(exams)
+        ]
         self.worth = [cost + TINY for cost in self.missing_cost]
         """What a place may cost: one that costs as much as being left out is still better."""
-        self.after = [tuple(self.number[o] for o in e.after) for e in exams]
         followers: list[list[int]] = [[] for _ in exams]
         for i, others in enumerate(self.after):
             for other in others:
@@ -197,6 +108,17 @@ class Day:
         self.booked_person = [self.person_number.get(h, NOBODY) if h else NOBODY for h in hints]
         self._tell_people(exams)
 
+    def _before_fixed(self) -> set[int]:
+        """Exams that a fixed one comes after, whatever stands between; fixed ones themselves apart."""
+        found: set[int] = set()
+        todo = [i for i in range(self.count) if self.fixed[i]]
+        while todo:
+            for other in self.after[todo.pop()]:
+                if not self.fixed[other] and other not in found:
+                    found.add(other)
+                    todo.append(other)
+        return found
+
     def _tell_people(self, exams: tuple[Exam, ...]) -> None:
         """Who can do each exam: those with the fewest other skills first, so that rare skills stay free."""
         people = self.problem.technologists or ()
@@ -209,68 +131,46 @@ class Day:
 
     def _put_fixed(self) -> None:
         """Fixed exams stand where they are, with a return each. Raises NoPlan."""
-        fixed = [i for i in range(self.count) if self.fixed[i]]
-        ends = {}
-        for i in fixed:
+        places = []
+        for i in range(self.count):
             told = self.problem.exams[i].fixed
-            assert told is not None
-            room = self.room_number[told.room]
-            ends[i] = told.start + self.minutes[i][room]
-        backs = self._fixed_returns([i for i in fixed if self.way[i] >= 0], ends)
-        for i in fixed:
-            told = self.problem.exams[i].fixed
-            assert told is not None
-            room = self.room_number[told.room]
-            person = self.person_number[told.technologist] if self.limited and told.technologist else NOBODY
-            porter, start = backs.get(i, (NOBODY, 0))
-            self.put(
-                i,
-                Spot(
-                    self.own_cost(i, room, told.start), room, told.start, person, (NOBODY, 0, porter, start)
-                ),
-            )
+            if told is not None:
+                room = self.room_number[told.room]
+                person = (
+                    self.person_number[told.technologist] if self.limited and told.technologist else NOBODY
+                )
+                places.append((i, room, told.start, person))
+        ends = {i: start + self.minutes[i][room] for i, room, start, _ in places}
+        backs = self._fixed_returns(ends)
+        for i, room, start, person in places:
+            porter, back = backs.get(i, (NOBODY, 0))
+            # Where its hours overlap others, it may reach over the end of one of them.
+            self.room_lines[room].join(start, ends[i] + self.cleaning[i])
+            if person >= 0:
+                self.person_lines[person].join(start, ends[i])
+            if porter >= 0:
+                self.porter_lines[porter].join(back, back + self.way[i])
+            self.put(i, Spot(self.own_cost(i, room, start), room, start, person, (NOBODY, 0, porter, back)))
 
-    def _fixed_returns(self, exams: list[int], ends: dict[int, int]) -> dict[int, tuple[int, int]]:
-        """Somebody for each fixed exam's way back: the most urgent first, and other orders where that fails."""
-        if not self.porters_limited:
-            return {i: (NOBODY, max(ends[i], self.now)) for i in self._in_time(exams, ends)}
-        found: dict[int, tuple[int, int]] = {}
-        tries = 0
-
-        def assign(left: list[int]) -> bool:
-            nonlocal tries
-            if not left:
-                return True
-            for i in left:
-                first, last = max(ends[i], self.now), ends[i] + RETURN_LATE_MINUTES
-                starts = [(line.next_free(first, self.way[i]), q) for q, line in enumerate(self.porter_lines)]
-                for start, q in sorted(starts):
-                    tries += 1
-                    if start > last or tries > RETURN_TRIES_MAX:
-                        break
-                    self.porter_lines[q].add(start, start + self.way[i], i)
-                    found[i] = (q, start)
-                    if assign([j for j in left if j != i]):
-                        return True
-                    self.porter_lines[q].drop(start, i)
-            return False
-
-        if assign(sorted(exams, key=lambda i: (ends[i], self.way[i], i))):
-            for i, (q, start) in found.items():
-                self.porter_lines[q].drop(start, i)
-            return found
-        name = self.exam_ids[min(exams, key=lambda i: ends[i])]
-        raise NoPlan(
-            f"Nobody can bring the patients of the fixed exams back in time, that of exam {name} among them."
-        )
-
-    def _in_time(self, exams: list[int], ends: dict[int, int]) -> list[int]:
+    def _fixed_returns(self, ends: dict[int, int]) -> dict[int, tuple[int, int]]:
+        """Somebody for each fixed exam's way back, and when. Raises NoPlan."""
+        exams = [i for i in ends if self.way[i] >= 0]
         for i in exams:
             if ends[i] + RETURN_LATE_MINUTES < self.now:
                 raise NoPlan(
                     f"The patient of exam {self.exam_ids[i]} should have been brought back before now."
                 )
-        return exams
+        if not self.porters_limited:
+            return {i: (NOBODY, max(ends[i], self.now)) for i in exams}
+        on = [porter.on for porter in self.problem.porters or ()]
+        ways = [Return(i, max(ends[i], self.now), ends[i] + RETURN_LATE_MINUTES, self.way[i]) for i in exams]
+        found = returns(ways, on)
+        if isinstance(found, Return):
+            raise NoPlan(
+                "Nobody can bring the patients of the fixed exams back in time,"
+                f" that of exam {self.exam_ids[found.exam]} among them."
+            )
+        return found
 
     # -- placing ---------------------------------------------------------------------------------------
 
@@ -381,6 +281,8 @@ class Day:
             return None
         if not self.porters_limited:
             return (NOBODY, latest, NOBODY, end)
+        if not way:
+            return self._no_way(start, end)
         best, fetcher = -NEVER, NOBODY
         for q, line in enumerate(self.porter_lines):
             at = line.last_free(latest, way)
@@ -400,6 +302,22 @@ class Day:
         if soonest > end + RETURN_LATE_MINUTES:
             return None
         return (fetcher, best, returner, soonest)
+
+    def _no_way(self, start: int, end: int) -> Jobs | None:
+        """Porters for a patient who is next door: a way of no length holds nobody up, but needs somebody who is on."""
+        fetches, backs = [], []
+        for q, porter in enumerate(self.problem.porters or ()):
+            for a, b in porter.on:
+                first, last = max(a, self.now, start - FETCH_EARLY_MINUTES), min(b, start)
+                if first <= last:
+                    fetches.append((-last, q))
+                first, last = max(a, end), min(b, end + RETURN_LATE_MINUTES)
+                if first <= last:
+                    backs.append((first, q))
+        if not fetches or not backs:
+            return None
+        (fetch, fetcher), (back, returner) = min(fetches), min(backs)
+        return (fetcher, -fetch, returner, back)
 
     def fits(self, i: int, room: int, start: int) -> Spot | None:
         """The place in a room at a minute, with whoever it needs; None where it does not fit."""
@@ -440,7 +358,7 @@ class Day:
                 continue
             jobs = self.porters(i, at, at + minutes)
             if jobs is None:
-                at = self._next_porters(i, at, minutes)
+                at = self.next_porters(i, at, minutes)
                 continue
             return Spot(self.own_cost(i, room, at), room, at, person, jobs)
         return None
@@ -449,12 +367,14 @@ class Day:
         lines = self.person_lines
         return max(min((lines[t].next_free(at, minutes) for t in self.people_for[i]), default=NEVER), at + 1)
 
-    def _next_porters(self, i: int, at: int, minutes: int) -> int:
+    def next_porters(self, i: int, at: int, minutes: int) -> int:
         """The next start worth trying: before it one of the two ways has nobody."""
         way = self.way[i]
         earliest = max(self.now, at - FETCH_EARLY_MINUTES - way)
         if not self.porters_limited:
             return max(at + 1, self.now + way)
+        if not way:
+            return at + 1
         fetch = min((line.next_free(earliest, way) for line in self.porter_lines), default=NEVER) + way
         end = at + minutes
         back = min((line.next_free(end, way) for line in self.porter_lines), default=NEVER)
@@ -490,6 +410,8 @@ class Day:
         way = self.way[i]
         if not self.porters_limited:
             return at - 1 if at - way >= self.now else -NEVER
+        if not way:
+            return at - 1
         fetch = max((line.last_free(at - way, way) for line in self.porter_lines), default=-NEVER)
         back = max(
             (line.last_free(at + minutes + RETURN_LATE_MINUTES, way) for line in self.porter_lines),
@@ -661,8 +583,8 @@ class Day:
 NO_ONE = -2
 """In place of a technologist's number: nobody could do it."""
 
-RETURN_TRIES_MAX = 20_000
-"""So many ways of giving the fixed exams' returns to porters are tried before it is called impossible."""
+MUST_COST = 1e9
+"""Added to what it costs to leave out an exam that a fixed one comes after: it cannot be left out."""
 
 
 def day_of_plan(problem: Problem, plan: Plan) -> tuple[Day, list[int]]:

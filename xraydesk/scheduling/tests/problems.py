@@ -25,8 +25,12 @@ SKILLS = ("general", "peds")
 
 
 @st.composite
-def intervals(draw: st.DrawFn, *, most: int = 2) -> tuple[Interval, ...]:
-    """Stretches in order, some of which touch."""
+def intervals(draw: st.DrawFn, *, most: int = 2, overlapping: bool = False) -> tuple[Interval, ...]:
+    """Stretches in order, some of which touch; where asked for, also some that overlap or lie in each other."""
+    if overlapping and draw(st.booleans()):
+        edge = st.integers(0, 30)
+        pairs = draw(st.lists(st.tuples(edge, edge).filter(lambda p: p[0] != p[1]), min_size=1, max_size=4))
+        return tuple((4 * min(p), 4 * max(p)) for p in pairs)
     edges = sorted(draw(st.lists(st.integers(0, 30), min_size=2, max_size=2 * most, unique=True)))
     pairs = [(a * 4, b * 4) for a, b in zip(edges[::2], edges[1::2], strict=False)]
     if draw(st.booleans()) and pairs:
@@ -35,24 +39,32 @@ def intervals(draw: st.DrawFn, *, most: int = 2) -> tuple[Interval, ...]:
 
 
 @st.composite
-def problems(draw: st.DrawFn, *, exams_max: int = 7) -> Problem:
-    """A small problem that keeps the format: technologists and porters absent, none or few; chains, bookings, fixed exams."""
-    rooms = tuple(Room(f"R{n}", draw(intervals())) for n in range(draw(st.integers(1, 3))))
+def problems(
+    draw: st.DrawFn, *, exams_max: int = 7, overlapping: bool = False, begun: bool = False
+) -> Problem:
+    """A small problem that keeps the format: technologists and porters absent, none or few; chains, bookings, fixed exams.
+
+    `begun`: a fixed exam may have to be brought back by a porter, and come after one that is not fixed; there may be no
+    plan at all then.
+    """
+    hours = intervals(overlapping=overlapping)
+    rooms = tuple(Room(f"R{n}", draw(hours)) for n in range(draw(st.integers(1, 3))))
     people = None
     if draw(st.booleans()):
         people = tuple(
-            Technologist(f"T{n}", draw(intervals()), frozenset(draw(st.sets(st.sampled_from(SKILLS)))))
+            Technologist(f"T{n}", draw(hours), frozenset(draw(st.sets(st.sampled_from(SKILLS)))))
             for n in range(draw(st.integers(0, 3)))
         )
     porters = None
     if draw(st.booleans()):
-        porters = tuple(Porter(f"P{n}", draw(intervals())) for n in range(draw(st.integers(0, 2))))
+        porters = tuple(Porter(f"P{n}", draw(hours)) for n in range(draw(st.integers(0, 2))))
     travel = {"W1": draw(st.integers(0, 4)), "W2": 3}
     exams: list[Exam] = []
     for n in range(draw(st.integers(1, exams_max))):
         exams.append(draw(_exam(n, rooms, people, [e.id for e in exams])))
-    if people is None and draw(st.booleans()):
-        exams[0] = _begun(exams[0], rooms)
+    if draw(st.booleans()):
+        which = draw(st.integers(0, len(exams) - 1))
+        exams[which] = _begun(exams[which], rooms, people, keep=begun)
     return Problem(
         start=START,
         exams=tuple(exams),
@@ -65,12 +77,27 @@ def problems(draw: st.DrawFn, *, exams_max: int = 7) -> Problem:
     )
 
 
-def _begun(exam: Exam, rooms: tuple[Room, ...]) -> Exam:
-    """The exam fixed at the first time its first room can hold it; as it was where there is none."""
+def _begun(
+    exam: Exam, rooms: tuple[Room, ...], people: tuple[Technologist, ...] | None, *, keep: bool
+) -> Exam:
+    """The exam fixed at the first time its first room and somebody can have it; as it was where there is none.
+
+    `keep`: it stays one that is brought from a ward, and comes after others.
+    """
     room = next(r for r in rooms if r.id in exam.minutes)
-    hold = exam.minutes[room.id] + exam.cleaning
-    start = next((a for a, b in room.open if a + hold <= b), None)
-    return exam if start is None else replace(exam, fixed=Fixed(room.id, start), origin=None, after=())
+    minutes = exam.minutes[room.id]
+    for start in sorted({a for a, _ in room.open} | {a for t in people or () for a, _ in t.on}):
+        if not _within(room.open, start, start + minutes + exam.cleaning):
+            continue
+        able = [t.id for t in people or () if _within(t.on, start, start + minutes)]
+        if people is None or able:
+            fixed = Fixed(room.id, start, able[0] if able else None)
+            return replace(exam, fixed=fixed) if keep else replace(exam, fixed=fixed, origin=None, after=())
+    return exam
+
+
+def _within(spans: tuple[Interval, ...], first: int, last: int) -> bool:
+    return any(a <= first and last <= b for a, b in spans)
 
 
 @st.composite

@@ -43,7 +43,7 @@ def test_bookings_that_are_dear_to_move_stay() -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(problems())
+@given(problems(overlapping=True))
 def test_it_keeps_every_rule_and_costs_no_more_than_bookings_first(problem: Problem) -> None:
     plain = Day(problem)
     keep_bookings(plain)

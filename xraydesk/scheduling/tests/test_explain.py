@@ -147,7 +147,7 @@ def test_no_porter_says_when_one_is_free() -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(problems(), st.data())
+@given(problems(overlapping=True), st.data())
 def test_every_reason_is_so_and_none_is_missing(problem: Problem, data: st.DataObject) -> None:
     plan = first_come(problem)
     day, _ = day_of_plan(problem, plan)

@@ -17,7 +17,7 @@ from xraydesk.scheduling.tests.problems import day, problems
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(problems(), st.data())
+@given(problems(overlapping=True), st.data())
 def test_a_place_asked_for_keeps_every_rule_or_has_a_reason_why_not(
     problem: Problem, data: st.DataObject
 ) -> None:
