@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -16,7 +17,8 @@ from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
-from xraydesk.scheduling.models import Booking
+from xraydesk.rooms.queries import rooms_in_use
+from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.states import LIVE
 
 P = ParamSpec("P")
@@ -97,6 +99,27 @@ def room_or_404(member: Member, code: str) -> Room:
     if room is None or (member.locations and room.location_id not in member.locations):
         raise Http404
     return room
+
+
+def rooms_of(member: Member) -> QuerySet[Room]:
+    """The rooms in use of the member's own site and locations, in the department's order."""
+    found = rooms_in_use(site=member.site)
+    return found.filter(location__in=member.locations) if member.locations else found
+
+
+def reaches(member: Member, *, room_ids: Iterable[int]) -> bool:
+    """Whether all of these rooms are in locations that the member's role reaches."""
+    if not member.locations:
+        return True
+    return not Room.objects.filter(pk__in=room_ids).exclude(location__in=member.locations).exists()
+
+
+def rearrangement_or_404(member: Member, number: int) -> Rearrangement:
+    """A rearrangement of the member's own site, all of it in the member's locations; raises Http404."""
+    kept = Rearrangement.objects.filter(site=member.site, pk=number).first()
+    if kept is None or not reaches(member, room_ids=kept.room_ids):
+        raise Http404
+    return kept
 
 
 def landing_of(member: Member) -> str:

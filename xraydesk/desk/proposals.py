@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 from django.core import signing
 from django.utils.safestring import SafeString
 
+from xraydesk.access.members import Member
 from xraydesk.access.models import Site
 from xraydesk.desk import where
+from xraydesk.desk.access import reaches, rooms_of
 from xraydesk.desk.board_layout import Window
 from xraydesk.desk.words import NO_NAME
 from xraydesk.journey.planned_day import Event
@@ -21,6 +23,7 @@ from xraydesk.journey.propose import Proposal, Proposed, Step
 from xraydesk.journey.rearrange import MOVES_MAX, WantedMove
 from xraydesk.orders.models import Exam
 from xraydesk.scheduling.engine.problem import Job, Placed
+from xraydesk.scheduling.models import Booking
 
 SALT = "xraydesk.proposal"
 READ_SECONDS_MAX = 1800
@@ -65,6 +68,7 @@ class Shown:
 class Asked:
     """What a form that accepts a proposal carries, as it was signed."""
 
+    site_id: int
     moves: tuple[WantedMove, ...]
     start: datetime
     wanted: tuple[str, ...]
@@ -100,7 +104,7 @@ def shown(
             )
             for step in proposal.steps
         ),
-        form=signed(proposed, proposal, asked=asked),
+        form=signed(proposed, proposal, site=site, asked=asked),
         next_url=next_url,
     )
 
@@ -148,11 +152,12 @@ def _ghost(step: Step, cut: tuple[int, int], name: str, zone: ZoneInfo, *, row: 
 # -- the form ------------------------------------------------------------------------------------------
 
 
-def signed(proposed: Proposed, proposal: Proposal, *, asked: str) -> str:
+def signed(proposed: Proposed, proposal: Proposal, *, site: Site, asked: str) -> str:
     """A proposal as a form carries it, so that what is accepted is what was shown."""
     event = asdict(proposed.event) if proposed.event else None
     return signing.dumps(
         {
+            "site": site.pk,
             "moves": [_move(step) for step in proposal.steps],
             "start": proposed.day.start.isoformat(),
             "wanted": list(proposed.wanted),
@@ -190,6 +195,7 @@ def unsigned(form: str) -> Asked | None:
     except signing.BadSignature:
         return None
     return Asked(
+        site_id=told["site"],
         moves=tuple(_wanted(*move) for move in told["moves"][:MOVES_MAX]),
         start=datetime.fromisoformat(told["start"]),
         wanted=tuple(told["wanted"]),
@@ -197,6 +203,21 @@ def unsigned(form: str) -> Asked | None:
         why=tuple(told["why"]),
         event=_event_in(told["event"]),
     )
+
+
+def may_touch(member: Member, asked: Asked) -> bool:
+    """Whether all that a form would change is the member's: the site, and each room that an exam leaves or comes to."""
+    if asked.site_id != member.site.pk:
+        return False
+    mine = set(rooms_of(member).values_list("code", flat=True))
+    to = {m.after.room.partition("#")[0] for m in asked.moves if m.after}
+    if asked.event:
+        happened = (asked.event.room_down, asked.event.room_back)
+        to |= {room[0] for room in happened if room}
+    left = Booking.objects.filter(
+        site=member.site, pk__in=[m.booking_id for m in asked.moves if m.booking_id]
+    ).values_list("room_id", flat=True)
+    return to <= mine and reaches(member, room_ids=left)
 
 
 def _wanted(accession: str, booking_id: int | None, after: list[Any] | None) -> WantedMove:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -101,11 +101,13 @@ def day_of(
     wanted: tuple[str, ...] = (),
     event: Event | None = None,
     slack_minutes: int = 0,
+    locations: Collection[int] = (),
 ) -> PlannedDay:
     """The next 24 hours of a site from `at`, for the planner.
 
     `wanted` are accessions that are to have a place, or a better one. With an `event` the day is as it
-    will be after it, and exams that lost their place by it, or before, are wanted too.
+    will be after it, and exams that lost their place by it, or before, are wanted too. With `locations`
+    (keys) only rooms there are planned, and who is booked elsewhere keeps their place.
     """
     event = event or Event()
     start = at.replace(second=0, microsecond=0) - timedelta(minutes=slack_minutes)
@@ -117,7 +119,11 @@ def day_of(
     # The bookings are told one by one below; of the rooms only the number of seats is wanted here.
     department = replace(
         department,
-        rooms=tuple(replace(r, busy=tuple(() for _ in r.busy)) for r in department.rooms),
+        rooms=tuple(
+            replace(r, busy=tuple(() for _ in r.busy))
+            for r in department.rooms
+            if not locations or r.location in locations
+        ),
     )
     department = _after(department, event, at=at, until=until)
     plan = from_json(site.plan) if site.plan else None
@@ -125,7 +131,15 @@ def day_of(
     ends = _under_way(site, at=at, stale_hours=policies.step_open_hours, event=event)
     travel = {w.code: w.travel_minutes for w in plan.wards} if plan else {}
     standing = [
-        _standing(row, at=at, ends=ends, fetch_classes=policies.fetch_classes, travel=travel) for row in rows
+        _standing(
+            row,
+            at=at,
+            ends=ends,
+            fetch_classes=policies.fetch_classes,
+            travel=travel,
+            elsewhere=bool(locations) and row.get("location") not in (None, *locations),
+        )
+        for row in rows
     ]
     told = tell_planner(
         department,
@@ -211,7 +225,8 @@ def _rows(site: Site, start: datetime, until: datetime, wanted: tuple[str, ...])
         .distinct()
         .order_by("id")
         .values(
-            "id", "exam_id", "state", "during", "seat", "arrived_at", "room__code", "technologist__code",
+            "id", "exam_id", "state", "during", "seat", "arrived_at", "room__code", "room__location_id",
+            "technologist__code",
             *(f"exam__{name}" for name in _FIELDS),
         )[:EXAMS_MAX]
     )  # fmt: skip
@@ -225,6 +240,7 @@ def _rows(site: Site, start: datetime, until: datetime, wanted: tuple[str, ...])
             "seat": row["seat"],
             "arrived_at": row["arrived_at"],
             "room": row["room__code"],
+            "location": row["room__location_id"],
             "technologist": row["technologist__code"],
         }
         for row in booked
@@ -266,8 +282,12 @@ def _standing(
     ends: Mapping[int, datetime],
     fetch_classes: tuple[str, ...],
     travel: dict[str, int],
+    elsewhere: bool,
 ) -> Standing:
-    """One exam as it stands. A ward that the site does not name is added to `travel` with the usual way."""
+    """One exam as it stands. A ward that the site does not name is added to `travel` with the usual way.
+
+    `elsewhere`: it is booked in a building that is not planned now.
+    """
     during, here = row["during"], row["arrived_at"] is not None
     patient_class = row["order__patient_class"]
     priority = Priority(row["priority"])
@@ -298,7 +318,7 @@ def _standing(
         seat=row.get("seat") or 0,
         technologist=row.get("technologist"),
         until=ends.get(row["exam_id"]),
-        pinned=row["triage"] != TriageState.ACCEPTED or row.get("state") == BookingState.HELD,
+        pinned=elsewhere or row["triage"] != TriageState.ACCEPTED or row.get("state") == BookingState.HELD,
         here=here,
         told_time=not here and patient_class not in IN_HOUSE_CLASSES,
         ward=ward if fetched else None,

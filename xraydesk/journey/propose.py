@@ -1,8 +1,11 @@
-"""What could be done for an exam that needs a place, or after something happened: options, shown before anybody agrees."""
+"""What could be done for an exam that needs a place, or after something happened: options, shown before anybody agrees.
+
+With `locations` (keys) only exams and rooms there are touched.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -62,19 +65,34 @@ class Proposed:
     event: Event | None = None
 
 
-def propose_for(*, site: Site, accession: str, at: datetime) -> Proposed:
+def propose_for(*, site: Site, accession: str, at: datetime, locations: Collection[int] = ()) -> Proposed:
     """How an exam could have a place, or a sooner one, others giving way where that is better for all. Writes nothing."""
-    return _proposed(site, at=at, wanted=(accession,), event=None)
+    return _proposed(site, at=at, wanted=(accession,), event=None, locations=locations)
 
 
-def propose_after(*, site: Site, event: Event, at: datetime, wanted: Iterable[str] = ()) -> Proposed:
+def propose_after(
+    *,
+    site: Site,
+    event: Event,
+    at: datetime,
+    wanted: Iterable[str] = (),
+    locations: Collection[int] = (),
+) -> Proposed:
     """How the day could go on after something happened. Writes nothing."""
-    return _proposed(site, at=at, wanted=tuple(wanted), event=event)
+    return _proposed(site, at=at, wanted=tuple(wanted), event=event, locations=locations)
 
 
-def propose_place(*, site: Site, accession: str, room: str, start: datetime, at: datetime) -> Proposed:
+def propose_place(
+    *,
+    site: Site,
+    accession: str,
+    room: str,
+    start: datetime,
+    at: datetime,
+    locations: Collection[int] = (),
+) -> Proposed:
     """What would follow if an exam went exactly there: who gives way, or why it cannot be. Writes nothing."""
-    day = day_of(site=site, at=at, wanted=(accession,))
+    day = day_of(site=site, at=at, wanted=(accession,), locations=locations)
     minute = int((start - day.start) / timedelta(minutes=1))
     planner = Planner(day.told.problem, day.told.plan)
     known = accession in planner.day.number and room in planner.day.room_number
@@ -82,8 +100,15 @@ def propose_place(*, site: Site, accession: str, room: str, start: datetime, at:
     return _as_proposed(day, (option,) if option else (), wanted=(accession,), event=None)
 
 
-def _proposed(site: Site, *, at: datetime, wanted: tuple[str, ...], event: Event | None) -> Proposed:
-    day = day_of(site=site, at=at, wanted=wanted, event=event)
+def _proposed(
+    site: Site,
+    *,
+    at: datetime,
+    wanted: tuple[str, ...],
+    event: Event | None,
+    locations: Collection[int],
+) -> Proposed:
+    day = day_of(site=site, at=at, wanted=wanted, event=event, locations=locations)
     inside = {e.id for e in day.told.problem.exams}
     names = [name for name in (*wanted, *day.told.plan.unplanned) if name in inside]
     options = Planner(day.told.problem, day.told.plan).options(

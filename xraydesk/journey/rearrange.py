@@ -6,7 +6,7 @@ day as it is now, by the same rules by which any plan is judged, before anything
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -72,12 +72,14 @@ def accept(
     start: datetime,
     wanted: tuple[str, ...] = (),
     event: Event | None = None,
+    locations: Collection[int] = (),
 ) -> Rearrangement:
     """Do what was proposed: every exam, room, technologist, porter's job and notice, or nothing.
 
-    `start` is the moment from which the proposal counted its minutes, `wanted` and `event` what it was for. Facts are written for each
-    exam; the messages to the EHR and the pages follow from them. Patients who were told a time are
-    to be told the new one after the undo window.
+    `start` is the moment from which the proposal counted its minutes, `wanted`, `event` and `locations` what
+    it was asked for with: it is judged by the same day. Facts are written for each exam; the messages to the
+    EHR and the pages follow from them. Patients who were told a time are to be told the new one after the
+    undo window.
 
     Raises BoardChanged where the board is not any more what it was when this was proposed.
     """
@@ -91,6 +93,7 @@ def accept(
         wanted=wanted,
         event=event,
         slack_minutes=SLACK_MINUTES,
+        locations=locations,
     )
     shifted = _since(moves, start, day)
     places = _judged(day, shifted)

@@ -117,3 +117,9 @@ class Rearrangement(models.Model):
                 name="rearrangement_undone_by_somebody",
             )
         ]
+
+    @property
+    def room_ids(self) -> frozenset[int]:
+        """The rooms that any of its exams left or came to."""
+        places = (place for move in self.moves for place in (move["before"], move["after"]) if place)
+        return frozenset(place["room_id"] for place in places)

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tests.factories import make_booking, make_exam, make_site
-from xraydesk.access.models import Location, Membership, Site
+from xraydesk.access.models import Site
 from xraydesk.access.roles import Role
 from xraydesk.contact.models import Notice
 from xraydesk.desk.proposals import unsigned
@@ -20,7 +20,6 @@ from xraydesk.facts.models import Fact
 from xraydesk.journey.book import propose_places
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
-from xraydesk.rooms.models import Room
 from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.queries import live_booking
@@ -196,33 +195,20 @@ def test_what_cannot_be_read_is_said(site: Site, query: str) -> None:
 def test_a_stranger_finds_none_of_it(site: Site) -> None:
     exam = stat(site)
     form = proposal_of(page(signed_in(site), f"/?exam={exam.accession}"))
-    strangers = [signed_in(site, Role.PORTER), signed_in(make_site("U"))]
-    for client in strangers[:1]:
-        assert client.get("/repair").status_code == 404
+    porter, elsewhere = signed_in(site, Role.PORTER), signed_in(make_site("U"))
+    assert porter.get("/repair").status_code == 404
+    for client in (porter, elsewhere):
         assert post(client, proposal=form).status_code == 404
-    post(strangers[1], proposal=form)
     assert live_booking(exam.pk) is None
     assert Client().get("/repair").status_code == 302
-    assert strangers[1].get("/repair?room=XR9").status_code == 404
-    assert strangers[1].post("/rearrangements/1/undo").status_code == 303
-
-
-def test_whoever_is_limited_to_a_building_moves_into_no_other(site: Site) -> None:
-    elsewhere = Location.objects.create(site=site, code="EAST", name="East")
-    Room.objects.filter(code="XR2").update(location=elsewhere)
-    exam = stat(site)
-    for room in ("XR1",):
-        make_booking(make_exam(site), room=room, start=clock.now() - 5 * MIN, minutes=600)
-    form = proposal_of(page(signed_in(site), f"/?exam={exam.accession}"))
-    client = signed_in(site, Role.COORDINATOR)
-    membership = Membership.objects.get(site=site, role=Role.COORDINATOR)
-    membership.locations.set([Location.objects.get(code="MAIN")])
-    asked = unsigned(form)
-    assert asked is not None
-    assert asked.moves[0].after is not None
-    assert asked.moves[0].after.room == "XR2"
-    assert post(client, proposal=form).status_code == 404
-    assert live_booking(exam.pk) is None
+    assert elsewhere.get("/repair?room=XR9").status_code == 404
+    assert elsewhere.get(f"/repair?longer={exam.accession}&minutes=5").status_code == 404
+    post(signed_in(site), proposal=form)
+    kept = Rearrangement.objects.get()
+    for client in (porter, elsewhere):
+        assert client.post(f"/rearrangements/{kept.pk}/undo").status_code == 404
+    assert live_booking(exam.pk) is not None
+    assert Client().post(f"/rearrangements/{kept.pk}/undo").status_code == 302
 
 
 def test_a_taken_place_by_hand_says_who_would_give_way_and_does_it(site: Site) -> None:

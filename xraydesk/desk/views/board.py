@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
 from xraydesk.desk import where
-from xraydesk.desk.access import needs
+from xraydesk.desk.access import needs, rooms_of
 from xraydesk.desk.board_layout import (
     SPAN_HOURS,
     Card,
@@ -41,7 +41,6 @@ from xraydesk.journey.propose import Proposed, propose_for
 from xraydesk.journey.stage import Stage
 from xraydesk.lib import clock
 from xraydesk.orders.states import Priority, TriageState
-from xraydesk.rooms.queries import rooms_in_use
 from xraydesk.scheduling.rules import is_prompt
 
 HOURS = f"{SPAN_HOURS}h"
@@ -287,7 +286,7 @@ def _proposed(view: ExamView, asked: Asked, member: Member, at: datetime) -> Pro
     presses = is_prompt(Priority(view.exam.priority)) and what_can_be_done(view, member, at).book
     if not _may_ask(view, member, at) or not (asked.option or presses):
         return None
-    return propose_for(site=member.site, accession=view.exam.accession, at=at)
+    return propose_for(site=member.site, accession=view.exam.accession, at=at, locations=member.locations)
 
 
 def _number(asked: Asked, proposed: Proposed | None) -> int:
@@ -312,7 +311,7 @@ def _panel(
             next_url=asked.url(option=number % total + 1) if total > 1 else "",
         )
     elif what_can_be_done(view, member, at).book and view.exam.triage == TriageState.ACCEPTED:
-        rooms = dict(rooms_in_use(site=member.site).values_list("pk", "code"))
+        rooms = dict(rooms_of(member).values_list("pk", "code"))
         found = offers(propose_places(exam_id=view.exam.pk, at=at, count=PROPOSALS), rooms)
     return panel_of(
         view,

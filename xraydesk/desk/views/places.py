@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
 from xraydesk.desk import where
-from xraydesk.desk.access import exam_or_404, needs
+from xraydesk.desk.access import exam_or_404, needs, rooms_of
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import banner_of, looked_at
 from xraydesk.desk.panel import Offer, minutes_of, offers, place_of_value, place_value
@@ -29,7 +29,6 @@ from xraydesk.journey.propose import propose_place
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
-from xraydesk.rooms.queries import rooms_in_use
 from xraydesk.scheduling.engine.place import Place, Proposal
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import BookingState
@@ -261,9 +260,7 @@ def _choose(
 ) -> HttpResponse:
     """The page to choose a place on, with what was typed kept, and what is in the way of it said."""
     at = clock.now()
-    rooms = list(rooms_in_use(site=member.site))
-    if member.locations:
-        rooms = [room for room in rooms if room.location_id in member.locations]
+    rooms = list(rooms_of(member))
     codes = {room.pk: room.code for room in rooms}
     others = list(why.alternatives) if isinstance(why, PlaceTaken | PlaceUnfit) else []
     verdict: tuple[str, ...] = ()
@@ -273,7 +270,7 @@ def _choose(
         verdict = judged.why_not
         place = judged.place or place
         if verdict and judged.taken:
-            giving_way = _giving_way(exam, codes.get(place.room_id, ""), place.start, at)
+            giving_way = _giving_way(member, exam, codes.get(place.room_id, ""), place.start, at)
     context = _page(exam, rooms, place, at) | {
         "proposal": giving_way,
         "offers": _offered(exam, others, codes, at),
@@ -286,9 +283,16 @@ def _choose(
     return render(request, "desk/move.html", context, status=status)
 
 
-def _giving_way(exam: Exam, room: str, start: datetime, at: datetime) -> Shown | None:
+def _giving_way(member: Member, exam: Exam, room: str, start: datetime, at: datetime) -> Shown | None:
     """Who would have to move for the exam to be just there; None where that cannot be."""
-    proposed = propose_place(site=exam.site, accession=exam.accession, room=room, start=start, at=at)
+    proposed = propose_place(
+        site=exam.site,
+        accession=exam.accession,
+        room=room,
+        start=start,
+        at=at,
+        locations=member.locations,
+    )
     if not proposed.proposals:
         return None
     return shown(proposed, 1, site=exam.site, asked=f"a place by hand for exam {exam.accession}", urls={})

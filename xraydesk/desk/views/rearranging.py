@@ -15,11 +15,10 @@ from django.views.decorators.http import require_POST, require_safe
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
 from xraydesk.desk import where
-from xraydesk.desk.access import needs
+from xraydesk.desk.access import exam_or_404, needs, rearrangement_or_404, room_or_404, rooms_of
 from xraydesk.desk.answers import SeeOther, back_to, done, refused
-from xraydesk.desk.proposals import Asked, shown, unsigned
+from xraydesk.desk.proposals import may_touch, shown, unsigned
 from xraydesk.journey.errors import BoardChanged, Refused, UnknownTechnologist
-from xraydesk.journey.exam_view import find
 from xraydesk.journey.planned_day import Event
 from xraydesk.journey.propose import propose_after
 from xraydesk.journey.rearrange import accept as accept_proposal
@@ -44,7 +43,7 @@ def accept(request: HttpRequest, member: Member) -> SeeOther:
     chosen = request.POST.getlist("step")
     if "part" in request.POST:
         asked = replace(asked, moves=tuple(m for m in asked.moves if m.accession in chosen))
-    if not _may_touch(member, asked):
+    if not may_touch(member, asked):
         raise Http404
     try:
         kept = accept_proposal(
@@ -55,6 +54,7 @@ def accept(request: HttpRequest, member: Member) -> SeeOther:
             start=asked.start,
             wanted=asked.wanted,
             event=asked.event,
+            locations=member.locations,
             at=clock.now(),
             by=member.who,
         )
@@ -65,22 +65,13 @@ def accept(request: HttpRequest, member: Member) -> SeeOther:
     return done(request, said, to=to, undo=reverse("rearrangement-undo", args=[kept.pk]))
 
 
-def _may_touch(member: Member, asked: Asked) -> bool:
-    """Whoever is limited to some buildings moves exams into those alone."""
-    if not member.locations:
-        return True
-    rooms = Room.objects.filter(site=member.site, location__in=member.locations).values_list(
-        "code", flat=True
-    )
-    return {m.after.room.partition("#")[0] for m in asked.moves if m.after} <= set(rooms)
-
-
 @require_POST
 @needs(Permission.BOOK)
 def undo(request: HttpRequest, member: Member, number: int) -> SeeOther:
     """Put everything back that was accepted together."""
+    kept = rearrangement_or_404(member, number)
     try:
-        kept = undo_rearrangement(site=member.site, rearrangement_id=number, at=clock.now(), by=member.who)
+        kept = undo_rearrangement(site=member.site, rearrangement_id=kept.pk, at=clock.now(), by=member.who)
     except Refused as why:
         return refused(request, why, to=back_to(request, "/"))
     moved = len(kept.moves)
@@ -110,7 +101,7 @@ def repair(request: HttpRequest, member: Member) -> HttpResponse:
     at = clock.now()
     event, asked, mistake = _event(request, member, at)
     context: dict[str, Any] = {
-        "rooms": _rooms(member),
+        "rooms": [(room.code, room.state == Room.State.DOWN) for room in rooms_of(member)],
         "people": list(technologists(site=member.site).values_list("code", "name")),
         "away": list(technologists(site=member.site).filter(away_until__gt=at).values_list("code", "name")),
         "typed": {
@@ -122,7 +113,7 @@ def repair(request: HttpRequest, member: Member) -> HttpResponse:
         "at": at,
     }
     if event is not None:
-        proposed = propose_after(site=member.site, event=event, at=at)
+        proposed = propose_after(site=member.site, event=event, at=at, locations=member.locations)
         total = len(proposed.proposals)
         number = min(max(1, _number(request.GET.get("option", "1"), most=99) or 1), max(1, total))
         context["nothing"] = not proposed.proposals
@@ -140,13 +131,6 @@ def repair(request: HttpRequest, member: Member) -> HttpResponse:
     return render(request, "desk/repair.html", context, status=400 if mistake else 200)
 
 
-def _rooms(member: Member) -> list[tuple[str, bool]]:
-    found = Room.objects.filter(site=member.site, retired=False).order_by("sort", "code")
-    if member.locations:
-        found = found.filter(location__in=member.locations)
-    return [(room.code, room.state == Room.State.DOWN) for room in found]
-
-
 def _event(request: HttpRequest, member: Member, at: datetime) -> tuple[Event | None, str, str]:
     """What the address says happened, what it is called, and what is wrong with it."""
     asked = {
@@ -154,10 +138,7 @@ def _event(request: HttpRequest, member: Member, at: datetime) -> tuple[Event | 
         for name in ("room", "until", "back", "gone", "porters", "longer", "minutes")
     }
     if asked["room"]:
-        room = Room.objects.filter(site=member.site, code=asked["room"], retired=False).first()
-        if room is None or (member.locations and room.location_id not in member.locations):
-            raise Http404
-        return _room_event(room, asked, member, at)
+        return _room_event(room_or_404(member, asked["room"]), asked, member, at)
     if asked["gone"]:
         who = technologists(site=member.site).filter(code=asked["gone"]).first()
         if who is None:
@@ -169,17 +150,12 @@ def _event(request: HttpRequest, member: Member, at: datetime) -> tuple[Event | 
             return None, "", f"Porters are behind by 1 to {MINUTES_MAX} minutes."
         return Event(porters_late_minutes=minutes), f"porters are {minutes} minutes behind", ""
     if asked["longer"]:
-        view = find(site=member.site, accession=asked["longer"])
+        exam = exam_or_404(member, asked["longer"])
         minutes = _number(asked["minutes"], most=MINUTES_MAX)
-        if view is None:
-            raise Http404
         if minutes is None:
             return None, "", f"An exam takes 1 to {MINUTES_MAX} minutes more."
-        return (
-            Event(longer=(asked["longer"], minutes)),
-            f"exam {asked['longer']} needs {minutes} more minutes",
-            "",
-        )
+        event = Event(longer=(exam.accession, minutes))
+        return event, f"exam {exam.accession} needs {minutes} more minutes", ""
     return None, "", ""
 
 
