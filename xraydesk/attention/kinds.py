@@ -11,6 +11,7 @@ class ItemKind(StrEnum):
     """What can wait for a person."""
 
     EXAM_HELD = "exam held"
+    LATE_ORDER = "order of an exam done already"
     NO_PLACE = "no place found"
     IMAGE_MISMATCH = "image of another patient"
     IMAGE_WITHOUT_EXAM = "image without an exam"
@@ -49,6 +50,7 @@ class Clock:
 
 CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.EXAM_HELD: Clock(120, "This exam is held until somebody decides"),
+    ItemKind.LATE_ORDER: Clock(60, "An order came for an exam that may be done already"),
     ItemKind.NO_PLACE: Clock(30, "No free place was found for this exam"),
     ItemKind.IMAGE_MISMATCH: Clock(20, "An image carries another patient's name or number"),
     ItemKind.IMAGE_WITHOUT_EXAM: Clock(60, "An image belongs to no exam known here"),

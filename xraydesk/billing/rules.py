@@ -53,12 +53,14 @@ class Done:
     read: bool = False
     needs_report: bool = True
     cancelled: bool = False
+    has_order: bool = True
 
 
 class Why(StrEnum):
     """Why a charge is held."""
 
     NO_REPORT = "no report"
+    NO_ORDER = "no order"
     NO_IMAGES = "no images"
     UNDECIDED = "images undecided"
     SIDE_DIFFERS = "side differs"
@@ -78,8 +80,8 @@ class Reason:
 
     @property
     def is_discrepancy(self) -> bool:
-        """False where it mends itself in the ordinary course of things: the report is still to come."""
-        return self.key is not Why.NO_REPORT
+        """False where it mends itself in the ordinary course of things, or is asked for elsewhere: report and order are still to come."""
+        return self.key not in (Why.NO_REPORT, Why.NO_ORDER)
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def decide(done: Done) -> Decision:
     reasons += of_offer
     if done.needs_report and not done.read:
         reasons.append(Reason(Why.NO_REPORT, "It is charged once it was read."))
+    if not done.has_order:
+        reasons.append(Reason(Why.NO_ORDER, "It is charged once it has an order."))
     line = Line(
         code=offer.charge_code if offer else "",
         text=offer.text if offer else "",

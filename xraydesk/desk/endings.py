@@ -23,6 +23,7 @@ class Ending:
 GROUPS: dict[str, tuple[ItemKind, ...]] = {
     "exams": (
         ItemKind.EXAM_HELD,
+        ItemKind.LATE_ORDER,
         ItemKind.NO_PLACE,
         ItemKind.UNSCHEDULED_EXAM,
         ItemKind.CHECK_MISSING,
@@ -62,6 +63,11 @@ _MESSAGE = Ending("Open message", "message", "message")
 
 ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.EXAM_HELD: (Ending("Decide", "triage", query="exam"),),
+    ItemKind.LATE_ORDER: (
+        _OPEN_EXAM,
+        Ending("This is its order", "late-order-join", "accession", posts=True, key="x"),
+        Ending("It is another exam", "late-order-another", "accession", posts=True, key="a"),
+    ),
     ItemKind.NO_PLACE: (Ending("See the places", "board", query="exam"),),
     ItemKind.IMAGE_MISMATCH: (_COMPARE,),
     ItemKind.IMAGE_WITHOUT_EXAM: (Ending("Find its exam", "image", "image"),),

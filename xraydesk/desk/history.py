@@ -31,6 +31,9 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.EXAM_REOPENED: "Exam opened again",
     FactKind.EXAM_CANCELLED: "Cancelled",
     FactKind.UNSCHEDULED_STEP: "Begun without an order",
+    FactKind.ORDER_JOINED: "Its order came",
+    FactKind.EXAM_JOINED: "It was done already, before this order came",
+    FactKind.TOLD_AGAIN: "Told again under its order",
     FactKind.IMAGE_RECEIVED: "Image received",
     FactKind.IMAGE_MATCHED: "Image matched to this exam",
     FactKind.IMAGE_QUARANTINED: "Image kept apart",
@@ -80,6 +83,8 @@ _PLAIN = (
     "outcome",
     "way",
     "porter",
+    "exam",
+    "told",
 )
 
 

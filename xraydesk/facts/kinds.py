@@ -31,6 +31,9 @@ class FactKind(StrEnum):
     EXAM_REOPENED = "reopened"
     EXAM_CANCELLED = "cancelled"
     UNSCHEDULED_STEP = "begun without an order"
+    ORDER_JOINED = "order came late"
+    EXAM_JOINED = "was done already"
+    TOLD_AGAIN = "told again under its order"
     IMAGE_RECEIVED = "image received"
     IMAGE_MATCHED = "image matched"
     IMAGE_QUARANTINED = "image quarantined"
@@ -92,6 +95,7 @@ SILENT = frozenset(
         FactKind.PATIENT_DISCHARGED,
         FactKind.PATIENT_ADMITTED,
         FactKind.UNSCHEDULED_STEP,
+        FactKind.EXAM_JOINED,
         FactKind.IMAGE_CORRECTED,
         FactKind.ITEM_RAISED,
         FactKind.ITEM_CLOSED,

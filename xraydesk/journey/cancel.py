@@ -19,7 +19,7 @@ from xraydesk.orders.models import Exam
 from xraydesk.orders.states import OrderState, TriageAction, TriageState
 from xraydesk.scheduling import actions as scheduling
 
-ENDS_WITH_THE_EXAM = (ItemKind.EXAM_HELD, ItemKind.NO_PLACE)
+ENDS_WITH_THE_EXAM = (ItemKind.EXAM_HELD, ItemKind.LATE_ORDER, ItemKind.NO_PLACE)
 """Items whose cause is gone when the exam is."""
 
 

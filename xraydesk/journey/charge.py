@@ -32,6 +32,7 @@ from xraydesk.imaging.models import Image, PerformedStep, StepExam
 from xraydesk.imaging.states import ImageState, StepState, deciding_step
 from xraydesk.journey.errors import Refused, WrongState
 from xraydesk.journey.policy import policies_of
+from xraydesk.journey.unscheduled import is_without_order
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam, Procedure
 from xraydesk.orders.states import TriageState
@@ -111,6 +112,7 @@ def _done(exam: Exam, step: PerformedStep | None, state: StepState | None) -> Do
         read=report in READ_STATES,
         needs_report=policies_of(exam.site).charge_needs_report,
         cancelled=exam.triage == TriageState.CANCELLED,
+        has_order=not is_without_order(exam.order),
     )
 
 
@@ -239,7 +241,7 @@ def _overdue(charge: Charge | None, at: datetime) -> bool:
 
 @transaction.atomic
 def flag_charges_waiting(*, site: Site, at: datetime) -> int:
-    """Put charges that have waited a day for a report before a person; the number put."""
+    """Put charges that have waited a day for a report or an order before a person; the number put."""
     late = Charge.objects.filter(site=site, state=ChargeState.HELD, made_at__lt=at - REPORT_OVERDUE)
     open_keys = Item.objects.filter(site=site, kind=ItemKind.CHARGE_HELD, closed_at=None).values_list(
         "accession", flat=True
@@ -253,10 +255,15 @@ def flag_charges_waiting(*, site: Site, at: datetime) -> int:
         accession = charge.exam.accession
         _raise(
             charge.exam,
-            f"Exam {accession} was done a day ago and has no report: ask for it, or charge it as done.",
+            f"Exam {accession} was done a day ago and has no {_lacks(charge)}: ask for it, or charge it as done.",
             at=at,
         )
     return len(found)
+
+
+def _lacks(charge: Charge) -> str:
+    """What a charge waits for, in a word."""
+    return "order" if any(reason["key"] == Why.NO_ORDER for reason in charge.reasons) else "report"
 
 
 @transaction.atomic

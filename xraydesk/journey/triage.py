@@ -13,12 +13,14 @@ from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging.models import StepExam
 from xraydesk.imaging.states import StepState
+from xraydesk.journey import late_order
 from xraydesk.journey.cancel import cancel_exam, refuse_begun
 from xraydesk.journey.errors import UnknownExam, WrongState
 from xraydesk.journey.performing import tell
 from xraydesk.journey.policy import policies_of
 from xraydesk.lib import clock
 from xraydesk.orders import actions, queries, rules
+from xraydesk.orders.late_order_rules import Ask, Certain
 from xraydesk.orders.models import Exam, ExamNote, Procedure
 from xraydesk.orders.rules import Code, Finding, Level
 from xraydesk.orders.sides import WORD_OF
@@ -31,6 +33,7 @@ __all__ = [
     "accept_exam",
     "cancel_exam",
     "hold_exam",
+    "is_another_exam",
     "reconsider_exam",
     "set_laterality",
     "set_priority",
@@ -47,9 +50,12 @@ RULE = "rule"
 def triage_exam(*, exam_id: int, at: datetime) -> None:
     """Let the rules decide about an exam that waits for it: accepted, or held with reasons.
 
-    What is decided already stays, so that running it again changes nothing.
+    What is decided already stays, so that running it again changes nothing. An order that certainly means an exam
+    done before it came is joined to that one.
     """
     with transaction.atomic():
+        if late_order.join_by_rule(exam_id=exam_id, at=at):
+            return
         exam = _locked(exam_id)
         if exam.triage == TriageState.WAITING:
             _decide(exam, at=at)
@@ -190,6 +196,23 @@ def _changed_by_hand(exam: Exam, part: str, *, at: datetime, by: str) -> None:
         _decide(exam, at=at)
 
 
+def is_another_exam(*, exam_id: int, at: datetime, by: str) -> Exam:
+    """A person says that an order means an exam still to be done, and none of those done without one; the rules look again.
+
+    Raises UnknownExam, AlreadyStarted, and WrongState where nobody was asked.
+    """
+    with transaction.atomic():
+        exam = _standing(exam_id)
+        refuse_begun([exam])
+        asked = [f for f in exam.findings if f.get("code") == Code.LATE and f["level"] in rules.HOLDING]
+        if exam.triage != TriageState.HELD or not asked:
+            raise WrongState(f"Nobody was asked whether exam {exam.accession} was done already.")
+        said = Finding(Level.NOTE, Code.LATE, "A person said that it is another exam than those done before.")
+        actions.apply_triage(exam, TriageAction.RECONSIDER, at=at, by=by, findings=[said])
+        _decide(exam, at=at)
+        return exam
+
+
 def _kept(exam: Exam) -> list[Finding]:
     """What the rules found, without what persons and senders said of it since."""
     found = [Finding.from_json(one) for one in exam.findings]
@@ -198,13 +221,27 @@ def _kept(exam: Exam) -> list[Finding]:
 
 def _decide(exam: Exam, *, at: datetime) -> None:
     decision = judge(exam, at=at)
-    findings = list(decision.findings)
-    if decision.accepted:
+    findings = [*decision.findings, *_late(exam)]
+    if not any(finding.level in rules.HOLDING for finding in findings):
         _apply(exam, TriageAction.ACCEPT, at=at, by=RULE, findings=findings)
         _accepted(exam, at=at, by=RULE)
     else:
         _apply(exam, TriageAction.HOLD, at=at, by=RULE, findings=findings)
         _held(exam, at=at, by=RULE)
+
+
+def _late(exam: Exam) -> list[Finding]:
+    """The question whether it was done already, before its order came; or what a person said to it."""
+    said = [Finding.from_json(f) for f in exam.findings if f.get("code") == Code.LATE]
+    if kept := [finding for finding in said if finding.level is Level.NOTE]:
+        return kept
+    match late_order.answer(exam):
+        case Ask(sentence=sentence):
+            return [Finding(Level.ASK, Code.LATE, sentence)]
+        case Certain(why=why):
+            return [Finding(Level.ASK, Code.LATE, f"It was done already without an order: {why}.")]
+        case _:
+            return []
 
 
 def judge(exam: Exam, *, at: datetime) -> rules.Decision:
@@ -279,9 +316,10 @@ def _held(exam: Exam, *, at: datetime, by: str) -> None:
     close_items(
         site_id=exam.site_id, key=held_key(exam.accession), at=at, by=by, how="held for other reasons"
     )
+    is_late = [f["code"] for f in holding] == [Code.LATE]
     raise_item(
         site_id=exam.site_id,
-        kind=ItemKind.EXAM_HELD,
+        kind=ItemKind.LATE_ORDER if is_late else ItemKind.EXAM_HELD,
         key=held_key(exam.accession),
         at=at,
         until=_harm_at(exam, at=at),

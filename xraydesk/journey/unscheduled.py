@@ -14,7 +14,7 @@ from xraydesk.imaging.header import ScheduledReference, StepReport
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.told import order_told
 from xraydesk.orders.actions import apply_triage, create_order
-from xraydesk.orders.models import Exam
+from xraydesk.orders.models import Exam, Order
 from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
 from xraydesk.orders.states import TriageAction
 from xraydesk.patients.actions import NoIdentifier, SeveralPatients, find_or_create
@@ -25,6 +25,16 @@ DESK_AUTHORITY = "DESK"
 """Issuer of the numbers that the desk gives where nobody else has: placers from the block U…, unknown patients."""
 
 WITHOUT_ORDER = "Exam without an order"
+
+
+def is_without_order(order: Order) -> bool:
+    """True of an order that the desk made itself for what a machine began."""
+    return order.placer_authority == DESK_AUTHORITY and order.source.startswith("modality:")
+
+
+def unscheduled_key(accession: str) -> str:
+    """The key of the item about an exam without an order."""
+    return f"unscheduled:{accession}"
 
 
 def make_exam(
@@ -121,7 +131,7 @@ def _ask_a_person(exam: Exam, report: StepReport, *, is_known: bool, at: datetim
     raise_item(
         site_id=exam.site_id,
         kind=ItemKind.UNSCHEDULED_EXAM,
-        key=f"unscheduled:{exam.accession}",
+        key=unscheduled_key(exam.accession),
         at=at,
         text=f"Exam {exam.accession} was begun on {report.ae_title or 'a machine'} without an order. "
         f"Get one, or confirm that none is needed.{who}",

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from xraydesk.access.models import Site
 from xraydesk.lib.text import shortened
@@ -222,6 +222,29 @@ def set_order_state(order: Order, state: OrderState) -> None:
     if order.state != state:
         order.state = state
         order.save(update_fields=["state"])
+
+
+def join_to_order(*, done: Exam, late: Exam) -> None:
+    """Let an exam that was done without an order stand in the place of the one whose order came late.
+
+    `done` takes over the order, what was asked and its place among the order's exams, and keeps its own numbers;
+    `late` must be cancelled, and points to it. The order that the desk made for `done` is over.
+    """
+    own = done.order
+    sequence, last = late.sequence, late.order.exams.aggregate(last=Max("sequence"))["last"] or 0
+    late.sequence, late.joined_to = last + 1, done
+    late.save(update_fields=["sequence", "joined_to"])
+    done.order, done.sequence = late.order, sequence
+    if late.filler and late.filler != late.accession:
+        done.filler = late.filler
+    parts = (
+        "asked", "procedure", "procedure_code", "procedure_text", "procedure_system", "laterality", "priority",
+        "reason", "clinical_information", "requested_at", "due_at",
+    )  # fmt: skip
+    for part in parts:
+        setattr(done, part, getattr(late, part))
+    done.save(update_fields=["order", "sequence", "filler", *parts])
+    set_order_state(own, OrderState.COMPLETED)
 
 
 def move_orders(*, patient: Patient, visit_number: str, patient_class: str, ward: str, bed: str) -> int:

@@ -119,6 +119,8 @@ class Exam(models.Model):
     cancelled_at = models.DateTimeField(null=True)
     cancelled_why = models.CharField(max_length=200, blank=True)
     booking_blocked = models.CharField(max_length=200, blank=True)
+    joined_to = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
+    """The exam that was done before this one's order came, and stands in its place (`xraydesk.journey.late_order`)."""
     created_at = models.DateTimeField()
     simulated = models.BooleanField(default=False)
 
@@ -137,6 +139,10 @@ class Exam(models.Model):
                 condition=Q(laterality__in=["", "L", "R", "B"]), name="exam_side_is_known"
             ),
             models.CheckConstraint(condition=~Q(accession=""), name="exam_has_an_accession"),
+            models.CheckConstraint(
+                condition=Q(joined_to=None) | Q(triage=TriageState.CANCELLED.value),
+                name="a_joined_exam_is_not_done_again",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["site", "triage", "created_at"], name="exam_by_triage"),

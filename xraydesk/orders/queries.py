@@ -33,10 +33,10 @@ def order_by_filler(*, site: Site, filler: str) -> Order | None:
 
 
 def exams_of(order: Order) -> list[Exam]:
-    """The exams of an order, locked until the transaction ends, in their order."""
+    """The exams of an order, locked until the transaction ends, in their order; one joined to another is none of them."""
     return list(
         Exam.objects.select_for_update(of=("self",))
-        .filter(order=order)
+        .filter(order=order, joined_to=None)
         .select_related("procedure")
         .order_by("sequence")
     )

@@ -42,6 +42,7 @@ class Code(StrEnum):
     SENDER = "sender"
     PERSON = "person"
     CHANGED = "changed since"
+    LATE = "late order"
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,8 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.ORDER_CHANGED: (triage, book_accepted, review_charges, tell),
     FactKind.ORDER_CANCELLED: (try_waiting_after_cancel, review_charges, tell, plan_porter),
     FactKind.EXAM_CANCELLED: (try_waiting_after_cancel, review_charges, tell, plan_porter),
+    FactKind.ORDER_JOINED: (apply_reports_that_waited, review_charges),
+    FactKind.TOLD_AGAIN: (tell,),
     FactKind.EXAM_ACCEPTED: (book_accepted,),
     FactKind.IMAGE_MATCHED: (send_images, review_charges),
     FactKind.IMAGE_QUARANTINED: (review_charges,),

@@ -55,6 +55,8 @@ class Story:
     fetched_at: datetime | None = None
     moved: int = 0
     held: bool = False
+    joined: bool = False
+    """It was done already, as another exam: its order is told of there, and it counts for nothing."""
 
     @property
     def happened_at(self) -> datetime | None:
@@ -82,7 +84,7 @@ def stories(facts: Iterable[Told]) -> dict[str, Story]:
         follow = _FOLLOW.get(fact.kind)
         if follow is not None:
             follow(story, fact)
-    return found
+    return {accession: story for accession, story in found.items() if not story.joined}
 
 
 def _asked(story: Story, fact: Told) -> None:
@@ -107,6 +109,10 @@ def _booked(story: Story, fact: Told) -> None:
     story.no_show_at = None
     if fact.kind == FactKind.EXAM_MOVED:
         story.moved += 1
+
+
+def _joined(story: Story, fact: Told) -> None:
+    story.joined = True
 
 
 def _released(story: Story, fact: Told) -> None:
@@ -200,6 +206,8 @@ def _moment(text: object) -> datetime | None:
 _FOLLOW: dict[str, Callable[[Story, Told], None]] = {
     FactKind.ORDER_RECEIVED: _received,
     FactKind.UNSCHEDULED_STEP: _received,
+    FactKind.ORDER_JOINED: _asked,
+    FactKind.EXAM_JOINED: _joined,
     FactKind.ORDER_CHANGED: _asked,
     FactKind.ORDER_CANCELLED: _cancelled,
     FactKind.EXAM_CANCELLED: _cancelled,

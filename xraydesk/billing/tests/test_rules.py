@@ -134,6 +134,7 @@ def test_repeats_are_counted_and_not_charged_and_views_without_a_name_are_no_rep
     ("fields", "why"),
     [
         ({"read": False}, [Why.NO_REPORT]),
+        ({"has_order": False}, [Why.NO_ORDER]),
         ({"read": False, "needs_report": False}, []),
         ({"undecided_images": 1}, [Why.UNDECIDED]),
         ({"undecided_images": 2}, [Why.UNDECIDED]),
@@ -149,6 +150,7 @@ def test_an_exam_without_images_or_code_or_procedure_is_held() -> None:
     assert held(done(replace(CHEST2, charge_code=""))) == [Why.NO_CODE]
     assert held(done(None)) == [Why.UNKNOWN]
     assert not Reason(Why.NO_REPORT, "").is_discrepancy
+    assert not Reason(Why.NO_ORDER, "").is_discrepancy
 
 
 @pytest.mark.parametrize(

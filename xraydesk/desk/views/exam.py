@@ -18,6 +18,7 @@ from xraydesk.desk.banner import banner_of, looked_at, open_items
 from xraydesk.desk.reader import readers_words, report_shown
 from xraydesk.desk.track import track
 from xraydesk.desk.views.charges import charges_of
+from xraydesk.desk.views.late_order import late_pairs
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
 from xraydesk.imaging.models import Image
@@ -111,6 +112,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "notes": exam.notes.order_by("-at")[:20],
         "messages_in": list(messages_in.order_by("id").only("id", "type", "at", "state")[:10]),
         "reasons": DISCONTINUE_REASONS,
+        "late": late_pairs(exam) if member.may(Permission.TRIAGE) else None,
         "may": {
             "book": member.may(Permission.BOOK),
             "triage": member.may(Permission.TRIAGE),

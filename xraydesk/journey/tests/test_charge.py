@@ -11,6 +11,7 @@ from tests.factories import AT, make_exam
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.billing.models import Charge
+from xraydesk.billing.rules import Why
 from xraydesk.billing.states import ChargeState
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
@@ -19,7 +20,8 @@ from xraydesk.imaging.states import ImageState, StepState
 from xraydesk.journey import charge as journey
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.tests.performing import begun, site_with_pacs, told
-from xraydesk.orders.models import Exam, Procedure
+from xraydesk.journey.unscheduled import DESK_AUTHORITY
+from xraydesk.orders.models import Exam, Order, Procedure
 from xraydesk.reactions.table import REACTIONS
 from xraydesk.results.models import Report
 
@@ -239,6 +241,21 @@ def test_a_charge_that_waits_a_day_for_its_report_is_put_before_a_person(exam: E
     read(exam)
     review(exam)
     assert open_items() == []
+
+
+def test_an_exam_without_an_order_is_not_charged_and_a_day_later_a_person_is_asked_for_one(
+    exam: Exam,
+) -> None:
+    read(exam)
+    Order.objects.update(placer_authority=DESK_AUTHORITY, source="modality:XR1")
+    review(exam)
+    charge = Charge.objects.get()
+    assert (charge.state, [r["key"] for r in charge.reasons], open_items()) == ("held", [Why.NO_ORDER], [])
+    assert journey.flag_charges_waiting(site=exam.site, at=LATER + timedelta(hours=25)) == 1
+    assert "has no order" in open_items()[0]
+    Order.objects.update(placer_authority="EHR", source="link:EHR")
+    review(exam)
+    assert (Charge.objects.get().state, open_items()) == ("ready", [])
 
 
 def test_whatever_changes_what_was_done_leads_to_a_review() -> None:

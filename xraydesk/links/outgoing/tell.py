@@ -32,7 +32,7 @@ FACTS_MAX = 500
 
 _CHARGES = {FactKind.CHARGE_READY: False, FactKind.CHARGE_CREDITED: True}
 KINDS = frozenset(
-    {*appointment.KINDS, *status.WORDS, *_CHARGES, FactKind.REPORT_RECEIVED},
+    {*appointment.KINDS, *status.WORDS, *_CHARGES, FactKind.REPORT_RECEIVED, FactKind.TOLD_AGAIN},
 )
 """Facts that somebody may want to be told of."""
 
@@ -102,7 +102,7 @@ def _queue(exam: Exam, outlink: OutlinkPlan, *, until: int) -> int:
 
 def _letters(exam: Exam, fact: Fact, sends: Sequence[Sends], is_told: bool) -> tuple[list[Letter], bool]:
     """What one fact means to a system, and whether it has an appointment for the exam afterwards."""
-    kind, found = FactKind(fact.kind), []
+    (kind, happened_at), found = told.what_and_when(fact), []
     if Sends.APPOINTMENTS in sends:
         given = bool(told.place_told(fact).get("given"))
         event = appointment.event_for(kind, is_told=is_told, is_given=given)
@@ -112,7 +112,7 @@ def _letters(exam: Exam, fact: Fact, sends: Sequence[Sends], is_told: bool) -> t
             found.append(Letter(("SIU", str(event), "SIU_S12"), body))
             is_told = appointment.still_told(event)
     if Sends.STATUS in sends and kind in status.WORDS:
-        at = clock.in_zone(fact.at, exam.site.timezone)
+        at = clock.in_zone(happened_at, exam.site.timezone)
         body = status.status_segments(kind, told.order_of(exam), told.patient_of(exam), at=at)
         found.append(Letter(("ORM", "O01", "ORM_O01"), body))
     if Sends.RESULTS in sends and kind is FactKind.REPORT_RECEIVED:

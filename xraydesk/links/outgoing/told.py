@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from xraydesk.billing.models import Charge
+from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.lib import clock
 from xraydesk.links.hl7.appointment import AppointmentTold
@@ -88,6 +89,14 @@ def appointment_of(exam: Exam, fact: Fact) -> AppointmentTold | None:
         technologist=technologist,
         reason=str(fact.data.get("why", "")) if isinstance(fact.data.get("why"), str) else "",
     )
+
+
+def what_and_when(fact: Fact) -> tuple[FactKind, datetime]:
+    """What a fact tells of, and when that was: of what is told again, what happened then."""
+    kind = FactKind(fact.kind)
+    if kind is not FactKind.TOLD_AGAIN:
+        return kind, fact.at
+    return FactKind(fact.data["told"]), datetime.fromisoformat(fact.data["was_at"])
 
 
 def report_of(exam: Exam) -> ReportTold | None:

@@ -283,6 +283,13 @@ def test_facts_about_no_exam_and_of_no_kind_change_nothing() -> None:
     assert str(FactKind.NOTE_WRITTEN) not in KINDS
 
 
+def test_an_order_whose_exam_was_done_already_counts_once_and_there() -> None:
+    done = [told(FactKind.UNSCHEDULED_STEP, "8:00", "A1"), told(FactKind.EXAM_BEGUN, "8:00", "A1")]
+    late = [ordered("8:20", exam="A2"), told(FactKind.EXAM_JOINED, "8:20", "A2")]
+    (story,) = day(*done, *late, told(FactKind.ORDER_JOINED, "8:20", "A1", priority="stat"))
+    assert (story.accession, story.priority, story.received_at) == ("A1", "stat", at("8:00"))
+
+
 def test_the_day_of_an_exam_is_when_it_began_else_was_booked_else_came() -> None:
     (story,) = day(ordered("7:00"))
     assert story.happened_at == at("7:00")
