@@ -18,6 +18,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.running import Desk, collect_sockets, running_desk, until
+from xraydesk.parties import late
 from xraydesk.parties.department import Department, read_department
 from xraydesk.parties.ehr import Ehr
 from xraydesk.parties.faults import Fault
@@ -191,7 +192,7 @@ def test_a_wrong_worklist_entry_is_opened_again(box: Box) -> None:
 
 def test_a_wrong_side_marker_holds_the_charge(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     machine, entry = box.entry(box.exam(box.ordered("XRKNEE2")[2]))
-    monkeypatch.setattr(Machine, "next_fault", lambda self: Fault.WRONG_SIDE)
+    monkeypatch.setattr(Machine, "next_fault", lambda self, entry: Fault.WRONG_SIDE)
     machine.perform(entry, no_wait)
     assert "charge held" in noticed(box, Fault.WRONG_SIDE)
 
@@ -199,6 +200,17 @@ def test_a_wrong_side_marker_holds_the_charge(box: Box, monkeypatch: pytest.Monk
 def test_somebody_without_an_order_is_put_before_a_person(box: Box) -> None:
     box.machine("XR4").go_wrong(Fault.UNSCHEDULED, Dataset(), no_wait)
     assert "exam without an order" in noticed(box, Fault.UNSCHEDULED)
+
+
+def test_an_order_that_comes_after_its_images_is_joined_and_booked_nowhere(box: Box) -> None:
+    assert box.machine("XR5").go_wrong(Fault.LATE_ORDER, Dataset(), no_wait)
+    (what,) = late.take(box.department.folder, now=time.time() + 600)
+    box.ehr.order_late(what)
+    assert "order came late" in noticed(box, Fault.LATE_ORDER)
+    placer = box.log()[Fault.LATE_ORDER.value]["about"]["placer"]
+    lines = box.desk.cli("exam", "list", "--all", "--placer", placer, "--json").stdout.splitlines()
+    stages = sorted(json.loads(line)["stage"] for line in lines)
+    assert stages in (["cancelled", "ended"], ["cancelled", "images in"])
 
 
 def test_a_room_that_breaks_down_is_down_and_ready_again(box: Box) -> None:
