@@ -25,7 +25,10 @@ from xraydesk.parties.faults import Fault
 from xraydesk.parties.inbox import Inbox, listening
 from xraydesk.parties.mllp import Sender
 from xraydesk.parties.modality import Machine
+from xraydesk.parties.readers import NO_ANSWER_SHARE, Reader
+from xraydesk.parties.reports import CRITICAL, Reading, Reports, link_of
 from xraydesk.parties.technologist import hired
+from xraydesk.parties.web import signed_in_as
 from xraydesk.siteplan.invented import Person
 from xraydesk.siteplan.plan import ProcedurePlan
 
@@ -211,6 +214,39 @@ def test_an_order_that_comes_after_its_images_is_joined_and_booked_nowhere(box: 
     lines = box.desk.cli("exam", "list", "--all", "--placer", placer, "--json").stdout.splitlines()
     stages = sorted(json.loads(line)["stage"] for line in lines)
     assert stages in (["cancelled", "ended"], ["cancelled", "images in"])
+
+
+def test_readers_call_the_next_person_where_the_first_does_not_answer_until_it_is_read_back(box: Box) -> None:
+    machine, entry = box.entry(box.exam(box.ordered("XRCHEST2")[2]))
+    machine.perform(entry, no_wait)
+    accession = str(entry.AccessionNumber)
+    note = {
+        "accession": accession,
+        "patient_id": str(entry.PatientID),
+        "patient_name": str(entry.PatientName),
+        "birth_date": str(entry.PatientBirthDate),
+        "sex": str(entry.PatientSex),
+    }
+    reading = Reading(note, Path(), 0.0, said=CRITICAL["CHEST"], critical=True)
+    reports = Reports(box.department, link_of(box.department), Random(1), box.ehr.sender)
+    assert box.ehr.sender.ask(reports.message(reading, "F")) == "AA"
+    browser = signed_in_as("radiologist", box.desk.home, box.department.http)
+    assert browser is not None
+    reader = Reader(browser, Random(1))
+    first_does_not_answer = next(seed for seed in range(100) if Random(seed).random() < 0.1 < NO_ANSWER_SHARE)
+    reader.work(0.0)
+    reader.random = Random(first_does_not_answer)
+    reader.due = dict.fromkeys(reader.due, 0.0)
+    for number in list(reader.due):
+        reader.press(number)
+    for number in list(reader.due):
+        reader.calls[number] = 2
+        reader.press(number)
+    shown = json.loads(box.desk.cli("exam", "show", accession, "--json").stdout)
+    kinds = [fact["kind"] for fact in shown["facts"]]
+    assert "passed to the next person" in kinds
+    assert kinds.index("somebody was called") < kinds.index("read back")
+    assert kinds[-1] in ("read back", "charged", "charge held")
 
 
 def test_a_room_that_breaks_down_is_down_and_ready_again(box: Box) -> None:

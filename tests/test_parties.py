@@ -42,6 +42,7 @@ from xraydesk.parties.inbox import Inbox
 from xraydesk.parties.mllp import Sender, escaped
 from xraydesk.parties.modality import Machine
 from xraydesk.parties.objects import dose_report, expose, image
+from xraydesk.parties.readers import Reader
 from xraydesk.parties.reports import NOTES, Reports, leave_note, link_of
 from xraydesk.parties.technologist import Technologist
 from xraydesk.parties.web import Browser
@@ -232,6 +233,60 @@ def test_an_order_that_is_still_to_be_written_is_found_once_when_it_is_due(tmp_p
     assert late.take(tmp_path, now=99.0) == []
     assert late.take(tmp_path, now=100.0) == [late.ToOrder(person, "XRCHEST2", "", 100.0)]
     assert late.take(tmp_path, now=100.0) == []
+
+
+class Desk(Browser):
+    """A desk with one result that must be told, as its pages say it."""
+
+    def __init__(self) -> None:
+        super().__init__(Address("127.0.0.1", 1), "", "")
+        self.suspected, self.people, self.turn = True, ["Dr O&#x27;Hara", "Ward W3"], 0
+        self.pressed: list[tuple[str, dict[str, str]]] = []
+
+    def page(self, path: str) -> str:
+        if path == "/results":
+            return "" if self.ended else '<a href="/results/7"><b>pneumothorax</b></a>'
+        if self.suspected:
+            return '<form method="post" action="/results/7/confirm">'
+        return (
+            '<form method="post" action="/results/7/call"><input type="hidden" name="role" value="orders">'
+            '<input type="hidden" name="reached_at" value="555"><input class="in" id="recipient" name="recipient" '
+            f'maxlength="200" value="{self.people[self.turn % 2]}">'
+        )
+
+    @property
+    def ended(self) -> bool:
+        return any(form.get("outcome") == "read back" for _, form in self.pressed)
+
+    def press(self, page: str, path: str, form: dict[str, str]) -> None:
+        self.pressed.append((path, form))
+        self.suspected = False
+        self.turn += form.get("outcome") == "no answer"
+
+
+def test_a_reader_calls_until_it_is_read_back_and_sometimes_the_first_does_not_answer() -> None:
+    firsts = set()
+    for seed in range(40):
+        desk = Desk()
+        reader = Reader(desk, Random(seed))
+        reader.work(0.0)
+        assert desk.pressed == [], "a visitor may be faster"
+        now = 0.0
+        while not desk.ended:
+            now += 60
+            assert now < 3600
+            reader.work(now)
+        (path, _), *calls = desk.pressed
+        assert path == "/results/7/confirm"
+        assert all(path == "/results/7/call" for path, _ in calls)
+        outcomes = [form["outcome"] for _, form in calls]
+        firsts.add(outcomes[0])
+        assert outcomes.count("read back") == 1
+        assert calls[0][1]["recipient"] == "Dr O'Hara"
+        if outcomes[0] == "no answer":
+            assert calls[1][1]["recipient"] == "Ward W3"
+        assert calls[-1][1]["read_back"]
+    assert firsts == {"no answer", "read back"}
 
 
 def test_what_went_wrong_is_on_record_with_what_should_have_been_noticed(tmp_path: Path) -> None:
