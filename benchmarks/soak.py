@@ -22,6 +22,7 @@ from statistics import mean
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.running import Desk, running_desk
+from xraydesk.parties.department import read_department
 
 SAMPLE_SECONDS = 60
 
@@ -89,6 +90,8 @@ def tell(desk: Desk, samples: list[dict[str, float]], minutes: float) -> None:
     print("messages out", dict(Counter(str(message["state"]) for message in out)))
     everything, twice = heard(desk.home)
     print(f"the EHR heard {everything} messages, {twice} of them again")
+    counts = read_department(desk.home).chances.counts()
+    print(f"of {counts['exams']} exams {counts['taken']} went wrong on purpose, in this order")
     for row in lines(desk, "parties", "log"):
         print(
             f"  {row['fault']}: {'noticed by ' + str(row['how']) if row['noticed'] else 'NOT NOTICED'} {row['about']}"

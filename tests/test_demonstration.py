@@ -18,13 +18,17 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.running import Desk, collect_sockets, running_desk, until
+from xraydesk.parties import late
 from xraydesk.parties.department import Department, read_department
 from xraydesk.parties.ehr import Ehr
 from xraydesk.parties.faults import Fault
 from xraydesk.parties.inbox import Inbox, listening
 from xraydesk.parties.mllp import Sender
 from xraydesk.parties.modality import Machine
+from xraydesk.parties.readers import NO_ANSWER_SHARE, Reader
+from xraydesk.parties.reports import CRITICAL, Reading, Reports, link_of
 from xraydesk.parties.technologist import hired
+from xraydesk.parties.web import signed_in_as
 from xraydesk.siteplan.invented import Person
 from xraydesk.siteplan.plan import ProcedurePlan
 
@@ -191,7 +195,7 @@ def test_a_wrong_worklist_entry_is_opened_again(box: Box) -> None:
 
 def test_a_wrong_side_marker_holds_the_charge(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     machine, entry = box.entry(box.exam(box.ordered("XRKNEE2")[2]))
-    monkeypatch.setattr(Machine, "next_fault", lambda self: Fault.WRONG_SIDE)
+    monkeypatch.setattr(Machine, "next_fault", lambda self, entry: Fault.WRONG_SIDE)
     machine.perform(entry, no_wait)
     assert "charge held" in noticed(box, Fault.WRONG_SIDE)
 
@@ -199,6 +203,50 @@ def test_a_wrong_side_marker_holds_the_charge(box: Box, monkeypatch: pytest.Monk
 def test_somebody_without_an_order_is_put_before_a_person(box: Box) -> None:
     box.machine("XR4").go_wrong(Fault.UNSCHEDULED, Dataset(), no_wait)
     assert "exam without an order" in noticed(box, Fault.UNSCHEDULED)
+
+
+def test_an_order_that_comes_after_its_images_is_joined_and_booked_nowhere(box: Box) -> None:
+    assert box.machine("XR5").go_wrong(Fault.LATE_ORDER, Dataset(), no_wait)
+    (what,) = late.take(box.department.folder, now=time.time() + 600)
+    box.ehr.order_late(what)
+    assert "order came late" in noticed(box, Fault.LATE_ORDER)
+    placer = box.log()[Fault.LATE_ORDER.value]["about"]["placer"]
+    lines = box.desk.cli("exam", "list", "--all", "--placer", placer, "--json").stdout.splitlines()
+    stages = sorted(json.loads(line)["stage"] for line in lines)
+    assert stages in (["cancelled", "ended"], ["cancelled", "images in"])
+
+
+def test_readers_call_the_next_person_where_the_first_does_not_answer_until_it_is_read_back(box: Box) -> None:
+    machine, entry = box.entry(box.exam(box.ordered("XRCHEST2")[2]))
+    machine.perform(entry, no_wait)
+    accession = str(entry.AccessionNumber)
+    note = {
+        "accession": accession,
+        "patient_id": str(entry.PatientID),
+        "patient_name": str(entry.PatientName),
+        "birth_date": str(entry.PatientBirthDate),
+        "sex": str(entry.PatientSex),
+    }
+    reading = Reading(note, Path(), 0.0, said=CRITICAL["CHEST"], critical=True)
+    reports = Reports(box.department, link_of(box.department), Random(1), box.ehr.sender)
+    assert box.ehr.sender.ask(reports.message(reading, "F")) == "AA"
+    browser = signed_in_as("radiologist", box.desk.home, box.department.http)
+    assert browser is not None
+    reader = Reader(browser, Random(1))
+    first_does_not_answer = next(seed for seed in range(100) if Random(seed).random() < 0.1 < NO_ANSWER_SHARE)
+    reader.work(0.0)
+    reader.random = Random(first_does_not_answer)
+    reader.due = dict.fromkeys(reader.due, 0.0)
+    for number in list(reader.due):
+        reader.press(number)
+    for number in list(reader.due):
+        reader.calls[number] = 2
+        reader.press(number)
+    shown = json.loads(box.desk.cli("exam", "show", accession, "--json").stdout)
+    kinds = [fact["kind"] for fact in shown["facts"]]
+    assert "passed to the next person" in kinds
+    assert kinds.index("somebody was called") < kinds.index("read back")
+    assert kinds[-1] in ("read back", "charged", "charge held")
 
 
 def test_a_room_that_breaks_down_is_down_and_ready_again(box: Box) -> None:

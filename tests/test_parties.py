@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from random import Random
 
@@ -14,14 +15,39 @@ from pydicom.dataset import Dataset
 from xraydesk.links.dicom.dose_codec import read_dose_report
 from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.hl7.report import read_reports
-from xraydesk.parties.department import Address, Department, NotLoopback, loopback, read_department
+from xraydesk.parties import late
+from xraydesk.parties.department import (
+    EHR_PATIENTS,
+    Address,
+    Department,
+    NotLoopback,
+    loopback,
+    read_department,
+)
 from xraydesk.parties.draw import COLUMNS, ROWS, draw
-from xraydesk.parties.faults import AT_EHR, AT_MACHINES, SHOULD_NOTICE, Done, Fault, fault_of, note, read
+from xraydesk.parties.ehr import Ehr
+from xraydesk.parties.faults import (
+    AT_EHR,
+    AT_MACHINES,
+    ONE_IN,
+    SHOULD_NOTICE,
+    Chances,
+    Done,
+    Fault,
+    fault_of,
+    note,
+    read,
+)
 from xraydesk.parties.inbox import Inbox
 from xraydesk.parties.mllp import Sender, escaped
+from xraydesk.parties.modality import Machine
 from xraydesk.parties.objects import dose_report, expose, image
+from xraydesk.parties.readers import Reader
 from xraydesk.parties.reports import NOTES, Reports, leave_note, link_of
+from xraydesk.parties.technologist import Technologist
+from xraydesk.parties.web import Browser
 from xraydesk.project.cli_parties import NOTICED
+from xraydesk.siteplan.invented import invent
 from xraydesk.siteplan.reading import read_toml, to_json
 
 HOSPITAL = Path(__file__).parents[1] / "site" / "hospital.toml"
@@ -144,13 +170,123 @@ def test_the_simulated_ehr_acknowledges_and_keeps_a_list(tmp_path: Path) -> None
 
 
 def test_in_each_run_of_exams_one_goes_wrong_and_each_mishap_has_its_turn() -> None:
-    happened = [fault_of("7 XR1", number, AT_MACHINES, 40) for number in range(40 * 8)]
-    for block in range(8):
+    kinds = tuple(Fault)
+    count = 40 * len(kinds) * 2
+    happened = [fault_of("7", number, kinds, 40) for number in range(count)]
+    for block in range(count // 40):
         assert sum(fault is not None for fault in happened[block * 40 : block * 40 + 40]) == 1
-    counted = Counter(fault for fault in happened if fault)
-    assert counted == dict.fromkeys(AT_MACHINES, 2)
-    assert happened == [fault_of("7 XR1", number, AT_MACHINES, 40) for number in range(40 * 8)]
-    assert happened != [fault_of("8 XR1", number, AT_MACHINES, 40) for number in range(40 * 8)]
+    assert Counter(fault for fault in happened if fault) == dict.fromkeys(kinds, 2)
+    assert happened == [fault_of("7", number, kinds, 40) for number in range(count)]
+    assert happened != [fault_of("8", number, kinds, 40) for number in range(count)]
+
+
+def test_of_all_exams_one_in_forty_goes_wrong_whoever_meets_it_first(tmp_path: Path) -> None:
+    """The EHR and the machines count together, over restarts, and each exam once."""
+    plan = read_toml(HOSPITAL)
+    here = replace(department(tmp_path), calm_seconds=0)
+    random = Random(5)
+    plans = [m for m in plan.modalities if m.room.startswith("XR")]
+    done: list[Fault] = []
+    for number in range(60 * ONE_IN):
+        ehr = Ehr(here, random, Sender(here.mllp))
+        person = invent(random, f"{EHR_PATIENTS}{number:06d}", date(2026, 3, 2))
+        person.patient_class = random.choice("OEI")
+        machine = Machine(here, random.choice(plans), random, Technologist(Browser(here.http, "", "")))
+        told = entry()
+        told.RequestedProcedureDescription = random.choice(["Left knee", "Chest"])
+        if number % 3:  # ordered by the EHR: met there first, and then at a machine
+            told.PatientID = person.number
+            done += [one] if (one := ehr.next_fault(person, random.choice("RS"))) else []
+        done += [one] if (one := machine.next_fault(told)) else []
+    assert here.chances.counts() == {"exams": 60 * ONE_IN, "taken": len(done)}
+    assert 58 <= len(done) <= 60
+    counted = Counter(done)
+    assert set(counted) == set(Fault)
+    assert max(counted.values()) - min(counted.values()) <= 2
+
+
+def test_nothing_goes_wrong_in_the_first_minutes_nor_where_nothing_is_to(tmp_path: Path) -> None:
+    here = department(tmp_path)
+    ehr = Ehr(here, Random(1), Sender(here.mllp))
+    ada = invent(Random(1), f"{EHR_PATIENTS}000001", date(2026, 3, 2))
+    for _ in range(5 * ONE_IN):
+        assert ehr.next_fault(ada, "S") is None
+    quiet = Chances(tmp_path / "quiet", seed=1, one_in=0)
+    for _ in range(5 * ONE_IN):
+        quiet.met()
+        assert quiet.take(set(Fault)) is None
+
+
+def test_a_mishap_that_could_not_be_done_is_done_to_another_exam(tmp_path: Path) -> None:
+    chances = Chances(tmp_path, seed=1, one_in=1)
+    chances.met()
+    fault = chances.take(set(Fault))
+    assert fault is not None
+    assert chances.take(set(Fault)) is None
+    chances.give_back(fault)
+    assert Chances(tmp_path, seed=1, one_in=1).take({fault}) is fault
+
+
+def test_an_order_that_is_still_to_be_written_is_found_once_when_it_is_due(tmp_path: Path) -> None:
+    person = invent(Random(1), "47000001", date(2026, 3, 2))
+    late.leave(tmp_path, late.ToOrder(person, "XRCHEST2", "", due=100.0))
+    assert late.take(tmp_path, now=99.0) == []
+    assert late.take(tmp_path, now=100.0) == [late.ToOrder(person, "XRCHEST2", "", 100.0)]
+    assert late.take(tmp_path, now=100.0) == []
+
+
+class Desk(Browser):
+    """A desk with one result that must be told, as its pages say it."""
+
+    def __init__(self) -> None:
+        super().__init__(Address("127.0.0.1", 1), "", "")
+        self.suspected, self.people, self.turn = True, ["Dr O&#x27;Hara", "Ward W3"], 0
+        self.pressed: list[tuple[str, dict[str, str]]] = []
+
+    def page(self, path: str) -> str:
+        if path == "/results":
+            return "" if self.ended else '<a href="/results/7"><b>pneumothorax</b></a>'
+        if self.suspected:
+            return '<form method="post" action="/results/7/confirm">'
+        return (
+            '<form method="post" action="/results/7/call"><input type="hidden" name="role" value="orders">'
+            '<input type="hidden" name="reached_at" value="555"><input class="in" id="recipient" name="recipient" '
+            f'maxlength="200" value="{self.people[self.turn % 2]}">'
+        )
+
+    @property
+    def ended(self) -> bool:
+        return any(form.get("outcome") == "read back" for _, form in self.pressed)
+
+    def press(self, page: str, path: str, form: dict[str, str]) -> None:
+        self.pressed.append((path, form))
+        self.suspected = False
+        self.turn += form.get("outcome") == "no answer"
+
+
+def test_a_reader_calls_until_it_is_read_back_and_sometimes_the_first_does_not_answer() -> None:
+    firsts = set()
+    for seed in range(40):
+        desk = Desk()
+        reader = Reader(desk, Random(seed))
+        reader.work(0.0)
+        assert desk.pressed == [], "a visitor may be faster"
+        now = 0.0
+        while not desk.ended:
+            now += 60
+            assert now < 3600
+            reader.work(now)
+        (path, _), *calls = desk.pressed
+        assert path == "/results/7/confirm"
+        assert all(path == "/results/7/call" for path, _ in calls)
+        outcomes = [form["outcome"] for _, form in calls]
+        firsts.add(outcomes[0])
+        assert outcomes.count("read back") == 1
+        assert calls[0][1]["recipient"] == "Dr O'Hara"
+        if outcomes[0] == "no answer":
+            assert calls[1][1]["recipient"] == "Ward W3"
+        assert calls[-1][1]["read_back"]
+    assert firsts == {"no answer", "read back"}
 
 
 def test_what_went_wrong_is_on_record_with_what_should_have_been_noticed(tmp_path: Path) -> None:

@@ -9,12 +9,16 @@ from datetime import datetime
 from pathlib import Path
 
 from xraydesk.lib import clock
-from xraydesk.parties.faults import CALM_SECONDS, ONE_IN
+from xraydesk.parties.faults import CALM_SECONDS, ONE_IN, Chances
 from xraydesk.siteplan.plan import LinkPlan, SitePlan
 from xraydesk.siteplan.reading import from_json
 
 PARTIES_FILE = "parties.json"
 """Written into the home by `up --demo`: addresses, seed and the department's plan."""
+
+
+EHR_PATIENTS = "48"
+"""What the numbers of the simulated EHR's own patients begin with; others were there before it."""
 
 
 class NotLoopback(ValueError):
@@ -56,6 +60,11 @@ class Department:
     def folder(self) -> Path:
         """Where the simulated parties keep what is theirs."""
         return self.home / "parties"
+
+    @property
+    def chances(self) -> Chances:
+        """What goes wrong next, for all parties together."""
+        return Chances(self.folder, seed=self.seed, one_in=self.one_in)
 
     @property
     def orders_link(self) -> LinkPlan:

@@ -14,8 +14,9 @@ from random import Random
 import structlog
 
 from xraydesk.lib import clock
-from xraydesk.parties.department import Department
-from xraydesk.parties.faults import AT_EHR, Done, Fault, fault_of, note
+from xraydesk.parties import late
+from xraydesk.parties.department import EHR_PATIENTS, Department
+from xraydesk.parties.faults import Done, Fault, note
 from xraydesk.parties.inbox import begun
 from xraydesk.parties.mllp import Sender, escaped
 from xraydesk.siteplan.invented import PROVIDERS, Person, invent, reason_for
@@ -29,9 +30,13 @@ ORDERS_AT_FIRST = 10
 SECONDS_BETWEEN_ORDERS = (70, 150)
 """25 to 30 orders an hour."""
 
+LATE_LOOK_SECONDS = 5.0
 PEOPLE_KEPT_MAX = 400
 NEVER_AGAIN_SOON = 25
 """Who was ordered an exam is not ordered another within so many patients: nobody is in two rooms at once."""
+CANCEL_TRIES = 360
+"""So often, every five seconds, it is asked whether an exam that is to be cancelled has begun."""
+
 RETRIES_MAX = 120
 """A message is sent again until the desk answers: for about five minutes."""
 
@@ -48,18 +53,22 @@ class Ehr:
     pending: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     order_of: itertools.count[int] = field(default_factory=itertools.count)
     number: int = 0
-    orders: int = 0
     started: float = field(default_factory=time.monotonic)
 
     # ---- what goes wrong ------------------------------------------------------------------
 
-    def next_fault(self) -> Fault | None:
-        """The mishap of the next order; None for most."""
-        one_in = 2 * self.department.one_in
-        self.orders += 1
-        if not one_in or time.monotonic() - self.started < self.department.calm_seconds:
+    def next_fault(self, person: Person, priority: str) -> Fault | None:
+        """The mishap of the order that was just sent; None for most."""
+        chances = self.department.chances
+        chances.met()
+        if time.monotonic() - self.started < self.department.calm_seconds:
             return None
-        return fault_of(f"{self.department.seed} ehr", self.orders, AT_EHR, one_in)
+        possible = {Fault.DUPLICATE, Fault.TWICE}
+        if person.patient_class == "I":
+            possible.add(Fault.MOVED)
+        if priority != "R":
+            possible.add(Fault.CANCELLED_IN_ROOM)
+        return chances.take(possible)
 
     def went_wrong(self, fault: Fault, done: str, **about: str) -> None:
         """Write down a mishap."""
@@ -83,15 +92,12 @@ class Ehr:
             case Fault.MOVED:
 
                 def move() -> None:
-                    if person.patient_class == "I":
-                        self.transfer(person)
-                        self.went_wrong(
-                            fault, f"moved to {person.ward}", patient=person.number, placer=placer
-                        )
+                    self.transfer(person)
+                    self.went_wrong(fault, f"moved to {person.ward}", patient=person.number, placer=placer)
 
                 self.later(self.random.uniform(20, 60), move)
             case Fault.CANCELLED_IN_ROOM:
-                self.later(5, lambda: self.cancel_once_begun(placer, segments, tries=120))
+                self.later(5, lambda: self.cancel_once_begun(placer, segments, tries=CANCEL_TRIES))
             case Fault.TWICE:
                 self.send(segments)
                 number = segments[0].split("|")[9]
@@ -99,11 +105,25 @@ class Ehr:
             case _:
                 pass
 
+    def order_late(self, what: late.ToOrder) -> None:
+        """Order what a machine did before there was an order."""
+        procedure = next(p for p in self.department.plan.procedures if p.code == what.code)
+        self.adt("A04", what.person)
+        placer = self.order(what.person, procedure, "S", None, side=what.side, may_go_wrong=False)
+        self.went_wrong(
+            Fault.LATE_ORDER,
+            f"ordered {what.code} after its images were made",
+            patient=what.person.number,
+            placer=placer,
+        )
+
     def cancel_once_begun(self, placer: str, segments: list[str], *, tries: int) -> None:
         """Cancel an order as soon as this EHR was told that its exam has begun; not at all where that takes too long."""
         if placer not in begun(self.department):
             if tries:
                 self.later(5, lambda: self.cancel_once_begun(placer, segments, tries=tries - 1))
+            else:
+                self.department.chances.give_back(Fault.CANCELLED_IN_ROOM)
             return
         application = self.department.orders_link.sending_application
         orc = f"ORC|CA|{placer}^{application}"
@@ -163,6 +183,7 @@ class Ehr:
         priority: str,
         wished: datetime | None,
         *,
+        side: str | None = None,
         may_go_wrong: bool = True,
     ) -> str:
         """Order one exam; its placer number."""
@@ -170,7 +191,8 @@ class Ehr:
         when = wished.strftime("%Y%m%d%H%M%S") if wished else ""
         provider_id, family, given = self.random.choice(PROVIDERS)
         doctor = f"{provider_id}^{escaped(family)}^{escaped(given)}^^^Dr"
-        side = self.random.choice([s for s in procedure.laterality if s != "B"] or [""])
+        if side is None:
+            side = self.random.choice([s for s in procedure.laterality if s != "B"] or [""])
         words = (
             {"L": "Left ", "R": "Right ", "": ""}[side] + procedure.text.lower() if side else procedure.text
         )
@@ -192,7 +214,7 @@ class Ehr:
             "|".join(obr).rstrip("|"),
         ]
         self.send(segments)
-        fault = self.next_fault() if may_go_wrong else None
+        fault = self.next_fault(person, priority) if may_go_wrong else None
         if fault is not None:
             self.go_wrong(fault, person, procedure, placer, segments)
         return placer
@@ -224,7 +246,7 @@ class Ehr:
         earlier = self.people[:-NEVER_AGAIN_SOON]
         if earlier and self.random.random() < 0.15:
             return self.random.choice(earlier)
-        person = invent(self.random, f"{48_000_000 + self.next_number()}", self.department.wall().date())
+        person = invent(self.random, f"{EHR_PATIENTS}{self.next_number():06d}", self.department.wall().date())
         self.people = [*self.people[-PEOPLE_KEPT_MAX:], person]
         return person
 
@@ -276,7 +298,8 @@ class Ehr:
     def transfer(self, person: Person) -> None:
         """An inpatient moves to another bed."""
         wards = [ward for ward in self.department.plan.wards if not ward.emergency]
-        person.ward, person.bed = self.random.choice(wards).code, str(self.random.randint(1, 24))
+        others = [ward for ward in wards if ward.code != person.ward] or wards
+        person.ward, person.bed = self.random.choice(others).code, str(self.random.randint(1, 24))
         self.adt("A02", person)
 
     def one_order(self) -> None:
@@ -319,8 +342,13 @@ def run(department: Department, still_wanted: Callable[[], bool]) -> None:
         ehr = Ehr(department, random, sender, still_wanted)
         ehr.read_number()
         ehr.first_minutes()
+        look_at = time.monotonic()
         while still_wanted():
             if ehr.pending and ehr.pending[0][0] <= time.monotonic():
                 heapq.heappop(ehr.pending)[2]()
+            elif time.monotonic() > look_at:
+                for what in late.take(department.folder):
+                    ehr.order_late(what)
+                look_at = time.monotonic() + LATE_LOOK_SECONDS
             else:
                 time.sleep(0.2)

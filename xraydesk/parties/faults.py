@@ -1,9 +1,16 @@
-"""What goes wrong in the box, on purpose: which of the mishaps that departments know, and when. Pure, by seed."""
+"""What goes wrong in the box, on purpose: which of the mishaps that departments know, and when; by seed.
+
+Every exam is counted once, by whichever party meets it first: the EHR those that it orders, the machines those that
+were booked before. In each run of ONE_IN of them one mishap falls due, the kinds taking turns; it is done to the next
+exam that it can happen to, so that none is lost to an exam that has no side, or to a patient who lies on no ward.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -30,9 +37,10 @@ class Fault(StrEnum):
     MOVED = "patient moved to another ward"
     CANCELLED_IN_ROOM = "order cancelled while in the room"
     TWICE = "message sent twice"
+    LATE_ORDER = "late order after the image"
 
 
-AT_MACHINES = (Fault.WRONG_ENTRY, Fault.WRONG_SIDE, Fault.UNSCHEDULED, Fault.BREAKDOWN)
+AT_MACHINES = (Fault.WRONG_ENTRY, Fault.WRONG_SIDE, Fault.UNSCHEDULED, Fault.BREAKDOWN, Fault.LATE_ORDER)
 AT_EHR = (Fault.DUPLICATE, Fault.MOVED, Fault.CANCELLED_IN_ROOM, Fault.TWICE)
 
 SHOULD_NOTICE = {
@@ -44,6 +52,7 @@ SHOULD_NOTICE = {
     Fault.MOVED: "the patient is fetched from the new bed",
     Fault.CANCELLED_IN_ROOM: "the cancellation is refused, the exam goes on, and a person is told",
     Fault.TWICE: "the message is stored once, and answered as before",
+    Fault.LATE_ORDER: "the order is joined to the exam that was done, or a person is asked; it is not booked",
 }
 
 
@@ -63,7 +72,7 @@ class Done:
 
 
 def fault_of(seed: object, number: int, kinds: Sequence[Fault], one_in: int) -> Fault | None:
-    """The mishap of the `number`-th exam of a party; None for most. In each run of `one_in` exams there is one.
+    """The mishap that falls due with the `number`-th exam; None for most. In each run of `one_in` exams there is one.
 
     The kinds take turns in an order that the seed decides, so that each comes about as often as the others.
     """
@@ -73,6 +82,66 @@ def fault_of(seed: object, number: int, kinds: Sequence[Fault], one_in: int) -> 
     order = list(kinds)
     Random(f"{seed} order {block // len(order)}").shuffle(order)
     return order[block % len(order)]
+
+
+DUE_MAX = 20
+"""So many mishaps wait for an exam that they can happen to; what is more is left out."""
+
+CHANCES = "chances.json"
+
+
+class Chances:
+    """How many exams the parties have met, and the mishaps that are due; one for all processes of a home, kept in it."""
+
+    def __init__(self, folder: Path, *, seed: object, one_in: int) -> None:
+        self.folder, self.seed, self.one_in = folder, seed, one_in
+
+    @contextmanager
+    def _kept(self) -> Iterator[tuple[dict[str, int], list[Fault]]]:
+        """The counts and what is due, to be changed; nobody else has them meanwhile."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / CHANCES
+        with (self.folder / f"{CHANCES}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            counts = {"exams": int(told.get("exams", 0)), "taken": int(told.get("taken", 0))}
+            due = [Fault(one) for one in told.get("due", ())]
+            yield counts, due
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps(counts | {"due": due[:DUE_MAX]}), encoding="utf-8")
+            new.replace(path)
+
+    def met(self) -> None:
+        """One more exam, whoever has met it first."""
+        if not self.one_in:
+            return
+        with self._kept() as (counts, due):
+            fault = fault_of(self.seed, counts["exams"], tuple(Fault), self.one_in)
+            counts["exams"] += 1
+            if fault is not None:
+                due.append(fault)
+
+    def take(self, possible: Collection[Fault]) -> Fault | None:
+        """The mishap that is to be done now, of those that can be; None mostly."""
+        if not self.one_in:
+            return None
+        with self._kept() as (counts, due):
+            fault = next((one for one in due if one in possible), None)
+            if fault is not None:
+                due.remove(fault)
+                counts["taken"] += 1
+            return fault
+
+    def give_back(self, fault: Fault) -> None:
+        """It could not be done after all: another exam has it."""
+        with self._kept() as (counts, due):
+            due.insert(0, fault)
+            counts["taken"] -= 1
+
+    def counts(self) -> dict[str, int]:
+        """How many exams were met, and how many mishaps were done to them."""
+        with self._kept() as (counts, _):
+            return dict(counts)
 
 
 def note(folder: Path, done: Done) -> None:

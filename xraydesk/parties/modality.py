@@ -18,10 +18,12 @@ from pynetdicom.association import Association
 
 from xraydesk.lib import clock
 from xraydesk.lib.ids import new_uid
-from xraydesk.parties.department import Department
-from xraydesk.parties.faults import AT_MACHINES, Done, Fault, fault_of, note
+from xraydesk.parties import late
+from xraydesk.parties.department import EHR_PATIENTS, Department
+from xraydesk.parties.faults import Done, Fault, note
 from xraydesk.parties.objects import CR_IMAGE, DX_IMAGE, XRAY_DOSE_SR, dose_report, expose, image
 from xraydesk.parties.technologist import Technologist, hired
+from xraydesk.siteplan.invented import invent
 from xraydesk.siteplan.plan import ModalityPlan, ProcedurePlan
 
 log = structlog.get_logger("parties.modality")
@@ -39,6 +41,9 @@ BEGIN_EARLY_MINUTES = 3
 ARRIVED_EARLY_MINUTES = 25
 FETCH_WAIT_MINUTES = 20
 """So long over its time a machine waits for somebody whom a porter fetches."""
+
+LATE_ORDER_SECONDS = (60.0, 300.0)
+"""So long after the images an order comes that there was no time for before."""
 
 ANSWERS_MAX = 200
 CHECK_FORGOTTEN = 0.06
@@ -58,16 +63,36 @@ class Machine:
     random: Random
     technologist: Technologist | None = None
     exams_done: int = 0
-    exams_seen: int = 0
     started: float = field(default_factory=time.monotonic)
 
-    def next_fault(self) -> Fault | None:
-        """The mishap of the next exam; None for most."""
-        one_in = 2 * self.department.one_in
-        self.exams_seen += 1
-        if not one_in or time.monotonic() - self.started < self.department.calm_seconds:
+    def next_fault(self, entry: Dataset) -> Fault | None:
+        """The mishap of the exam that is next; None for most. What the EHR ordered was counted there."""
+        chances = self.department.chances
+        if not str(entry.get("PatientID", "")).startswith(EHR_PATIENTS):
+            chances.met()
+        if time.monotonic() - self.started < self.department.calm_seconds:
             return None
-        return fault_of(f"{self.department.seed} {self.plan.ae_title}", self.exams_seen, AT_MACHINES, one_in)
+        possible = {Fault.WRONG_ENTRY, Fault.UNSCHEDULED}
+        if side_of(entry) in ("L", "R"):
+            possible.add(Fault.WRONG_SIDE)
+        if self.technologist is not None:
+            possible.add(Fault.BREAKDOWN)
+        if self.procedures_here():
+            possible.add(Fault.LATE_ORDER)
+        return chances.take(possible)
+
+    def procedures_here(self) -> list[ProcedurePlan]:
+        """What can be done in this room without a question to anybody first."""
+        kind = next((room.kind for room in self.department.plan.rooms if room.code == self.plan.room), "")
+        return [
+            p
+            for p in self.department.plan.procedures
+            if kind in p.room_kinds
+            and not p.pregnancy_check
+            and not p.sex
+            and p.age_min_years is None
+            and p.age_max_years is None
+        ]
 
     def went_wrong(self, fault: Fault, done: str, **about: str) -> None:
         """Write down a mishap."""
@@ -75,8 +100,11 @@ class Machine:
         told = {"ae_title": self.plan.ae_title, "room": self.plan.room} | about
         note(self.department.folder, Done(f"{clock.now():%Y-%m-%dT%H:%M:%S%z}", fault, told, done))
 
-    def go_wrong(self, fault: Fault, entry: Dataset, wait: Callable[[float], bool]) -> None:
-        """Do a mishap before an exam is done as it should be; a wrong side is done with it (see `perform`)."""
+    def go_wrong(self, fault: Fault, entry: Dataset, wait: Callable[[float], bool]) -> bool:
+        """Do a mishap before an exam is done as it should be; a wrong side is done with it (see `perform`).
+
+        False where it could not be done.
+        """
         match fault:
             case Fault.WRONG_ENTRY:
                 others = [
@@ -84,29 +112,38 @@ class Machine:
                     for e in self.worklist(self.department.wall())
                     if e.AccessionNumber != entry.AccessionNumber
                 ]
-                if others:
-                    self.begin_by_mistake(others[0], wait)
+                return bool(others) and self.begin_by_mistake(others[0], wait)
             case Fault.UNSCHEDULED:
-                self.unscheduled(wait)
+                return self.unscheduled(wait)
+            case Fault.LATE_ORDER:
+                return self.before_its_order(wait)
             case Fault.BREAKDOWN if self.technologist is not None:
                 minutes = self.random.randint(4, 9)
                 try:
                     self.technologist.room_down(self.plan.room, minutes=minutes, reason="tube failure")
                 except OSError as wrong:
                     log.info("not taken", why=str(wrong))
-                    return
+                    return False
                 self.went_wrong(fault, f"said that {self.plan.room} is down for {minutes} min")
                 wait(minutes * 60)
                 with contextlib.suppress(OSError):
                     self.technologist.room_ready(self.plan.room)
             case _:
                 pass
+        return True
 
-    def begin_by_mistake(self, other: Dataset, wait: Callable[[float], bool]) -> None:
+    def goes_wrong(self, fault: Fault, entry: Dataset, wait: Callable[[float], bool]) -> bool:
+        """Do a mishap; False where it could not be done, also because the desk was away."""
+        try:
+            return self.go_wrong(fault, entry, wait)
+        except DeskAway:
+            return False
+
+    def begin_by_mistake(self, other: Dataset, wait: Callable[[float], bool]) -> bool:
         """Begin another patient's exam, notice it, and break it off with the reason that says so (CID 9300, 110514)."""
         uid = new_uid()
         if self.told_step("send_n_create", self.step_begun(other, self.department.wall()), uid) != 0:
-            return
+            return False
         wait(self.random.uniform(8, 20))
         now = self.department.wall()
         told = Dataset()
@@ -125,27 +162,54 @@ class Machine:
         self.went_wrong(
             Fault.WRONG_ENTRY, "began the wrong entry and broke it off", accession=str(other.AccessionNumber)
         )
+        return True
 
-    def unscheduled(self, wait: Callable[[float], bool]) -> None:
-        """Somebody comes from the emergency department without any order."""
-        entry = Dataset()
+    def unscheduled(self, wait: Callable[[float], bool]) -> bool:
+        """Somebody comes from the emergency department without any order, and nobody knows who it is."""
         number = f"UNK{self.random.randrange(10**6):06d}"
-        entry.StudyInstanceUID, entry.AccessionNumber = new_uid(), ""
-        entry.PatientName, entry.PatientID = f"Unknown^{number}", number
-        entry.PatientBirthDate = entry.PatientSex = entry.RequestedProcedureID = ""
-        entry.RequestedProcedureDescription = "Chest 1 view"
-        entry.ScheduledProcedureStepSequence = [Dataset()]
+        entry = typed_in(number, f"Unknown^{number}", "Chest 1 view")
+        done = self.without_entry(entry, [], "", wait)
+        if done:
+            self.went_wrong(Fault.UNSCHEDULED, "made images of somebody without an order", patient=number)
+        return done
+
+    def before_its_order(self, wait: Callable[[float], bool]) -> bool:
+        """There is no time to order: the technologist types in who it is, and the order is written afterwards."""
+        procedure = self.random.choice(self.procedures_here())
+        number = f"47{self.random.randrange(10**6):06d}"
+        person = invent(self.random, number, self.department.wall().date())
+        person.patient_class, person.bed = "E", str(self.random.randint(1, 12))
+        person.ward = next((ward.code for ward in self.department.plan.wards if ward.emergency), "ED")
+        side = self.random.choice([s for s in procedure.laterality if s != "B"] or [""])
+        entry = typed_in(number, f"{person.family}^{person.given}", procedure.text)
+        entry.PatientBirthDate, entry.PatientSex = f"{person.birth_date:%Y%m%d}", person.sex
+        code = Dataset()
+        code.CodeValue, code.CodingSchemeDesignator = procedure.code, procedure.system
+        code.CodeMeaning = procedure.text
+        if not self.without_entry(entry, [code], side, wait):
+            return False
+        due = time.time() + self.random.uniform(*LATE_ORDER_SECONDS)
+        late.leave(self.department.folder, late.ToOrder(person, procedure.code, side, due))
+        return True
+
+    def without_entry(
+        self, entry: Dataset, codes: list[Dataset], side: str, wait: Callable[[float], bool]
+    ) -> bool:
+        """Do an exam that is on no worklist, with what was typed in; False where the desk did not take it."""
         uid = new_uid()
-        if self.told_step("send_n_create", self.step_begun(entry, self.department.wall()), uid) != 0:
-            return
+        begun = self.step_begun(entry, self.department.wall())
+        begun.ProcedureCodeSequence = codes
+        if self.told_step("send_n_create", begun, uid) != 0:
+            return False
         wait(self.random.uniform(20, 40))
-        images, _ = self.make(entry, self.department.wall())
+        entry.RequestedProcedureCodeSequence = codes
+        images, _ = self.make(entry, self.department.wall(), side=side)
         self.until_done(lambda: self.send(images), wait)
         self.until_done(
             lambda: self.told_step("send_n_set", self.step_completed(images, self.department.wall()), uid),
             wait,
         )
-        self.went_wrong(Fault.UNSCHEDULED, "made images of somebody without an order", patient=number)
+        return True
 
     def procedure_of(self, entry: Dataset) -> ProcedurePlan | None:
         """The department's procedure that an entry asks for."""
@@ -345,14 +409,16 @@ class Machine:
 
     def perform(self, entry: Dataset, wait: Callable[[float], bool]) -> None:
         """Do one exam: ask, begin, expose, send, end. `wait` returns False where the machine is to stop."""
-        fault = self.next_fault()
-        if fault is not None:
-            self.go_wrong(fault, entry, wait)
+        fault = self.next_fault(entry)
+        if fault is not None and not self.goes_wrong(fault, entry, wait):
+            self.department.chances.give_back(fault)
         self.ask_patient(entry)
         uid = new_uid()
         status = self.told_step("send_n_create", self.step_begun(entry, self.department.wall()), uid)
         if status != 0:
             log.warning("step not taken", ae=self.plan.ae_title, status=status)
+            if fault is Fault.WRONG_SIDE:
+                self.department.chances.give_back(fault)
             wait(POLL_SECONDS)
             return
         seconds = self.random.uniform(*(EXAM_SECONDS if self.exams_done else FIRST_EXAM_SECONDS))
@@ -379,6 +445,17 @@ class Machine:
             except DeskAway:
                 if not wait(POLL_SECONDS):
                     return
+
+
+def typed_in(number: str, name: str, what: str) -> Dataset:
+    """What a technologist types in where the worklist has nothing: a patient, and what is to be done."""
+    entry = Dataset()
+    entry.StudyInstanceUID, entry.AccessionNumber = new_uid(), ""
+    entry.PatientName, entry.PatientID = name, number
+    entry.PatientBirthDate = entry.PatientSex = entry.RequestedProcedureID = ""
+    entry.RequestedProcedureDescription = what
+    entry.ScheduledProcedureStepSequence = [Dataset()]
+    return entry
 
 
 def side_of(entry: Dataset) -> str:

@@ -1,4 +1,4 @@
-"""The simulated parties as processes: an EHR that tells and listens, the modalities, a PACS, a reporting system, porters.
+"""The simulated parties as processes: an EHR that tells and listens, modalities, a PACS, reports, readers, porters.
 
 They are ordinary clients and servers over loopback: whatever speaks the same protocols
 can take the place of any of them.
@@ -19,7 +19,7 @@ import structlog
 
 from xraydesk.parties.department import read_department
 
-KINDS = ("pacs", "inbox", "reports", "porters", "modalities", "ehr")
+KINDS = ("pacs", "inbox", "reports", "readers", "porters", "modalities", "ehr")
 RESTART_SECONDS = 3.0
 
 log = structlog.get_logger("parties")
@@ -54,6 +54,10 @@ def run_one(kind: str, home: Path) -> None:
         from xraydesk.parties import porters
 
         porters.run(department, still_wanted)
+    elif kind == "readers":
+        from xraydesk.parties import readers
+
+        readers.run(department, still_wanted)
     elif kind == "reports":
         from xraydesk.parties import reports
 

@@ -99,6 +99,15 @@ def _twice(site: Site, about: dict[str, str], since: datetime) -> str:
     return "one message, seen twice" if len(rows) == 1 and rows[0] > 1 else ""
 
 
+def _late_order(site: Site, about: dict[str, str], since: datetime) -> str:
+    """Joined to the exam that was done, by rule or by a person, or put before one; booked nowhere."""
+    from xraydesk.orders.models import Exam
+
+    joined = _fact(site, ("order came late",), since, data__placer=about["placer"])
+    ordered = Exam.objects.filter(site=site, order__placer=about["placer"]).values("accession")
+    return joined or _item(site, "order of an exam done already", since, accession__in=ordered)
+
+
 NOTICED: dict[str, Callable[[Site, dict[str, str], datetime], str]] = {
     "wrong worklist entry": _wrong_entry,
     "wrong side marker": _wrong_side,
@@ -108,5 +117,6 @@ NOTICED: dict[str, Callable[[Site, dict[str, str], datetime], str]] = {
     "patient moved to another ward": _moved,
     "order cancelled while in the room": _cancelled,
     "message sent twice": _twice,
+    "late order after the image": _late_order,
 }
 """By mishap: what shows that the desk noticed, in words; empty where nothing does."""

@@ -77,7 +77,8 @@ def parties(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="[log|pacs|inbox|reports|porters|modalities|ehr]", help="The log, or one of them alone."
+            metavar="[log|pacs|inbox|reports|readers|porters|modalities|ehr]",
+            help="The log, or one of them alone.",
         ),
     ] = None,
     home: Home = None,
