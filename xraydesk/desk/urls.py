@@ -33,7 +33,7 @@ from xraydesk.desk.views import (
 urlpatterns: list[URLPattern] = [
     path("", board.board, name="board"),
     path("repair", rearranging.repair, name="repair"),
-    path("rearrangements", rearranging.accept, name="rearrange"),
+    path("rearrangements", rearranging.rearrangements, name="rearrange"),
     path("staff/<str:code>/gone", rearranging.gone, name="staff-gone"),
     path("rearrangements/<int:number>/undo", rearranging.undo, name="rearrangement-undo"),
     path("day", day.day, name="day"),
