@@ -54,6 +54,7 @@ urlpatterns: list[URLPattern] = [
     path("exams/<str:accession>/unarrive", places.unarrive, name="unarrive"),
     path("exams/<str:accession>/book", places.book, name="book"),
     path("exams/<str:accession>/move", places.move, name="move"),
+    path("exams/<str:accession>/would", places.would, name="would"),
     path("exams/<str:accession>/move-back", places.move_back, name="move-back"),
     path("exams/<str:accession>/cancel-booking", places.cancel_booking, name="cancel-booking"),
     path("exams/<str:accession>/no-show", places.no_show, name="no-show"),
