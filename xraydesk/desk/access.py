@@ -107,11 +107,17 @@ def rooms_of(member: Member) -> QuerySet[Room]:
     return found.filter(location__in=member.locations) if member.locations else found
 
 
+def room_ids_of(member: Member) -> frozenset[int] | None:
+    """Keys of the rooms that a member is limited to, retired ones too; None for all."""
+    if not member.locations:
+        return None
+    return frozenset(Room.objects.filter(location__in=member.locations).values_list("pk", flat=True))
+
+
 def reaches(member: Member, *, room_ids: Iterable[int]) -> bool:
     """Whether all of these rooms are in locations that the member's role reaches."""
-    if not member.locations:
-        return True
-    return not Room.objects.filter(pk__in=room_ids).exclude(location__in=member.locations).exists()
+    mine = room_ids_of(member)
+    return mine is None or mine.issuperset(room_ids)
 
 
 def rearrangement_or_404(member: Member, number: int) -> Rearrangement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from html import escape
@@ -22,6 +22,7 @@ from xraydesk.journey.planned_day import Event
 from xraydesk.journey.propose import Proposal, Proposed, Step
 from xraydesk.journey.rearrange import MOVES_MAX, WantedMove
 from xraydesk.orders.models import Exam
+from xraydesk.scheduling.autopilot_rules import Forbids, in_words
 from xraydesk.scheduling.engine.problem import Job, Placed
 from xraydesk.scheduling.models import Booking
 
@@ -62,6 +63,8 @@ class Shown:
     rows: tuple[Row, ...]
     form: str
     next_url: str = ""
+    left: tuple[str, ...] = ()
+    """Why the desk does not do this by itself; empty where it does nothing by itself."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,19 @@ class Asked:
 
 
 def shown(
-    proposed: Proposed, number: int, *, site: Site, asked: str, urls: Mapping[str, str], next_url: str = ""
+    proposed: Proposed,
+    number: int,
+    *,
+    site: Site,
+    asked: str,
+    urls: Mapping[str, str],
+    next_url: str = "",
+    left: Iterable[Forbids] = (),
 ) -> Shown:
-    """One of the proposals, counted from one. `urls` are addresses by accession; others lead to the exam's page."""
+    """One of the proposals, counted from one. `urls` are addresses by accession; others lead to the exam's page.
+
+    `left` are the limits that keep the desk from doing it by itself.
+    """
     proposal = proposed.proposals[number - 1]
     names = _names(site, proposal)
     zone = ZoneInfo(site.timezone)
@@ -106,6 +119,7 @@ def shown(
         ),
         form=signed(proposed, proposal, site=site, asked=asked),
         next_url=next_url,
+        left=tuple(in_words(one, name=proposed.day.patients.get(one.accession, "")) for one in left),
     )
 
 
@@ -162,7 +176,7 @@ def signed(proposed: Proposed, proposal: Proposal, *, site: Site, asked: str) ->
             "start": proposed.day.start.isoformat(),
             "wanted": list(proposed.wanted),
             "asked": asked,
-            "why": list(proposal.told.sentences),
+            "why": list(proposal.kept.sentences),
             "event": _event_out(event),
         },
         salt=SALT,

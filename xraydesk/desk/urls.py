@@ -33,7 +33,7 @@ from xraydesk.desk.views import (
 urlpatterns: list[URLPattern] = [
     path("", board.board, name="board"),
     path("repair", rearranging.repair, name="repair"),
-    path("rearrangements", rearranging.accept, name="rearrange"),
+    path("rearrangements", rearranging.rearrangements, name="rearrange"),
     path("staff/<str:code>/gone", rearranging.gone, name="staff-gone"),
     path("rearrangements/<int:number>/undo", rearranging.undo, name="rearrangement-undo"),
     path("day", day.day, name="day"),
@@ -54,6 +54,7 @@ urlpatterns: list[URLPattern] = [
     path("exams/<str:accession>/unarrive", places.unarrive, name="unarrive"),
     path("exams/<str:accession>/book", places.book, name="book"),
     path("exams/<str:accession>/move", places.move, name="move"),
+    path("exams/<str:accession>/would", places.would, name="would"),
     path("exams/<str:accession>/move-back", places.move_back, name="move-back"),
     path("exams/<str:accession>/cancel-booking", places.cancel_booking, name="cancel-booking"),
     path("exams/<str:accession>/no-show", places.no_show, name="no-show"),

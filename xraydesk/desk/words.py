@@ -131,6 +131,8 @@ def who(by: str) -> str:
             return f"machine {name}"
         case "rule":
             return "by rule"
+        case "autopilot":
+            return "the desk by itself"
         case _:
             return "the desk"
 

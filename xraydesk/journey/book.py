@@ -31,6 +31,7 @@ from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.queries import live_booking
 from xraydesk.scheduling.rules import (
     EMERGENCY_CLASS,
+    Decision,
     Next,
     Waiting,
     booking_way,
@@ -342,12 +343,7 @@ def book_by_policy(*, exam_id: int, at: datetime) -> Booking | None:
     exam = locked_exam(exam_id)
     if exam.triage != TriageState.ACCEPTED or live_booking(exam.pk) or has_begun(exam):
         return None
-    order = exam.order
-    decision = decide_booking(
-        booking_way(policies_of(exam.site).booking, order.patient_class),
-        requested_at=exam.requested_at,
-        patient_is_here=is_registered_here(exam, at=at),
-    )
+    decision = decision_for(exam, at=at)
     if decision.next is Next.WAIT_FOR_PATIENT:
         set_booking_blocked(exam, decision.why)
         return None
@@ -360,6 +356,15 @@ def book_by_policy(*, exam_id: int, at: datetime) -> Booking | None:
     except (NoPlace, PlaceTaken) as trouble:
         ask_for_place(exam, why=str(trouble), at=at)
         return None
+
+
+def decision_for(exam: Exam, *, at: datetime) -> Decision:
+    """What the site does by itself with an accepted exam that has no place."""
+    return decide_booking(
+        booking_way(policies_of(exam.site).booking, exam.order.patient_class),
+        requested_at=exam.requested_at,
+        patient_is_here=is_registered_here(exam, at=at),
+    )
 
 
 def ask_for_place(exam: Exam, *, why: str, at: datetime) -> None:

@@ -83,7 +83,9 @@ class PlannedDay:
     stood: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
     """Room and start of each booked exam, as it is booked."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Names of rooms, technologists, porters, wards and of exams' patients, as a coordinator says them."""
+    """Names of rooms, technologists, porters and wards, as a coordinator says them."""
+    patients: Mapping[str, str] = field(default_factory=dict)
+    """The names of exams' patients, for the screen alone: what is kept of a proposal says accession numbers."""
 
     def place(self, placed: Placed) -> Place:
         """A place in the planner's terms as the department books it."""
@@ -102,12 +104,14 @@ def day_of(
     event: Event | None = None,
     slack_minutes: int = 0,
     locations: Collection[int] = (),
+    keep: Collection[str] = (),
 ) -> PlannedDay:
     """The next 24 hours of a site from `at`, for the planner.
 
     `wanted` are accessions that are to have a place, or a better one. With an `event` the day is as it
     will be after it, and exams that lost their place by it, or before, are wanted too. With `locations`
-    (keys) only rooms there are planned, and who is booked elsewhere keeps their place.
+    (keys) only rooms there are planned, and who is booked elsewhere keeps their place, as do the exams
+    of `keep` (accession numbers).
     """
     event = event or Event()
     start = at.replace(second=0, microsecond=0) - timedelta(minutes=slack_minutes)
@@ -137,7 +141,8 @@ def day_of(
             ends=ends,
             fetch_classes=policies.fetch_classes,
             travel=travel,
-            elsewhere=bool(locations) and row.get("location") not in (None, *locations),
+            kept=row["accession"] in keep
+            or (bool(locations) and row.get("location") not in (None, *locations)),
         )
         for row in rows
     ]
@@ -161,8 +166,8 @@ def day_of(
         exams={row["accession"]: row["exam_id"] for row in rows},
         bookings={row["accession"]: row["booking_id"] for row in rows if row["booking_id"]},
         stood={row["accession"]: (row["room"], row["during"].lower) for row in rows if row["booking_id"]},
-        names=_names(site, plan, department, told)
-        | {r["accession"]: r["patient__family"] for r in rows if r["patient__family"]},
+        names=_names(site, plan, department, told),
+        patients={r["accession"]: r["patient__family"] for r in rows if r["patient__family"]},
     )
 
 
@@ -282,11 +287,11 @@ def _standing(
     ends: Mapping[int, datetime],
     fetch_classes: tuple[str, ...],
     travel: dict[str, int],
-    elsewhere: bool,
+    kept: bool,
 ) -> Standing:
     """One exam as it stands. A ward that the site does not name is added to `travel` with the usual way.
 
-    `elsewhere`: it is booked in a building that is not planned now.
+    `kept`: where it has a place it is not to move.
     """
     during, here = row["during"], row["arrived_at"] is not None
     patient_class = row["order__patient_class"]
@@ -318,7 +323,7 @@ def _standing(
         seat=row.get("seat") or 0,
         technologist=row.get("technologist"),
         until=ends.get(row["exam_id"]),
-        pinned=elsewhere or row["triage"] != TriageState.ACCEPTED or row.get("state") == BookingState.HELD,
+        pinned=kept or row["triage"] != TriageState.ACCEPTED or row.get("state") == BookingState.HELD,
         here=here,
         told_time=not here and patient_class not in IN_HOUSE_CLASSES,
         ward=ward if fetched else None,

@@ -48,10 +48,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Proposal:
-    """One option with all that is said about it."""
+    """One option with all that is said about it: `told` on the screen, and `kept` without patients' names."""
 
     steps: tuple[Step, ...]
     told: Explanation
+    kept: Explanation
     cost: float
 
 
@@ -65,9 +66,21 @@ class Proposed:
     event: Event | None = None
 
 
-def propose_for(*, site: Site, accession: str, at: datetime, locations: Collection[int] = ()) -> Proposed:
-    """How an exam could have a place, or a sooner one, others giving way where that is better for all. Writes nothing."""
-    return _proposed(site, at=at, wanted=(accession,), event=None, locations=locations)
+def propose_for(
+    *,
+    site: Site,
+    accession: str,
+    at: datetime,
+    locations: Collection[int] = (),
+    keep: Collection[str] = (),
+    options_max: int = OPTIONS_MAX,
+) -> Proposed:
+    """How an exam could have a place, or a sooner one, others giving way where that is better for all. Writes nothing.
+
+    Nobody of `keep` (accession numbers) gives way.
+    """
+    day = day_of(site=site, at=at, wanted=(accession,), locations=locations, keep=keep)
+    return _options(day, wanted=(accession,), event=None, options_max=options_max)
 
 
 def propose_after(
@@ -79,7 +92,9 @@ def propose_after(
     locations: Collection[int] = (),
 ) -> Proposed:
     """How the day could go on after something happened. Writes nothing."""
-    return _proposed(site, at=at, wanted=tuple(wanted), event=event, locations=locations)
+    told = tuple(wanted)
+    day = day_of(site=site, at=at, wanted=told, event=event, locations=locations)
+    return _options(day, wanted=told, event=event, options_max=OPTIONS_MAX)
 
 
 def propose_place(
@@ -100,19 +115,11 @@ def propose_place(
     return _as_proposed(day, (option,) if option else (), wanted=(accession,), event=None)
 
 
-def _proposed(
-    site: Site,
-    *,
-    at: datetime,
-    wanted: tuple[str, ...],
-    event: Event | None,
-    locations: Collection[int],
-) -> Proposed:
-    day = day_of(site=site, at=at, wanted=wanted, event=event, locations=locations)
+def _options(day: PlannedDay, *, wanted: tuple[str, ...], event: Event | None, options_max: int) -> Proposed:
     inside = {e.id for e in day.told.problem.exams}
     names = [name for name in (*wanted, *day.told.plan.unplanned) if name in inside]
     options = Planner(day.told.problem, day.told.plan).options(
-        tuple(dict.fromkeys(names)), options_max=OPTIONS_MAX
+        tuple(dict.fromkeys(names)), options_max=options_max
     )
     return _as_proposed(day, options, wanted=wanted, event=event)
 
@@ -125,14 +132,18 @@ def _as_proposed(
     def wall(minute: int) -> str:
         return f"{(day.start + timedelta(minutes=minute)).astimezone(zone):%H:%M}"
 
-    said = explain(day.told.problem, day.told.plan, options, wanted=wanted, names=day.names, wall=wall)
+    said, kept = (
+        explain(day.told.problem, day.told.plan, options, wanted=wanted, names=names, wall=wall)
+        for names in ({**day.names, **day.patients}, day.names)
+    )
     proposals = tuple(
         Proposal(
             steps=tuple(_step(day, move) for move in _in_order(option.moves, wanted)),
             told=told,
+            kept=recorded,
             cost=option.cost,
         )
-        for option, told in zip(options, said, strict=True)
+        for option, told, recorded in zip(options, said, kept, strict=True)
     )
     return Proposed(day, proposals, wanted, event)
 

@@ -73,11 +73,12 @@ def accept(
     wanted: tuple[str, ...] = (),
     event: Event | None = None,
     locations: Collection[int] = (),
+    keep: Collection[str] = (),
 ) -> Rearrangement:
     """Do what was proposed: every exam, room, technologist, porter's job and notice, or nothing.
 
-    `start` is the moment from which the proposal counted its minutes, `wanted`, `event` and `locations` what
-    it was asked for with: it is judged by the same day. Facts are written for each exam; the messages to the
+    `start` is the moment from which the proposal counted its minutes, `wanted`, `event`, `locations` and `keep`
+    what it was asked for with: it is judged by the same day. Facts are written for each exam; the messages to the
     EHR and the pages follow from them. Patients who were told a time are to be told the new one after the
     undo window.
 
@@ -94,6 +95,7 @@ def accept(
         event=event,
         slack_minutes=SLACK_MINUTES,
         locations=locations,
+        keep=keep,
     )
     shifted = _since(moves, start, day)
     places = _judged(day, shifted)

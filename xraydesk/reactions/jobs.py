@@ -7,7 +7,7 @@ from procrastinate.contrib.django import app as jobs
 
 from xraydesk.access.models import Site
 from xraydesk.facts.actions import REACT_TASK
-from xraydesk.journey.book import book_by_policy
+from xraydesk.journey.autopilot import place_by_itself
 from xraydesk.journey.charge import flag_charges_waiting
 from xraydesk.journey.fetch import flag_late_fetches
 from xraydesk.journey.seed.fill import FILL_QUEUE, FILL_TASK, days_missing, defer_history, fill_day
@@ -43,7 +43,7 @@ def react(context: JobContext, fact_id: int) -> None:
 )
 def book(exam_id: int) -> None:
     """Try again to give one exam a place. Where that fails, the item that asks a person for one is still open."""
-    book_by_policy(exam_id=exam_id, at=clock.now())
+    place_by_itself(exam_id=exam_id, at=clock.now())
 
 
 @jobs.periodic(cron="* * * * *")

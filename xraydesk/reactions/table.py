@@ -8,7 +8,8 @@ from procrastinate.contrib.django import app as jobs
 
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
-from xraydesk.journey.book import book_by_policy, waiting_in_order
+from xraydesk.journey.autopilot import place_by_itself
+from xraydesk.journey.book import waiting_in_order
 from xraydesk.journey.charge import review_charge
 from xraydesk.journey.fetch import plan_of_patient, plan_transport
 from xraydesk.journey.route import queue_deliveries
@@ -44,7 +45,7 @@ def book_accepted(fact: Fact) -> None:
     """Give an accepted exam its place, as the site's policies say."""
     exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
     if exam:
-        book_by_policy(exam_id=exam.pk, at=clock.now())
+        place_by_itself(exam_id=exam.pk, at=clock.now())
 
 
 def try_waiting_after_cancel(fact: Fact) -> None:

@@ -39,7 +39,10 @@ def diff(old: SitePlan | None, new: SitePlan) -> list[str]:
         before: Sequence[Any] = getattr(old, attribute) if old else ()
         lines += _collection(word, before, getattr(new, attribute), name)
     if old is not None:
-        lines += _changes("policies", old.policies, new.policies, [f.name for f in fields(new.policies)])
+        plain = [f.name for f in fields(new.policies) if f.name != "autopilot"]
+        lines += _changes("policies", old.policies, new.policies, plain)
+        pilot = new.policies.autopilot
+        lines += _changes("autopilot", old.policies.autopilot, pilot, [f.name for f in fields(pilot)])
     return lines
 
 

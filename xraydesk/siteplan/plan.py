@@ -214,6 +214,29 @@ class LinkPlan:
         return self.insecure and any(lies_in(address, peer) for peer in self.peers)
 
 
+class GivesWayTo(StrEnum):
+    """Exams for which others may give way without a person."""
+
+    STAT = "stat"
+    URGENT = "urgent"
+
+
+@dataclass(frozen=True)
+class AutopilotPlan:
+    """Within which limits the desk lets others give way by itself. It does nothing of it unless `on`."""
+
+    on: bool = False
+    priorities: tuple[GivesWayTo, ...] = (GivesWayTo.STAT,)
+    moved_minutes_max: int = 30
+    """No outpatient is moved by more."""
+    near_minutes: int = 60
+    """Nobody is moved whose time is nearer."""
+    moves_max: int = 3
+    """So many exams give way to one at most."""
+    hours: Hours = field(default_factory=dict)
+    """When it acts, by weekday; always where empty."""
+
+
 @dataclass(frozen=True)
 class Policies:
     """How the department decides. Minutes unless said otherwise."""
@@ -244,6 +267,7 @@ class Policies:
     next_person_minutes: tuple[int, int, int] = (15, 120, 1440)
     """By category: who has not answered after so long is passed over for the next person."""
     charge_needs_report: bool = True
+    autopilot: AutopilotPlan = field(default_factory=AutopilotPlan)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from pathlib import Path as FilePath
 from xraydesk.siteplan.jsonform import from_json, to_json
 from xraydesk.siteplan.lines import line_of, lines_of
 from xraydesk.siteplan.plan import (
+    AutopilotPlan,
     BookingWay,
     ClosurePlan,
     DestinationPlan,
+    GivesWayTo,
     LinkPlan,
     LocationPlan,
     ModalityPlan,
@@ -280,5 +282,20 @@ def _policies(t: Table) -> Policies:
             tell_minutes=t.three("tell_minutes", 1, 43_200, usual.tell_minutes),
             next_person_minutes=t.three("next_person_minutes", 1, 43_200, usual.next_person_minutes),
             charge_needs_report=t.yes_no("charge_needs_report", usual.charge_needs_report),
+            autopilot=_autopilot(t.table("autopilot", needed=False)),
+        )
+    )
+
+
+def _autopilot(t: Table) -> AutopilotPlan:
+    usual = AutopilotPlan()
+    return t.done(
+        AutopilotPlan(
+            on=t.yes_no("on", usual.on),
+            priorities=t.words("priorities", GivesWayTo, default=usual.priorities),
+            moved_minutes_max=t.whole("moved_minutes_max", 0, 480, usual.moved_minutes_max),
+            near_minutes=t.whole("near_minutes", 0, 1440, usual.near_minutes),
+            moves_max=t.whole("moves_max", 1, 20, usual.moves_max),
+            hours=t.hours("hours", needed=False),
         )
     )

@@ -275,6 +275,7 @@ def _is_network(text: str) -> bool:
 
 def _policies(plan: SitePlan) -> Problems:
     policies = plan.policies
+    yield from hours_problems(policies.autopilot.hours, ("policies", "autopilot", "hours"))
     for patient_class in policies.booking:
         if not _PATIENT_CLASS.fullmatch(patient_class):
             yield Problem(

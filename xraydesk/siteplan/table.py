@@ -174,8 +174,11 @@ class Table:
         values = self._list(key, needed)
         return tuple(self._text(value, key, i, length_max=length_max) for i, value in enumerate(values))
 
-    def words(self, key: str, choice: type[E]) -> tuple[E, ...]:
+    def words(self, key: str, choice: type[E], *, default: tuple[E, ...] = ()) -> tuple[E, ...]:
         """A list of a few known words, each once."""
+        if key not in self.data and default:
+            self.asked.add(key)
+            return default
         found: list[E] = []
         for position, value in enumerate(self._list(key, True)):
             if isinstance(value, str) and value in list(choice):
@@ -196,9 +199,9 @@ class Table:
         # Wall times have no zone; the stand-in makes no closure look as if it ended before it starts.
         return datetime.min if key == "start" else datetime.max  # noqa: DTZ901
 
-    def hours(self, key: str) -> Hours:
+    def hours(self, key: str, *, needed: bool = True) -> Hours:
         """Weekdays with their intervals, `{ every = ["07:00-19:00"], sun = [] }`."""
-        value = self._take(key, True)
+        value = self._take(key, needed)
         if value is None:
             return {}
         if not isinstance(value, dict):

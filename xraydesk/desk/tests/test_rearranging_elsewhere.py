@@ -149,3 +149,20 @@ def test_what_happened_in_another_building_is_not_accepted(site: Site) -> None:
     ):
         assert not may_touch(member, replace(asked, event=event))
     assert not may_touch(member, replace(asked, site_id=make_site("U").pk))
+
+
+def test_what_would_follow_is_told_of_ones_own_rooms_and_exams_alone(site: Site) -> None:
+    exam = stat(site)
+    at = soon().isoformat()
+    address = f"/exams/{exam.accession}/would"
+    client = limited(site, "MAIN")
+    assert "Nobody else moves." in client.get(address, {"room": "XR1", "at": at}).content.decode()
+    for wrong in ({"room": "XR3", "at": at}, {"room": "XR1", "at": "soon"}, {"room": "XR1"}, {}):
+        assert client.get(address, wrong).status_code == 404
+    assert signed_in(site).get(address, {"room": "XR3", "at": at}).status_code == 200
+    make_booking(exam, room="XR3", start=soon())
+    assert client.get(address, {"room": "XR1", "at": at}).status_code == 404
+    assert signed_in(site, Role.PORTER).get(address, {"room": "XR1", "at": at}).status_code == 404
+    assert signed_in(make_site("U")).get(address, {"room": "XR1", "at": at}).status_code == 404
+    assert Client().get(address, {"room": "XR1", "at": at}).status_code == 302
+    assert client.post(address, {"room": "XR1", "at": at}).status_code in (404, 405)

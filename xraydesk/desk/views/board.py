@@ -12,13 +12,14 @@ from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
 from xraydesk.desk import where
-from xraydesk.desk.access import needs, rooms_of
+from xraydesk.desk.access import needs, room_ids_of, rooms_of
 from xraydesk.desk.board_layout import (
     SPAN_HOURS,
     Card,
@@ -35,9 +36,11 @@ from xraydesk.desk.board_query import Board, board_of, usual_hours
 from xraydesk.desk.panel import Panel, offers, panel_of, what_can_be_done
 from xraydesk.desk.proposals import ghosts, shown
 from xraydesk.desk.words import due
+from xraydesk.journey.autopilot import why_left
 from xraydesk.journey.book import propose_places
 from xraydesk.journey.exam_view import ExamView, find
 from xraydesk.journey.propose import Proposed, propose_for
+from xraydesk.journey.rearranged import done_by_itself
 from xraydesk.journey.stage import Stage
 from xraydesk.lib import clock
 from xraydesk.orders.states import Priority, TriageState
@@ -148,6 +151,9 @@ def board(request: HttpRequest, member: Member) -> HttpResponse:
                 seen, window, asked, at=at, zone=zone, ghostly=_ghosts(seen, proposed, number, window, zone)
             )
         ),
+        "by_itself": done_by_itself(
+            site=member.site, since=seen.first, until=seen.after, room_ids=room_ids_of(member)
+        ),
         "porters": porter_lanes(site=member.site, window=window, at=at, zone=zone, link=_link(asked)),
         "panel": _panel(seen, asked, member, at=at, view=chosen, proposed=proposed) if chosen else None,
         **_urls(asked, window, zone),
@@ -175,7 +181,9 @@ def _urls(asked: Asked, window: Window, zone: ZoneInfo) -> dict[str, str]:
     def wall(at: datetime) -> str:
         return f"{at.astimezone(zone):%H:%M}"
 
+    day = "" if asked.is_today else f"?day={asked.day.isoformat()}"
     return {
+        "rearranged_url": reverse("rearrange") + day,
         "before_url": asked.url(day=asked.day - timedelta(days=1), exam=""),
         "after_url": asked.url(day=asked.day + timedelta(days=1), exam=""),
         "today_url": asked.url(day=asked.today, since="", exam=""),
@@ -309,6 +317,7 @@ def _panel(
             asked=f"a place for exam {view.exam.accession}",
             urls={s.accession: asked.url(exam=s.accession) for s in proposed.proposals[number - 1].steps},
             next_url=asked.url(option=number % total + 1) if total > 1 else "",
+            left=why_left(exam=view.exam, proposed=proposed, proposal=proposed.proposals[number - 1], at=at),
         )
     elif what_can_be_done(view, member, at).book and view.exam.triage == TriageState.ACCEPTED:
         rooms = dict(rooms_of(member).values_list("pk", "code"))

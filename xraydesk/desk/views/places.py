@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
@@ -229,6 +229,21 @@ def _preview(request: HttpRequest, member: Member, exam: Exam) -> HttpResponse:
     return _choose(request, member, exam, place=place, mistake=mistake)
 
 
+@require_safe
+@needs(Permission.BOOK)
+def would(request: HttpRequest, member: Member, accession: str) -> HttpResponse:
+    """What would follow if the exam were dropped just there, in a few lines: asked while it is dragged. Nothing changes."""
+    exam = exam_or_404(member, accession)
+    place = place_of_value(
+        f"{request.GET.get('room', '')} {request.GET.get('at', '')}", exam=exam, member=member
+    )
+    if place is None:
+        raise Http404
+    room = request.GET["room"]
+    context = _what_follows(member, exam, place, room, clock.now())
+    return render(request, "desk/would.html", context | {"room": room, "chosen": place})
+
+
 def _typed(request: HttpRequest, member: Member, exam: Exam) -> tuple[Place | None, str]:
     code, day, start = (request.GET.get(name, "").strip() for name in ("room", "day", "start"))
     if dropped := request.GET.get("at", "").strip():
@@ -263,24 +278,31 @@ def _choose(
     rooms = list(rooms_of(member))
     codes = {room.pk: room.code for room in rooms}
     others = list(why.alternatives) if isinstance(why, PlaceTaken | PlaceUnfit) else []
-    verdict: tuple[str, ...] = ()
-    giving_way = None
+    follows: dict[str, Any] = {}
     if place and not why:
-        judged = judge_place(exam, place, at=at)
-        verdict = judged.why_not
-        place = judged.place or place
-        if verdict and judged.taken:
-            giving_way = _giving_way(member, exam, codes.get(place.room_id, ""), place.start, at)
-    context = _page(exam, rooms, place, at) | {
-        "proposal": giving_way,
-        "offers": _offered(exam, others, codes, at),
-        "refused": str(why) if why else "",
-        "in_the_way": verdict,
-        "mistake": mistake,
-        "first": first,
-        "leave_url": _on_board(exam),
-    }
+        follows = _what_follows(member, exam, place, codes.get(place.room_id, ""), at)
+        place = follows["fitting"]
+    context = (
+        _page(exam, rooms, place, at)
+        | follows
+        | {
+            "offers": _offered(exam, others, codes, at),
+            "refused": str(why) if why else "",
+            "mistake": mistake,
+            "first": first,
+            "leave_url": _on_board(exam),
+        }
+    )
     return render(request, "desk/move.html", context, status=status)
+
+
+def _what_follows(member: Member, exam: Exam, place: Place, room: str, at: datetime) -> dict[str, Any]:
+    """What is in the way of an exam in a place, and who could give way for it; nothing is written."""
+    judged = judge_place(exam, place, at=at)
+    giving_way = None
+    if judged.why_not and judged.taken:
+        giving_way = _giving_way(member, exam, room, place.start, at)
+    return {"in_the_way": judged.why_not, "proposal": giving_way, "fitting": judged.place or place}
 
 
 def _giving_way(member: Member, exam: Exam, room: str, start: datetime, at: datetime) -> Shown | None:

@@ -7,28 +7,57 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
 from xraydesk.desk import where
-from xraydesk.desk.access import exam_or_404, needs, rearrangement_or_404, room_or_404, rooms_of
+from xraydesk.desk.access import exam_or_404, needs, rearrangement_or_404, room_ids_of, room_or_404, rooms_of
 from xraydesk.desk.answers import SeeOther, back_to, done, refused
 from xraydesk.desk.proposals import may_touch, shown, unsigned
+from xraydesk.desk.rearrangements import as_rows
+from xraydesk.desk.views.board import day_asked
 from xraydesk.journey.errors import BoardChanged, Refused, UnknownTechnologist
 from xraydesk.journey.planned_day import Event
 from xraydesk.journey.propose import propose_after
 from xraydesk.journey.rearrange import accept as accept_proposal
 from xraydesk.journey.rearrange import undo as undo_rearrangement
+from xraydesk.journey.rearranged import rearranged
 from xraydesk.journey.staff_state import mark_back, mark_gone
 from xraydesk.lib import clock
 from xraydesk.rooms.models import Room
 from xraydesk.staff.queries import technologists
 
 MINUTES_MAX = 480
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def rearrangements(request: HttpRequest) -> HttpResponseBase:
+    """What was rearranged on a day; posted to, one more."""
+    return accept(request) if request.method == "POST" else accepted(request)
+
+
+@needs(Permission.SEE_BOARD)
+def accepted(request: HttpRequest, member: Member) -> HttpResponse:
+    """What was accepted on a day, by people and by the desk itself, each with its undo as long as there is one."""
+    zone = member.site.timezone
+    today = clock.local_day(clock.now(), zone)
+    day = day_asked(request, today)
+    since, until = clock.day_bounds(day, zone)
+    found = rearranged(site=member.site, since=since, until=until, room_ids=room_ids_of(member))
+    context = {
+        "rows": as_rows(found, site=member.site),
+        "may_undo": member.may(Permission.BOOK),
+        "day": day,
+        "is_today": day == today,
+        "before": day - timedelta(days=1),
+        "after": day + timedelta(days=1),
+        "here": request.get_full_path(),
+    }
+    return render(request, "desk/rearrangements.html", context)
 
 
 @require_POST

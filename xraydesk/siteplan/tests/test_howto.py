@@ -44,13 +44,14 @@ def test_the_policies_that_the_page_shows_are_the_ones_without_a_field() -> None
         plan.OutlinkPlan,
         plan.ProviderPlan,
         plan.Policies,
+        plan.AutopilotPlan,
     ],
 )
 def test_the_page_tells_of_every_field(kind: type) -> None:
     told = set(re.findall(r"`([a-z_]+)`", PAGE)) | set(
         re.findall(r"(?:^|[{,] )([a-z_]+) = ", SHOWN, re.MULTILINE)
     )
-    assert {field.name for field in fields(kind)} - told - {"booking", "item_minutes"} == set()
+    assert {field.name for field in fields(kind)} - told - {"booking", "item_minutes", "autopilot"} == set()
 
 
 def test_the_page_tells_of_every_way_to_book() -> None:

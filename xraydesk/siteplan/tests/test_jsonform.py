@@ -16,9 +16,11 @@ from xraydesk.siteplan.diff import diff, shown
 from xraydesk.siteplan.jsonform import NotAPlan, from_json, to_json
 from xraydesk.siteplan.plan import (
     WEEKDAYS,
+    AutopilotPlan,
     BookingWay,
     ClosurePlan,
     DestinationPlan,
+    GivesWayTo,
     LinkPlan,
     LocationPlan,
     ModalityPlan,
@@ -54,6 +56,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Mapping[str, BookingWay]": st.dictionaries(TEXTS, st.sampled_from(BookingWay), max_size=3),
     "tuple[int, int, int]": st.tuples(st.integers(), st.integers(), st.integers()),
     "tuple[Sends, ...]": st.lists(st.sampled_from(Sends), max_size=3).map(tuple),
+    "tuple[GivesWayTo, ...]": st.lists(st.sampled_from(GivesWayTo), max_size=2).map(tuple),
     "Mapping[str, int]": st.dictionaries(TEXTS, st.integers(), max_size=3),
 }
 
@@ -76,6 +79,7 @@ for part in (
     LinkPlan,
     OutlinkPlan,
     ProviderPlan,
+    AutopilotPlan,
     Policies,
 ):
     STRATEGIES[part.__name__] = built(part)
@@ -170,12 +174,20 @@ def test_policies_and_the_site_itself_are_told_too() -> None:
     other = replace(
         HOSPITAL,
         timezone="Europe/Berlin",
-        policies=replace(HOSPITAL.policies, booking={"O": BookingWay.ASK}, stat_due_minutes=30),
+        policies=replace(
+            HOSPITAL.policies,
+            booking={"O": BookingWay.ASK},
+            stat_due_minutes=30,
+            autopilot=AutopilotPlan(on=True, hours={"mon": ((time(7), time(0)),)}),
+        ),
     )
+    assert from_json(to_json(other)) == other
     assert diff(HOSPITAL, other) == [
         "site HOSP: timezone America/New_York → Europe/Berlin",
         "policies: booking O: next-free, I: next-free, E: next-free, *: next-free → O: ask",
         "policies: stat due minutes 60 → 30",
+        "autopilot: on no → yes",
+        "autopilot: hours none → mon 07:00-24:00",
     ]
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from xraydesk.siteplan import reading
-from xraydesk.siteplan.plan import WEEKDAYS, BookingWay, ClosurePlan, Sends, SitePlan
+from xraydesk.siteplan.plan import (
+    WEEKDAYS,
+    AutopilotPlan,
+    BookingWay,
+    ClosurePlan,
+    GivesWayTo,
+    Sends,
+    SitePlan,
+)
 from xraydesk.siteplan.problems import SiteFileErrors
 from xraydesk.siteplan.reading import FILE_BYTES_MAX, read_toml, read_toml_text
 
@@ -241,6 +249,42 @@ SPOILED = [
     ('"exam held" = 30', '"exam lost" = 30', 66, "policies, item_minutes, exam lost", "no kind of item"),
     ('"exam held" = 30', '"exam held" = 0', 66, "policies, item_minutes, exam held", "between 1"),
     ("[policies.item_minutes]\n", "[[policies.item_minutes]]\n", 65, "policies, item_minutes", "a table"),
+    ('"exam held" = 30', '[policies.autopilot]\non = "yes"', 67, "policies, autopilot, on", "true or false"),
+    (
+        '"exam held" = 30',
+        '[policies.autopilot]\npriorities = ["all"]',
+        67,
+        "policies, autopilot, priorities 1",
+        "none of: stat, urgent",
+    ),
+    (
+        '"exam held" = 30',
+        "[policies.autopilot]\nmoves_max = 0",
+        67,
+        "policies, autopilot, moves_max",
+        "between 1 and 20",
+    ),
+    (
+        '"exam held" = 30',
+        "[policies.autopilot]\nmoved_minutes_max = 481",
+        67,
+        "policies, autopilot, moved_minutes_max",
+        "between 0 and 480",
+    ),
+    (
+        '"exam held" = 30',
+        "[policies.autopilot]\nnear_minutes = -1",
+        67,
+        "policies, autopilot, near_minutes",
+        "between 0 and 1440",
+    ),
+    (
+        '"exam held" = 30',
+        '[policies.autopilot]\nhours = { mon = ["07:00-09:00", "08:00-10:00"] }',
+        67,
+        "policies, autopilot, hours, mon",
+        "overlaps",
+    ),
     ("[[ward]]", "[ward]", 43, "ward", "written as a list of tables, such as [[ward]]"),
     ("[[ward]]", "[[wards]]", 43, "wards", "no such field"),
     ("[policies]", "[[policies]]", 59, "policies", "must be a table"),
@@ -596,3 +640,20 @@ def test_policies_of_results_and_transport_are_read() -> None:
     assert (said.fetch_classes, said.tell_minutes) == (("I", "E"), (30, 600, 9000))
     assert (said.charge_needs_report, said.phrases) == (False, {"free air": 1})
     assert read_toml_text(changed(POLICY, "fetch_classes = []")).policies.fetch_classes == ()
+
+
+def test_the_desk_does_nothing_by_itself_without_its_table_and_what_is_left_out_is_as_usual() -> None:
+    assert read_toml_text(GOOD, item_kinds=["exam held"]).policies.autopilot == AutopilotPlan()
+    assert AutopilotPlan().on is False
+    table = """
+[policies.autopilot]
+on = true
+priorities = ["stat", "urgent", "stat"]
+hours = { weekdays = ["07:00-19:00"] }
+"""
+    made = read_toml_text(GOOD + table, item_kinds=["exam held"]).policies.autopilot
+    assert made == AutopilotPlan(
+        on=True,
+        priorities=(GivesWayTo.STAT, GivesWayTo.URGENT),
+        hours=dict.fromkeys(WEEKDAYS[:5], ((time(7), time(19)),)),
+    )

@@ -23,18 +23,56 @@ board.addEventListener("click", (e) => {
 });
 addEventListener("popstate", () => visit(location.href).then((ok) => { if (!ok) location.reload(); }));
 
-// An exam dropped on a lane: what would follow is shown first, nothing has changed yet.
-const STEP = 5;   // minutes
-let dragged = "";
-board.addEventListener("dragstart", (e) => { const link = e.target.closest?.(".line a.ex, .tray a"); dragged = (link && new URL(link.href).searchParams.get("exam")) || ""; });
-board.addEventListener("dragend", () => { dragged = ""; });
-board.addEventListener("dragover", (e) => { if (dragged && e.target.closest('.line[id^="l-"]')) e.preventDefault(); });
-board.addEventListener("drop", (e) => {
-  const line = e.target.closest('.line[id^="l-"]');
-  if (!dragged || !line) return;
-  e.preventDefault();
+// An exam dragged over a lane: what would follow is said beside it, and shown in full where it is dropped. Nothing changes by either.
+const STEP = 5, ASK_MS = 200;   // minutes; between two questions
+let dragged = "", over = "", told = "", asking = false;
+const hint = board.appendChild(Object.assign(document.createElement("output"), { className: "new", hidden: true }));
+Object.assign(hint.style, { maxWidth: "340px", pointerEvents: "none" });
+
+function place(e) {
+  const line = dragged && e.target.closest('.line[id^="l-"]');
+  if (!line) return "";
   const box = line.getBoundingClientRect(), span = Number(board.style.getPropertyValue("--span"));
   const minute = Math.round((e.clientX - box.left) / box.width * span / STEP) * STEP;
-  const at = new Date(start() + minute * 60_000).toISOString();
-  location.href = `/exams/${encodeURIComponent(dragged)}/move?${new URLSearchParams({ room: line.id.slice(2), at })}`;
+  return `${new URLSearchParams({ room: line.id.slice(2), at: new Date(start() + minute * 60_000).toISOString() })}`;
+}
+
+// One question at a time, and always about where it is by now.
+async function ask() {
+  if (asking || !over || over === told) return;
+  asking = true;
+  const query = told = over;
+  try {
+    const answer = await fetch(`/exams/${encodeURIComponent(dragged)}/would?${query}`, { credentials: "same-origin" });
+    const text = answer.ok ? await answer.text() : "";
+    if (query === over && text) { hint.innerHTML = text; hint.hidden = false; }
+  } catch { /* dropped there it is asked again */ }
+  setTimeout(() => { asking = false; ask(); }, ASK_MS);
+}
+
+function leave() {
+  over = told = "";
+  hint.hidden = true;
+}
+
+board.addEventListener("dragstart", (e) => {
+  const link = e.target.closest?.(".line a.ex, .tray a");
+  dragged = (link && new URL(link.href).searchParams.get("exam")) || "";
+  if (dragged) link.dataset.dragged = "";   // what is dragged is not replaced
+});
+board.addEventListener("dragend", (e) => { delete e.target.closest?.("a")?.dataset.dragged; dragged = ""; leave(); });
+document.addEventListener("dragover", (e) => {
+  const now = place(e);
+  if (!now) { leave(); return; }
+  e.preventDefault();
+  const left = Math.max(0, Math.min(e.clientX + 16, innerWidth - 356));
+  hint.style.inset = e.clientY < innerHeight / 2 ? `${e.clientY + 24}px auto auto ${left}px` : `auto auto ${innerHeight - e.clientY + 24}px ${left}px`;
+  if (now !== over) { over = now; hint.hidden = true; }
+  ask();
+});
+board.addEventListener("drop", (e) => {
+  const now = place(e);
+  if (!now) return;
+  e.preventDefault();
+  location.href = `/exams/${encodeURIComponent(dragged)}/move?${now}`;
 });
