@@ -184,6 +184,15 @@ class Table:
                 self.problem(key, f"“{value}” is none of: {', '.join(choice)}", position)
         return tuple(dict.fromkeys(found))
 
+    def word(self, key: str, choice: type[E]) -> E:
+        """One of a few known words."""
+        value = self.text(key, length_max=64)
+        if value in list(choice):
+            return choice(value)
+        if value:
+            self.problem(key, f"“{value}” is none of: {', '.join(choice)}")
+        return next(iter(choice))
+
     def moment(self, key: str) -> datetime:
         """A date and time on the wall, without an offset."""
         value = self._take(key, True)
@@ -196,9 +205,9 @@ class Table:
         # Wall times have no zone; the stand-in makes no closure look as if it ended before it starts.
         return datetime.min if key == "start" else datetime.max  # noqa: DTZ901
 
-    def hours(self, key: str) -> Hours:
+    def hours(self, key: str, *, needed: bool = True) -> Hours:
         """Weekdays with their intervals, `{ every = ["07:00-19:00"], sun = [] }`."""
-        value = self._take(key, True)
+        value = self._take(key, needed)
         if value is None:
             return {}
         if not isinstance(value, dict):

@@ -18,7 +18,11 @@ from xraydesk.siteplan.plan import (
     WEEKDAYS,
     BookingWay,
     ClosurePlan,
+    CompanionKind,
+    CompanionPlan,
     DestinationPlan,
+    KeptFor,
+    KeptPlan,
     LinkPlan,
     LocationPlan,
     ModalityPlan,
@@ -54,6 +58,8 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Mapping[str, BookingWay]": st.dictionaries(TEXTS, st.sampled_from(BookingWay), max_size=3),
     "tuple[int, int, int]": st.tuples(st.integers(), st.integers(), st.integers()),
     "tuple[Sends, ...]": st.lists(st.sampled_from(Sends), max_size=3).map(tuple),
+    "tuple[KeptFor, ...]": st.lists(st.sampled_from(KeptFor), max_size=3).map(tuple),
+    "CompanionKind": st.sampled_from(CompanionKind),
     "Mapping[str, int]": st.dictionaries(TEXTS, st.integers(), max_size=3),
 }
 
@@ -65,6 +71,8 @@ def built(kind: type) -> st.SearchStrategy[Any]:
 
 for part in (
     ClosurePlan,
+    KeptPlan,
+    CompanionPlan,
     LocationPlan,
     RoomPlan,
     ModalityPlan,
