@@ -34,6 +34,7 @@ class ItemKind(StrEnum):
     MESSAGE_NOT_SENT = "message could not be sent"
     TRANSPORT_FAILED = "patient could not be brought"
     TRANSPORT_LATE = "patient is not fetched yet"
+    NOBODY_ALONG = "nobody goes along"
 
 
 @dataclass(frozen=True)
@@ -73,5 +74,6 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.MESSAGE_NOT_SENT: Clock(30, "A message could not be delivered to another system"),
     ItemKind.TRANSPORT_FAILED: Clock(15, "A porter could not bring the patient"),
     ItemKind.TRANSPORT_LATE: Clock(10, "Nobody has fetched this patient yet"),
+    ItemKind.NOBODY_ALONG: Clock(240, "Nobody is free to interpret, or to stay with the patient"),
 }
 """Minutes until harm, by kind: local defaults; a site's policies may set others."""

@@ -108,7 +108,7 @@ def board_of(
     )
     if locations:
         rooms = [room for room in rooms if room.location_id in locations]
-    department, _ = department_of(site=site, since=first, until=after)
+    department, _ = department_of(site=site, since=first, until=after, at=at)
     asked = _Day(first, after, at)
     exams = _cards(site, asked, {room.pk: room.code for room in rooms})
     placed = [(room_id, card) for room_id, card in exams if room_id is not None]
@@ -385,7 +385,7 @@ def _with_old_places(site: Site, cards: list[Card]) -> list[Card]:
     if not cards:
         return cards
     gone = Booking.objects.filter(site=site, exam__accession__in=[c.accession for c in cards]).exclude(
-        state__in=[s.value for s in LIVE if s != BookingState.BOOKED]
+        state__in=[BookingState.HELD, *(s for s in LIVE if s != BookingState.BOOKED)]
     )
     was = {
         accession: (code, during.lower)

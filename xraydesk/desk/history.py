@@ -17,6 +17,8 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.NOTE_WRITTEN: "A note was written",
     FactKind.EXAM_BOOKED: "Booked",
     FactKind.EXAM_MOVED: "Moved",
+    FactKind.PLACE_HELD: "A place was held",
+    FactKind.HOLD_ENDED: "The held place is free again",
     FactKind.BOOKING_RELEASED: "Its place was given up",
     FactKind.BOOKING_FAILED: "No place found",
     FactKind.NO_SHOW: "The patient did not come",

@@ -17,6 +17,8 @@ class FactKind(StrEnum):
     NOTE_WRITTEN = "note written"
     EXAM_BOOKED = "booked"
     EXAM_MOVED = "moved"
+    PLACE_HELD = "place held"
+    HOLD_ENDED = "held place free again"
     BOOKING_RELEASED = "booking released"
     BOOKING_FAILED = "no place found"
     NO_SHOW = "no-show"
@@ -72,6 +74,8 @@ class FactKind(StrEnum):
     SITE_LOADED = "site loaded"
     ROOM_DOWN = "room down"
     ROOM_READY = "room ready"
+    ROOM_CLOSURE_PLANNED = "room to be closed"
+    ROOM_CLOSURE_ENDED = "room not to be closed"
     TECHNOLOGIST_GONE = "technologist gone"
     TECHNOLOGIST_BACK = "technologist back"
     ITEM_RAISED = "item raised"
@@ -103,6 +107,8 @@ SILENT = frozenset(
         FactKind.SITE_LOADED,
         FactKind.PATIENT_UPDATED,
         FactKind.BOOKING_FAILED,
+        FactKind.PLACE_HELD,
+        FactKind.ROOM_CLOSURE_PLANNED,
         FactKind.ROOM_DOWN,
         FactKind.TECHNOLOGIST_GONE,
         FactKind.FINDING_SUSPECTED,

@@ -106,7 +106,8 @@ def has_begun(exam: Exam) -> bool:
     return bool({StepState.IN_PROGRESS, StepState.COMPLETED}.intersection(standing_states(exam.pk)))
 
 
-def _check_bookable(exam: Exam) -> None:
+def check_bookable(exam: Exam) -> None:
+    """Raises WrongState where an exam is to have no place: not accepted, or begun."""
     if exam.triage != TriageState.ACCEPTED:
         raise WrongState(f"Exam {exam.accession} is {exam.triage} in triage. Accept it before it is booked.")
     if has_begun(exam):
@@ -122,7 +123,7 @@ def book_exam(*, exam_id: int, at: datetime, by: str, place: Place | None = None
     Raises UnknownExam, WrongState, PlaceTaken and PlaceUnfit (a chosen place), NoPlace.
     """
     exam = locked_exam(exam_id)
-    _check_bookable(exam)
+    check_bookable(exam)
     before = live_booking(exam.pk)
     if before and before.state != BookingState.NO_SHOW:
         raise WrongState(f"Exam {exam.accession} is booked already. Move it instead.")
@@ -216,7 +217,7 @@ def move_exam(*, exam_id: int, place: Place, at: datetime, by: str) -> Booking:
     the exam then keeps its place.
     """
     exam = locked_exam(exam_id)
-    _check_bookable(exam)
+    check_bookable(exam)
     before = live_booking(exam.pk)
     if before is None or before.state != BookingState.BOOKED:
         raise WrongState(f"Exam {exam.accession} has no place that could be moved. Book it instead.")

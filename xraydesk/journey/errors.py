@@ -47,6 +47,14 @@ class PlaceUnfit(Refused):
         self.alternatives = tuple(alternatives)
 
 
+class UnknownHold(Refused):
+    """There is no such held place here."""
+
+
+class HoldOver(Refused):
+    """The place is not held any more: its time was over, it was let go, or it was booked. Look for one again."""
+
+
 class BoardChanged(Refused):
     """What was proposed does not fit any more: somebody changed the board meanwhile. Nothing was changed; ask anew."""
 

@@ -87,7 +87,13 @@ def _trip(exam: Exam, booking: Booking | None) -> rules.Trip:
     known = next((w for w in plan.wards if w.code == ward), None) if plan else None
     room = booking.room if booking else None
     if room is None:
-        last = Booking.objects.filter(exam=exam).select_related("room").order_by("-id").first()
+        last = (
+            Booking.objects.filter(exam=exam)
+            .exclude(state=BookingState.HELD)
+            .select_related("room")
+            .order_by("-id")
+            .first()
+        )
         room = last.room if last else None
     return rules.Trip(
         patient_class=order.patient_class,

@@ -23,13 +23,13 @@ from xraydesk.patients.models import PatientIdentifier
 from xraydesk.rooms.catalogue import put_modalities, put_rooms, put_wards
 from xraydesk.rooms.models import Room, Ward
 from xraydesk.scheduling.models import Booking
-from xraydesk.scheduling.states import OCCUPYING
+from xraydesk.scheduling.states import OCCUPYING, BookingState
 from xraydesk.siteplan.diff import diff
 from xraydesk.siteplan.jsonform import NotAPlan, from_json, to_json
 from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.problems import Problem, field_name
 from xraydesk.siteplan.rules import check
-from xraydesk.staff.catalogue import put_porters, put_technologists
+from xraydesk.staff.catalogue import put_companions, put_porters, put_technologists
 
 ORPHANS_NAMED_MAX = 5
 """Exams named in one line of a refusal; the rest are counted."""
@@ -119,6 +119,7 @@ def _write(plan: SitePlan, simulated: bool) -> Site:
     put_wards(site=site, plans=plan.wards)
     put_technologists(site=site, plans=plan.technologists)
     put_porters(site=site, plans=plan.porters)
+    put_companions(site=site, plans=plan.companions)
     put_procedures(site=site, plans=plan.procedures)
     return site
 
@@ -142,9 +143,7 @@ def _named(accessions: QuerySet[Exam] | QuerySet[Booking] | QuerySet[StepExam], 
 
 
 def _to_come(site: Site, at: datetime) -> QuerySet[Booking]:
-    return Booking.objects.filter(
-        site=site, state__in=[state.value for state in OCCUPYING], during__endswith__gt=at
-    )
+    return Booking.objects.filter(site=site, state=BookingState.BOOKED, during__endswith__gt=at)
 
 
 def _rooms_in_use(site: Site, plan: SitePlan, at: datetime) -> Iterator[str]:

@@ -33,7 +33,7 @@ from xraydesk.scheduling.states import BookingState
 TAKEN_OVER = "taken over by the modality's own step"
 """Why a step begun by hand no longer counts."""
 
-_PLANNED = (BookingState.HELD, BookingState.BOOKED, BookingState.NO_SHOW)
+_PLANNED = (BookingState.BOOKED, BookingState.NO_SHOW)
 
 
 def lock_steps(site_id: int, uids: Iterable[str]) -> None:
@@ -177,16 +177,13 @@ MINUTES_UNKNOWN = 15
 
 
 def _confirm(booking: Booking, *, at: datetime) -> Booking | None:
-    """The booking as a firm one, or None where another took its time after a no-show or a hold was given up."""
+    """The booking as a firm one, or None where another took its time after a no-show."""
     if booking.state == BookingState.NO_SHOW:
         try:
             return scheduling.undo_miss(booking)
         except scheduling.SlotTaken:
             scheduling.release(booking, at=at, why="begun after another took its time")
             return None
-    if booking.state == BookingState.HELD:
-        scheduling.release(booking, at=at, why="begun while its time was only held")
-        return None
     return booking
 
 

@@ -21,7 +21,14 @@ from xraydesk.scheduling.engine.place import Place, Proposal
 from xraydesk.scheduling.engine.propose import Verdict, judge, propose
 from xraydesk.scheduling.engine.spans import Span
 from xraydesk.scheduling.queries import department_of, live_booking
-from xraydesk.scheduling.rules import EMERGENCY_CLASS, IN_HOUSE_CLASSES, is_prompt, wished_time
+from xraydesk.scheduling.rules import (
+    EMERGENCY_CLASS,
+    IN_HOUSE_CLASSES,
+    claims_of,
+    is_booked_ahead,
+    is_prompt,
+    wished_time,
+)
 
 UNKNOWN_PROCEDURE_MINUTES = 15
 """So long is kept for an exam whose procedure the site does not list."""
@@ -53,6 +60,9 @@ def need_of(exam: Exam, *, at: datetime, until: datetime) -> Need:
         prompt=is_prompt(priority),
         emergency=order.patient_class == EMERGENCY_CLASS,
         travel=travel_from(site=exam.site, ward=order.ward) if fetched else timedelta(),
+        claims=claims_of(priority, order.patient_class),
+        ahead=is_booked_ahead(priority, order.patient_class),
+        preparation=timedelta(minutes=procedure.preparation_minutes if procedure else 0),
     )
 
 
@@ -115,6 +125,7 @@ def _looks(exam: Exam, need: Need, *, days: tuple[int, ...]) -> Iterator[tuple[D
             cleaning=timedelta(minutes=policies.cleaning_minutes),
             without_exam=exam.pk,
             on_table=on_table,
+            at=need.now,
         )
         yield department, replace(need, until=until, patient_busy=busy.get(exam.patient_id, ()))
 
@@ -154,6 +165,7 @@ def judge_place(exam: Exam, place: Place, *, at: datetime) -> Verdict:
         cleaning=timedelta(minutes=policies.cleaning_minutes),
         without_exam=exam.pk,
         on_table=_on_table(exam, at=at, stale_hours=policies.step_open_hours),
+        at=at,
     )
     told = replace(need, until=until, patient_busy=busy.get(exam.patient_id, ()))
     return judge(department, told, place)

@@ -21,12 +21,12 @@ from xraydesk.scheduling.engine.department import PORTABLE, Department, Need
 from xraydesk.scheduling.engine.hours import hours_between
 from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.engine.problem import Placed
-from xraydesk.scheduling.engine.spans import Span, merged
+from xraydesk.scheduling.engine.spans import Span, merged, without
 from xraydesk.scheduling.engine.under_way import PorterTimes, Standing, Told, tell_planner
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.queries import department_of, hours_from_json
 from xraydesk.scheduling.rules import IN_HOUSE_CLASSES, is_prompt, wished_time
-from xraydesk.scheduling.states import OCCUPYING, BookingState
+from xraydesk.scheduling.states import BookingState
 from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.reading import from_json
 from xraydesk.staff.models import Porter
@@ -118,7 +118,7 @@ def day_of(
     until = start + AHEAD
     policies = policies_of(site)
     department, _ = department_of(
-        site=site, since=start, until=until, cleaning=timedelta(minutes=policies.cleaning_minutes)
+        site=site, since=start, until=until, cleaning=timedelta(minutes=policies.cleaning_minutes), at=at
     )
     # The bookings are told one by one below; of the rooms only the number of seats is wanted here.
     department = replace(
@@ -129,7 +129,7 @@ def day_of(
             if not locations or r.location in locations
         ),
     )
-    department = _after(department, event, at=at, until=until)
+    department = _after(_without_holds(department, site, at=at), event, at=at, until=until)
     plan = from_json(site.plan) if site.plan else None
     rows = _rows(site, start, until, wanted)
     ends = _under_way(site, at=at, stale_hours=policies.step_open_hours, event=event)
@@ -168,6 +168,29 @@ def day_of(
         stood={row["accession"]: (row["room"], row["during"].lower) for row in rows if row["booking_id"]},
         names=_names(site, plan, department, told),
         patients={r["accession"]: r["patient__family"] for r in rows if r["patient__family"]},
+    )
+
+
+def _without_holds(department: Department, site: Site, *, at: datetime) -> Department:
+    """The department without the places that are held for somebody: nobody else is planned there."""
+    rooms: dict[int, list[Span]] = {}
+    people: dict[int | None, list[Span]] = {}
+    held = Booking.objects.filter(
+        site=site, state=BookingState.HELD, held_until__gt=at, during__startswith__lt=at + AHEAD
+    ).values_list("room_id", "technologist_id", "during")
+    for room_id, technologist_id, during in held:
+        rooms.setdefault(room_id, []).append(Span(during.lower, during.upper))
+        people.setdefault(technologist_id, []).append(Span(during.lower, during.upper))
+    if not rooms:
+        return department
+    return replace(
+        department,
+        rooms=tuple(replace(r, open=without(r.open, rooms.get(r.room_id, ()))) for r in department.rooms),
+        technologists=None
+        if department.technologists is None
+        else tuple(
+            replace(t, on=without(t.on, people.get(t.technologist_id, ()))) for t in department.technologists
+        ),
     )
 
 
@@ -223,7 +246,7 @@ def _rows(site: Site, start: datetime, until: datetime, wanted: tuple[str, ...])
     booked = (
         Booking.objects.filter(
             site=site,
-            state__in=[s.value for s in OCCUPYING],
+            state=BookingState.BOOKED,
             during__overlap=DateTimeTZRange(start - BEHIND, until),
         )
         .filter(Q(during__endswith__gt=start) | Q(exam__stepexam__step__state=StepState.IN_PROGRESS))
@@ -323,7 +346,7 @@ def _standing(
         seat=row.get("seat") or 0,
         technologist=row.get("technologist"),
         until=ends.get(row["exam_id"]),
-        pinned=kept or row["triage"] != TriageState.ACCEPTED or row.get("state") == BookingState.HELD,
+        pinned=kept or row["triage"] != TriageState.ACCEPTED,
         here=here,
         told_time=not here and patient_class not in IN_HOUSE_CLASSES,
         ward=ward if fetched else None,

@@ -12,7 +12,7 @@ from xraydesk.journey.errors import UnknownRoom, WrongState
 from xraydesk.orders.models import Exam
 from xraydesk.rooms import actions
 from xraydesk.rooms.models import Room
-from xraydesk.scheduling.queries import occupying_between
+from xraydesk.scheduling.queries import booked_between
 
 TOUCHED_MAX = 500
 """No more exams than these are listed for a room that is down."""
@@ -83,5 +83,5 @@ def exams_touched(room: Room, *, at: datetime) -> list[Exam]:
     until = room.down_until or at + timedelta(days=FAR_DAYS)
     if until <= at:
         return []
-    found = occupying_between(site=room.site, since=at, until=until, room=room)
-    return [b.exam for b in found.select_related("exam__patient", "exam__order")[:TOUCHED_MAX]]
+    found = booked_between(site=room.site, since=at, until=until, room=room)
+    return [b.exam for b in found.select_related("exam__patient", "exam__order")[:TOUCHED_MAX] if b.exam]

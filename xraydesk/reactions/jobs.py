@@ -7,6 +7,7 @@ from procrastinate.contrib.django import app as jobs
 
 from xraydesk.access.models import Site
 from xraydesk.facts.actions import REACT_TASK
+from xraydesk.journey.ahead import end_expired
 from xraydesk.journey.autopilot import place_by_itself
 from xraydesk.journey.charge import flag_charges_waiting
 from xraydesk.journey.fetch import flag_late_fetches
@@ -60,6 +61,14 @@ def flag_late(timestamp: int) -> None:
     """Every minute: patients who cannot be fetched in time any more."""
     for site in Site.objects.order_by("id"):
         flag_late_fetches(site=site, at=clock.now())
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="end_holds", queue="reactions", queueing_lock="end_holds")
+def end_holds(timestamp: int) -> None:
+    """Every minute: held places whose time to decide is over are told of as free."""
+    for site in Site.objects.order_by("id"):
+        end_expired(site=site, at=clock.now())
 
 
 @jobs.task(name=FILL_TASK, queue=FILL_QUEUE, queueing_lock=FILL_TASK)

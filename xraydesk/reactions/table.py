@@ -11,6 +11,7 @@ from xraydesk.facts.models import Fact
 from xraydesk.journey.autopilot import place_by_itself
 from xraydesk.journey.book import waiting_in_order
 from xraydesk.journey.charge import review_charge
+from xraydesk.journey.company import keep_company
 from xraydesk.journey.fetch import plan_of_patient, plan_transport
 from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
@@ -80,6 +81,13 @@ def plan_porters_of_patient(fact: Fact) -> None:
         plan_of_patient(site_id=fact.site_id, patient_id=fact.patient, at=clock.now())
 
 
+def plan_company(fact: Fact) -> None:
+    """An interpreter or escort follows the exam's place."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        keep_company(exam_id=exam.pk, at=clock.now())
+
+
 def review_charges(fact: Fact) -> None:
     """What an exam is charged for follows what was done."""
     exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
@@ -104,14 +112,16 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.EXAM_REOPENED: (book_accepted, review_charges, plan_porter),
     FactKind.REPORT_RECEIVED: (review_charges, tell),
     FactKind.EXAM_TAKEN: (try_waiting_again, tell, plan_porter),
-    FactKind.BOOKING_RELEASED: (try_waiting_again, tell, plan_porter),
+    FactKind.BOOKING_RELEASED: (try_waiting_again, tell, plan_porter, plan_company),
+    FactKind.HOLD_ENDED: (try_waiting_again,),
     FactKind.ROOM_READY: (try_waiting_again,),
+    FactKind.ROOM_CLOSURE_ENDED: (try_waiting_again,),
     FactKind.TECHNOLOGIST_BACK: (try_waiting_again,),
-    FactKind.EXAM_BOOKED: (tell, plan_porter),
-    FactKind.EXAM_MOVED: (tell, plan_porter),
+    FactKind.EXAM_BOOKED: (tell, plan_porter, plan_company),
+    FactKind.EXAM_MOVED: (tell, plan_porter, plan_company),
     FactKind.PRIORITY_CHANGED: (tell,),
     FactKind.NO_SHOW: (tell, plan_porter),
-    FactKind.NO_SHOW_UNDONE: (tell, plan_porter),
+    FactKind.NO_SHOW_UNDONE: (tell, plan_porter, plan_company),
     FactKind.EXAM_BEGUN: (tell, plan_porter),
     FactKind.CHARGE_READY: (tell,),
     FactKind.CHARGE_CREDITED: (tell,),

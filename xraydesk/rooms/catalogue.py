@@ -25,6 +25,9 @@ def put_rooms(*, site: Site, plans: Sequence[RoomPlan], locations: Mapping[str, 
             "closures": plain(plan.closures),
             "abilities": list(plan.abilities),
             "seats": plan.seats,
+            "published": plain(plan.published),
+            "slot_minutes": plan.slot_minutes,
+            "kept": plain(plan.kept),
             "sort": position,
         }
         for position, plan in enumerate(plans, start=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
 from django.db import models
 from django.db.models import Q
 
@@ -15,7 +15,8 @@ class Room(models.Model):
     """A place where exams are done; a portable unit is a room of kind `portable` that goes to the ward.
 
     `hours` maps a weekday (`mon`…`sun`) to pairs of wall times, `closures` lists pairs of
-    ISO wall date-times with a reason; both as the site file says. A retired room is kept for its history.
+    ISO wall date-times with a reason; `published` is when outpatients are booked ahead, `kept` what
+    is kept for some (`whom`, `hours`, `release_minutes`); all as the site file says. A retired room is kept for its history.
     """
 
     class State(models.TextChoices):
@@ -33,6 +34,9 @@ class Room(models.Model):
     closures = models.JSONField(default=list)
     abilities = ArrayField(models.CharField(max_length=32), default=list)
     seats = models.PositiveSmallIntegerField(default=1)
+    published = models.JSONField(default=dict)
+    slot_minutes = models.PositiveSmallIntegerField(default=15)
+    kept = models.JSONField(default=list)
     sort = models.IntegerField(default=0)
     state = models.CharField(max_length=8, choices=State.choices, default=State.READY)
     down_until = models.DateTimeField(null=True)
@@ -47,6 +51,33 @@ class Room(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class PlannedClosure(models.Model):
+    """A stretch in which a room will not be used because somebody here decided so, such as for maintenance.
+
+    Those of the site file are in the room's `closures`; these are made and taken back on a screen.
+    """
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    room = models.ForeignKey(Room, on_delete=models.PROTECT, related_name="planned_closures")
+    during = DateTimeRangeField()
+    reason = models.CharField(max_length=200)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["site", "room"], name="closure_of_room")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(during__isempty=False)
+                & Q(during__startswith__isnull=False)
+                & Q(during__endswith__isnull=False),
+                name="closure_has_start_and_end",
+            )
+        ]
 
 
 class RoomNote(models.Model):

@@ -1,22 +1,34 @@
-"""Writing bookings: the only writer of that table. All of it inside the caller's transaction."""
+"""Writing bookings, holds and who goes along: the only writer of those tables. All of it inside the caller's transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.db.models import Q
 
 from xraydesk.lib import locks
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam
 from xraydesk.scheduling.engine.place import Place
-from xraydesk.scheduling.models import Booking, Rearrangement
+from xraydesk.scheduling.engine.spans import Span
+from xraydesk.scheduling.models import Attendance, Booking, Hold, Rearrangement
 from xraydesk.scheduling.rules import ROW_LABEL_MINUTES, row_for
-from xraydesk.scheduling.states import LIVE, OCCUPYING, TRANSITIONS, BookingAction, BookingState
+from xraydesk.scheduling.states import (
+    LIVE,
+    OCCUPYING,
+    TRANSITIONS,
+    BookingAction,
+    BookingState,
+    Going,
+    HoldState,
+)
+
+T = TypeVar("T")
 
 SEATS_MAX = 100
 """A room holds no more exams at once than this, those taken there without a place in the plan included."""
@@ -26,6 +38,9 @@ _TAKEN = {
     "one_exam_a_technologist": "technologist",
     "one_exam_a_patient": "patient",
     "one_live_booking_an_exam": "exam",
+    "one_hold_an_exam": "exam",
+    "one_way_a_porter": "porter",
+    "one_patient_a_companion": "companion",
 }
 
 
@@ -42,6 +57,26 @@ class NotInThatState(Exception):
 
     def __init__(self, state: str, action: str) -> None:
         super().__init__(f"a booking that is {state} cannot {action}")
+
+
+@dataclass(frozen=True)
+class Company:
+    """Somebody whose time is kept beside the technologist's; a porter, or else a companion."""
+
+    going: Going
+    span: Span
+    porter_id: int | None = None
+    companion_id: int | None = None
+
+
+@dataclass(frozen=True)
+class ToHold:
+    """A place to be held: for an exam, or for nobody yet, with whoever goes along."""
+
+    place: Place
+    exam: Exam | None = None
+    patient_id: int | None = None
+    along: tuple[Company, ...] = ()
 
 
 def lock_places(
@@ -61,10 +96,6 @@ def lock_places(
     locks.take(names[: locks.LOCKS_AT_ONCE_MAX])
 
 
-def _lock_place(place: Place, *, patient_id: int) -> None:
-    lock_places(room_ids=[place.room_id], technologist_ids=[place.technologist_id], patient_ids=[patient_id])
-
-
 def insert_booking(
     *,
     exam: Exam,
@@ -79,26 +110,81 @@ def insert_booking(
 
     Raises SlotTaken, with the transaction still good.
     """
+
+    def insert() -> Booking:
+        return Booking.objects.create(
+            site_id=exam.site_id,
+            exam=exam,
+            patient_id=exam.patient_id,
+            room_id=place.room_id,
+            technologist_id=place.technologist_id,
+            seat=place.seat,
+            during=DateTimeTZRange(place.start, place.end),
+            row=row_for(_blocks_near(place), place.start),
+            why=list(why),
+            time_was_given=time_was_given,
+            arrived_at=arrived_at,
+            booked_at=at,
+            booked_by=by,
+        )
+
+    return _past_expired_holds(insert, [ToHold(place, exam, exam.patient_id)], at=at)
+
+
+def _past_expired_holds(insert: Callable[[], T], wanted: Sequence[ToHold], *, at: datetime) -> T:
+    """Do an insertion under the locks of its places; where places whose holds have run out are in its way, they go.
+
+    Raises SlotTaken, with the transaction still good.
+    """
     try:
         with transaction.atomic():
-            _lock_place(place, patient_id=exam.patient_id)
-            return Booking.objects.create(
-                site_id=exam.site_id,
-                exam=exam,
-                patient_id=exam.patient_id,
-                room_id=place.room_id,
-                technologist_id=place.technologist_id,
-                seat=place.seat,
-                during=DateTimeTZRange(place.start, place.end),
-                row=row_for(_blocks_near(place), place.start),
-                why=list(why),
-                time_was_given=time_was_given,
-                arrived_at=arrived_at,
-                booked_at=at,
-                booked_by=by,
-            )
+            _lock(wanted)
+            return insert()
     except IntegrityError as trouble:
-        raise _slot_taken(trouble) from trouble
+        try:
+            with transaction.atomic():
+                _lock(wanted)
+                if not _drop_expired(wanted, at=at):
+                    raise _slot_taken(trouble) from trouble
+                return insert()
+        except IntegrityError as again:
+            raise _slot_taken(again) from again
+
+
+def _lock(wanted: Iterable[ToHold]) -> None:
+    wanted = list(wanted)
+    lock_places(
+        room_ids=[one.place.room_id for one in wanted],
+        technologist_ids=[one.place.technologist_id for one in wanted],
+        patient_ids=[one.patient_id for one in wanted if one.patient_id is not None],
+    )
+
+
+def _drop_expired(wanted: Iterable[ToHold], *, at: datetime) -> bool:
+    """Take away places whose holds have run out where they are in the way of those wanted, which are locked.
+
+    Rows are waited for in one order, and whoever waits holds none that another waits for: no circle.
+    """
+    in_the_way = Q(pk=None)
+    for one in wanted:
+        same = Q(room=one.place.room_id)
+        if one.place.technologist_id is not None:
+            same |= Q(technologist=one.place.technologist_id)
+        if one.patient_id is not None:
+            same |= Q(patient=one.patient_id)
+        in_the_way |= same & Q(during__overlap=DateTimeTZRange(one.place.start, one.place.end))
+        for going in one.along:
+            along = Attendance.objects.filter(
+                live=True,
+                porter=going.porter_id,
+                companion=going.companion_id,
+                during__overlap=DateTimeTZRange(going.span.start, going.span.end),
+            )
+            in_the_way |= Q(pk__in=along.values("booking"))
+    over = Booking.objects.filter(in_the_way, state=BookingState.HELD, held_until__lte=at)
+    keys = list(over.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+    Booking.objects.filter(pk__in=keys).delete()
+    return bool(keys)
 
 
 def _slot_taken(trouble: IntegrityError) -> Exception:
@@ -136,14 +222,11 @@ def _apply(booking: Booking, action: BookingAction, **fields: Any) -> Booking:
             Booking.objects.filter(pk=booking.pk).update(**fields)
     except IntegrityError as trouble:
         raise _slot_taken(trouble) from trouble
+    if reached not in OCCUPYING:
+        Attendance.objects.filter(booking=booking, live=True).update(live=False)
     for name, value in fields.items():
         setattr(booking, name, value)
     return booking
-
-
-def confirm(booking: Booking) -> Booking:
-    """A place that was held is a firm one. Raises NotInThatState."""
-    return _apply(booking, BookingAction.CONFIRM)
 
 
 def release(booking: Booking, *, at: datetime, why: str) -> Booking:
@@ -168,7 +251,7 @@ def miss(booking: Booking, *, at: datetime) -> Booking:
 
 def undo_miss(booking: Booking) -> Booking:
     """The patient is to be expected after all. Raises NotInThatState, and SlotTaken where the place has gone."""
-    _lock_place(place_of(booking), patient_id=booking.patient_id)
+    _lock([ToHold(place_of(booking), patient_id=booking.patient_id)])
     return _apply(booking, BookingAction.UNDO_MISS, ended_at=None)
 
 
@@ -233,6 +316,113 @@ def _patient_is_taken(patient_id: int, place: Place) -> bool:
 def _occupying(place: Place) -> Any:
     during = DateTimeTZRange(place.start, place.end)
     return Booking.objects.filter(state__in=OCCUPYING, during__overlap=during)
+
+
+def insert_hold(
+    *,
+    site_id: int,
+    places: Sequence[ToHold],
+    told: Sequence[dict[str, Any]],
+    lacks: Iterable[str],
+    until: datetime,
+    at: datetime,
+    by: str,
+) -> Hold:
+    """Keep places until a moment, all of them or none; the database decides whether they are still free.
+
+    `told` tells of each place for whoever reads of it later. Raises SlotTaken, with the
+    transaction still good.
+    """
+
+    def insert() -> Hold:
+        hold = Hold.objects.create(
+            site_id=site_id, until=until, held_at=at, held_by=by, places=list(told), lacks=list(lacks)
+        )
+        for kept in places:
+            _insert_held(hold, kept)
+        return hold
+
+    return _past_expired_holds(insert, places, at=at)
+
+
+def _insert_held(hold: Hold, kept: ToHold) -> None:
+    place = kept.place
+    booking = Booking.objects.create(
+        site_id=hold.site_id,
+        state=BookingState.HELD,
+        hold=hold,
+        held_until=hold.until,
+        exam=kept.exam,
+        patient_id=kept.patient_id,
+        room_id=place.room_id,
+        technologist_id=place.technologist_id,
+        seat=place.seat,
+        during=DateTimeTZRange(place.start, place.end),
+        row=row_for(_blocks_near(place), place.start),
+        booked_at=hold.held_at,
+        booked_by=hold.held_by,
+    )
+    insert_company(booking, kept.along)
+
+
+def insert_company(booking: Booking, along: Iterable[Company]) -> None:
+    """Keep the time of those who go along with a booked or held exam. A broken constraint is the caller's to meet."""
+    Attendance.objects.bulk_create(
+        Attendance(
+            site_id=booking.site_id,
+            booking=booking,
+            going=one.going,
+            porter_id=one.porter_id,
+            companion_id=one.companion_id,
+            during=DateTimeTZRange(one.span.start, one.span.end),
+        )
+        for one in along
+    )
+
+
+def add_company(booking: Booking, one: Company, *, at: datetime) -> bool:
+    """Keep the time of one more who goes along; False where somebody else was faster."""
+    wanted = [ToHold(place_of(booking), patient_id=booking.patient_id, along=(one,))]
+    try:
+        _past_expired_holds(lambda: insert_company(booking, [one]), wanted, at=at)
+    except SlotTaken:
+        return False
+    return True
+
+
+def drop_company(booking: Booking, goings: Iterable[Going]) -> None:
+    """Somebody need not go along any more."""
+    Attendance.objects.filter(booking=booking, live=True, going__in=list(goings)).update(live=False)
+
+
+def lock_hold(*, site_id: int, hold_id: int) -> Hold | None:
+    """One hold of a site, locked; None where there is none."""
+    return Hold.objects.select_for_update().filter(site=site_id, pk=hold_id).first()
+
+
+def confirm(booking: Booking, *, exam: Exam, at: datetime, by: str, why: Iterable[str]) -> Booking:
+    """A place that was held is booked for an exam. Raises NotInThatState, and SlotTaken where the patient is elsewhere then."""
+    return _apply(
+        booking,
+        BookingAction.CONFIRM,
+        held_until=None,
+        exam_id=exam.pk,
+        patient_id=exam.patient_id,
+        booked_at=at,
+        booked_by=by,
+        why=list(why),
+        time_was_given=True,
+    )
+
+
+def end_hold(hold: Hold, state: HoldState, *, at: datetime, by: str) -> None:
+    """A hold is over; unless it was booked its places are free again, and leave nothing behind. The hold is locked."""
+    hold.state, hold.ended_at, hold.ended_by = state, at, by
+    hold.save(update_fields=["state", "ended_at", "ended_by"])
+    if state is not HoldState.BOOKED:
+        held = hold.bookings.filter(state=BookingState.HELD).order_by("pk")
+        keys = list(held.select_for_update(of=("self",)).values_list("pk", flat=True))
+        Booking.objects.filter(pk__in=keys).delete()
 
 
 def place_of(booking: Booking) -> Place:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from xraydesk.orders.states import Priority
-from xraydesk.siteplan.plan import BookingWay
+from xraydesk.siteplan.plan import BookingWay, KeptFor
 
 ROWS = 4
 """A lane of the board has so many rows."""
@@ -78,6 +78,22 @@ def wished_time(priority: Priority, *, patient_class: str, requested_at: datetim
     if is_prompt(priority) and patient_class.strip().upper() in IN_HOUSE_CLASSES:
         return None
     return requested_at
+
+
+def claims_of(priority: Priority, patient_class: str) -> frozenset[str]:
+    """Whose kept time an exam may use, in the words of the site file."""
+    found = {priority.value} - {Priority.ROUTINE.value}
+    match patient_class.strip().upper():
+        case "E":
+            found.add(KeptFor.EMERGENCY)
+        case "I":
+            found.add(KeptFor.INPATIENT)
+    return frozenset(str(one) for one in found)
+
+
+def is_booked_ahead(priority: Priority, patient_class: str) -> bool:
+    """True for those who come from home and can wait: they are booked into published places."""
+    return not is_prompt(priority) and patient_class.strip().upper() not in IN_HOUSE_CLASSES
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,6 @@ class BookingAction(StrEnum):
 
 TRANSITIONS: dict[tuple[BookingState, BookingAction], BookingState] = {
     (BookingState.HELD, BookingAction.CONFIRM): BookingState.BOOKED,
-    (BookingState.HELD, BookingAction.RELEASE): BookingState.RELEASED,
-    (BookingState.HELD, BookingAction.CANCEL): BookingState.CANCELLED,
     (BookingState.BOOKED, BookingAction.RELEASE): BookingState.RELEASED,
     (BookingState.BOOKED, BookingAction.FINISH): BookingState.DONE,
     (BookingState.BOOKED, BookingAction.CANCEL): BookingState.CANCELLED,
@@ -41,8 +39,26 @@ TRANSITIONS: dict[tuple[BookingState, BookingAction], BookingState] = {
 }
 """What each action leads to; a pair that is not here is refused."""
 
-LIVE = (BookingState.HELD, BookingState.BOOKED, BookingState.DONE, BookingState.NO_SHOW)
+LIVE = (BookingState.BOOKED, BookingState.DONE, BookingState.NO_SHOW)
 """States in which a booking is the exam's present one; there is at most one such booking an exam."""
 
 OCCUPYING = (BookingState.HELD, BookingState.BOOKED)
-"""States in which room, technologist and patient are taken."""
+"""States in which room, technologist and patient are taken; a held place no longer once its time is over."""
+
+
+class HoldState(StrEnum):
+    """What became of places that somebody was given time to decide on."""
+
+    HELD = "held"
+    BOOKED = "booked"
+    LET_GO = "let go"
+    EXPIRED = "expired"
+
+
+class Going(StrEnum):
+    """Why somebody besides the technologist is with a patient."""
+
+    FETCH = "fetch"
+    RETURN = "return"
+    INTERPRETER = "interpreter"
+    ESCORT = "escort"

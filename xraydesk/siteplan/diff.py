@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime, time
 from typing import Any
 
-from xraydesk.siteplan.plan import WEEKDAYS, SitePlan
+from xraydesk.siteplan.plan import WEEKDAYS, ClosurePlan, KeptPlan, SitePlan
 
 _PARTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("location", "locations", lambda p: p.code),
@@ -16,6 +16,7 @@ _PARTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("procedure", "procedures", lambda p: p.code if p.system == "L" else f"{p.code} ({p.system})"),
     ("technologist", "technologists", lambda p: p.code),
     ("porter", "porters", lambda p: p.code),
+    ("companion", "companions", lambda p: p.code),
     ("ward", "wards", lambda p: p.code),
     ("destination", "destinations", lambda p: p.name),
     ("link", "links", lambda p: p.name),
@@ -83,11 +84,20 @@ def shown(value: Any) -> str:
             return _hours_shown(value)
         return ", ".join(f"{key}: {shown(one)}" for key, one in value.items())
     if isinstance(value, tuple):
-        return ", ".join(_closure_shown(one) if hasattr(one, "reason") else shown(one) for one in value)
+        return ", ".join(_one_shown(one) for one in value)
     return str(value)
 
 
-def _closure_shown(closure: Any) -> str:
+def _one_shown(one: Any) -> str:
+    if isinstance(one, ClosurePlan):
+        return _closure_shown(one)
+    if isinstance(one, KeptPlan):
+        released = f", released {one.release_minutes} min before" if one.release_minutes else ""
+        return f"{_hours_shown(one.hours)} for {' and '.join(one.whom)}{released}"
+    return shown(one)
+
+
+def _closure_shown(closure: ClosurePlan) -> str:
     def moment(at: datetime) -> str:
         return f"{at:%Y-%m-%d %H:%M}"
 

@@ -49,6 +49,27 @@ class ClosurePlan:
     reason: str
 
 
+class KeptFor(StrEnum):
+    """Whom a part of a room's time is kept for."""
+
+    STAT = "stat"
+    URGENT = "urgent"
+    EMERGENCY = "emergency"
+    INPATIENT = "inpatient"
+
+
+@dataclass(frozen=True)
+class KeptPlan:
+    """A part of a room's week that is kept for some, and given to anybody as the hour nears.
+
+    So many minutes before its hour a place is released; 0 keeps it to the end.
+    """
+
+    whom: tuple[KeptFor, ...]
+    hours: Hours
+    release_minutes: int = 0
+
+
 @dataclass(frozen=True)
 class RoomPlan:
     """A room, or a portable unit (kind `portable`)."""
@@ -61,6 +82,11 @@ class RoomPlan:
     closures: tuple[ClosurePlan, ...] = ()
     abilities: tuple[str, ...] = ()
     seats: int = 1
+    published: Hours = field(default_factory=dict)
+    """When outpatients are booked ahead here; empty for whenever it is open."""
+    slot_minutes: int = 15
+    """Published places begin so far apart."""
+    kept: tuple[KeptPlan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +117,12 @@ class ProcedurePlan:
     modality: str = "DX"
     skills: tuple[str, ...] = ()
     preparation: str = ""
+    preparation_minutes: int = 0
+    """So long before the exam its patient is to be here, to be made ready."""
+    escort: bool = False
+    """True where somebody of the house stays with the patient."""
+    after: tuple[str, ...] = ()
+    """Codes of procedures that come first where a patient has several in one visit."""
     pregnancy_check: bool = False
     sex: str = ""
     age_min_years: int | None = None
@@ -115,6 +147,25 @@ class PorterPlan:
     code: str
     name: str
     shifts: Hours
+
+
+class CompanionKind(StrEnum):
+    """What somebody does who goes along with a patient."""
+
+    INTERPRETER = "interpreter"
+    ESCORT = "escort"
+
+
+@dataclass(frozen=True)
+class CompanionPlan:
+    """Somebody who goes along with a patient: an interpreter, or an escort who stays with them."""
+
+    code: str
+    name: str
+    kind: CompanionKind
+    shifts: Hours
+    languages: tuple[str, ...] = ()
+    """What an interpreter speaks, as patients' records write it (PID-15)."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +306,10 @@ class Policies:
     """After so many hours without an end, a begun step is put before a person."""
     booking_days_ahead: int = 14
     """How many days ahead a free place is looked for."""
+    hold_minutes: int = 10
+    """A place that somebody chose is held so long while they make up their mind."""
+    languages: tuple[str, ...] = ()
+    """What the department speaks itself, as patients' records write it; empty: nobody is asked for an interpreter."""
     cleaning_minutes: int = 0
     fetch_classes: tuple[str, ...] = ("I",)
     """HL7 patient classes whose patients a porter fetches and takes back, unless the exam goes to them."""
@@ -285,6 +340,7 @@ class SitePlan:
     procedures: tuple[ProcedurePlan, ...]
     technologists: tuple[TechnologistPlan, ...] = ()
     porters: tuple[PorterPlan, ...] = ()
+    companions: tuple[CompanionPlan, ...] = ()
     wards: tuple[WardPlan, ...] = ()
     destinations: tuple[DestinationPlan, ...] = ()
     links: tuple[LinkPlan, ...] = ()

@@ -1,7 +1,7 @@
 """Reading a department from its TOML file, and from and to the JSON kept with the site. Pure.
 
 The file's tables are `[site]`, `[[location]]`, `[[room]]`, `[[modality]]`, `[[procedure]]`,
-`[[technologist]]`, `[[porter]]`, `[[ward]]`, `[[provider]]`, `[[destination]]`, `[[link]]`, `[[outlink]]`
+`[[technologist]]`, `[[porter]]`, `[[companion]]`, `[[ward]]`, `[[provider]]`, `[[destination]]`, `[[link]]`, `[[outlink]]`
 and `[policies]`.
 `docs/howto/site.md` tells of every field.
 """
@@ -19,8 +19,12 @@ from xraydesk.siteplan.plan import (
     AutopilotPlan,
     BookingWay,
     ClosurePlan,
+    CompanionKind,
+    CompanionPlan,
     DestinationPlan,
     GivesWayTo,
+    KeptFor,
+    KeptPlan,
     LinkPlan,
     LocationPlan,
     ModalityPlan,
@@ -105,6 +109,7 @@ def _plan(top: Table) -> SitePlan:
         procedures=tuple(_procedure(t) for t in top.tables("procedure", ROWS_MAX, needed=True)),
         technologists=tuple(_technologist(t) for t in top.tables("technologist", ROWS_MAX)),
         porters=tuple(_porter(t) for t in top.tables("porter", ROWS_MAX)),
+        companions=tuple(_companion(t) for t in top.tables("companion", ROWS_MAX)),
         wards=tuple(_ward(t) for t in top.tables("ward", ROWS_MAX)),
         destinations=tuple(_destination(t) for t in top.tables("destination", ROWS_MAX)),
         links=tuple(_link(t) for t in top.tables("link", ROWS_MAX)),
@@ -134,6 +139,18 @@ def _room(t: Table) -> RoomPlan:
             ),
             abilities=t.texts("abilities"),
             seats=t.whole("seats", 1, 20, default=1),
+            published=t.hours("published", needed=False),
+            slot_minutes=t.whole("slot_minutes", 5, 480, default=RoomPlan.slot_minutes),
+            kept=tuple(
+                k.done(
+                    KeptPlan(
+                        whom=k.words("whom", KeptFor),
+                        hours=k.hours("hours"),
+                        release_minutes=k.whole("release_minutes", 0, 10_080, default=0),
+                    )
+                )
+                for k in t.tables("kept", ROWS_MAX)
+            ),
         )
     )
 
@@ -165,6 +182,9 @@ def _procedure(t: Table) -> ProcedurePlan:
             modality=t.modality("modality", default="DX"),
             skills=t.texts("skills"),
             preparation=t.text("preparation", default="", length_max=250),
+            preparation_minutes=t.whole("preparation_minutes", 0, 480, default=0),
+            escort=t.yes_no("escort"),
+            after=t.texts("after"),
             pregnancy_check=t.yes_no("pregnancy_check"),
             sex=t.text("sex", default="", length_max=1),
             age_min_years=t.whole_or_none("age_min_years", 0, 150),
@@ -182,6 +202,18 @@ def _technologist(t: Table) -> TechnologistPlan:
 
 def _porter(t: Table) -> PorterPlan:
     return t.done(PorterPlan(t.code("code"), t.text("name"), shifts=t.hours("shifts")))
+
+
+def _companion(t: Table) -> CompanionPlan:
+    return t.done(
+        CompanionPlan(
+            code=t.code("code"),
+            name=t.text("name"),
+            kind=t.word("kind", CompanionKind),
+            shifts=t.hours("shifts"),
+            languages=t.texts("languages"),
+        )
+    )
 
 
 def _ward(t: Table) -> WardPlan:
@@ -275,6 +307,8 @@ def _policies(t: Table) -> Policies:
             item_minutes=t.wholes("item_minutes", 1, 43_200),
             step_open_hours=t.whole("step_open_hours", 1, 168, usual.step_open_hours),
             booking_days_ahead=t.whole("booking_days_ahead", 1, 366, usual.booking_days_ahead),
+            hold_minutes=t.whole("hold_minutes", 1, 240, usual.hold_minutes),
+            languages=t.texts("languages"),
             cleaning_minutes=t.whole("cleaning_minutes", 0, 240, usual.cleaning_minutes),
             fetch_classes=t.texts("fetch_classes", length_max=1, default=usual.fetch_classes),
             fetch_early_minutes=t.whole("fetch_early_minutes", 0, 120, usual.fetch_early_minutes),

@@ -8,14 +8,14 @@ from __future__ import annotations
 import codecs
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from zoneinfo import ZoneInfo
 
 from xraydesk.lib.ids import is_ae_title
 from xraydesk.lib.networks import is_loopback
 from xraydesk.siteplan.lines import Path
-from xraydesk.siteplan.plan import WEEKDAYS, Hours, SitePlan
+from xraydesk.siteplan.plan import WEEKDAYS, CompanionKind, Hours, RoomPlan, SitePlan
 from xraydesk.siteplan.problems import Problem
 
 PROCEDURE_MINUTES_MAX = 480
@@ -41,6 +41,7 @@ def check(plan: SitePlan, *, item_kinds: Collection[str] = ()) -> tuple[Problem,
         _rooms,
         _modalities,
         _procedures,
+        _orders_of_visits,
         _people,
         _wards,
         _destinations,
@@ -119,6 +120,7 @@ def _codes(plan: SitePlan) -> Problems:
         "room": [p.code for p in plan.rooms],
         "technologist": [p.code for p in plan.technologists],
         "porter": [p.code for p in plan.porters],
+        "companion": [p.code for p in plan.companions],
         "ward": [p.code for p in plan.wards],
     }
     for table, codes in coded.items():
@@ -144,6 +146,33 @@ def _rooms(plan: SitePlan) -> Problems:
         for j, closure in enumerate(room.closures):
             if closure.end <= closure.start:
                 yield Problem(("room", i, "closures", j, "end"), "the closure ends before it starts")
+        yield from _within_hours(room, room.published, ("room", i, "published"))
+        for j, kept in enumerate(room.kept):
+            yield from _within_hours(room, kept.hours, ("room", i, "kept", j, "hours"))
+
+
+def _within_hours(room: RoomPlan, hours: Hours, path: Path) -> Problems:
+    """What is published or kept lies in the room's own hours."""
+    yield from hours_problems(hours, path)
+    for day in WEEKDAYS:
+        opened = _minutes(room.hours.get(day, ()))
+        for interval in hours.get(day, ()):
+            start, end = _minutes((interval,))[0]
+            if start < end and not any(a <= start and end <= b for a, b in opened):
+                shown = f"{interval[0]:%H:%M}-{_end_text(interval[1])}"
+                yield Problem((*path, day), f"{shown} lies outside the hours of room {room.code} on that day")
+
+
+def _minutes(intervals: Iterable[tuple[time, time]]) -> list[tuple[int, int]]:
+    """Intervals of a day in minutes, those that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(intervals):
+        first, last = start.hour * 60 + start.minute, (end.hour * 60 + end.minute) or 1440
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined
 
 
 def _modalities(plan: SitePlan) -> Problems:
@@ -182,7 +211,39 @@ def _procedures(plan: SitePlan) -> Problems:
             yield Problem(("procedure", i, "age_max_years"), "is below age_min_years")
 
 
+def _orders_of_visits(plan: SitePlan) -> Problems:
+    """`after` names procedures there are, and leads round in no circle; an escort needs somebody to be one."""
+    first = {procedure.code: procedure.after for procedure in reversed(plan.procedures)}
+    escorts = any(companion.kind is CompanionKind.ESCORT for companion in plan.companions)
+    for i, procedure in enumerate(plan.procedures):
+        for j, code in enumerate(procedure.after):
+            if code and code not in first:
+                yield Problem(("procedure", i, "after", j), f"there is no procedure {code}")
+        if procedure.code and _comes_before(procedure.code, first):
+            yield Problem(("procedure", i, "after"), f"{procedure.code} would come after itself")
+        if procedure.escort and not escorts:
+            yield Problem(("procedure", i, "escort"), "there is no companion of kind escort")
+
+
+def _comes_before(code: str, first: Mapping[str, tuple[str, ...]]) -> bool:
+    """True where following `after` from a procedure leads back to it."""
+    seen: set[str] = set()
+    ahead = list(first[code])
+    while ahead:
+        one = ahead.pop()
+        if one == code:
+            return True
+        if one not in seen:
+            seen.add(one)
+            ahead += first.get(one, ())
+    return False
+
+
 def _people(plan: SitePlan) -> Problems:
+    for i, companion in enumerate(plan.companions):
+        yield from hours_problems(companion.shifts, ("companion", i, "shifts"))
+        if companion.kind is CompanionKind.INTERPRETER and not companion.languages:
+            yield Problem(("companion", i, "languages"), "an interpreter needs languages")
     for i, technologist in enumerate(plan.technologists):
         yield from hours_problems(technologist.shifts, ("technologist", i, "shifts"))
     for i, porter in enumerate(plan.porters):

@@ -187,6 +187,15 @@ class Table:
                 self.problem(key, f"“{value}” is none of: {', '.join(choice)}", position)
         return tuple(dict.fromkeys(found))
 
+    def word(self, key: str, choice: type[E]) -> E:
+        """One of a few known words."""
+        value = self.text(key, length_max=64)
+        if value in list(choice):
+            return choice(value)
+        if value:
+            self.problem(key, f"“{value}” is none of: {', '.join(choice)}")
+        return next(iter(choice))
+
     def moment(self, key: str) -> datetime:
         """A date and time on the wall, without an offset."""
         value = self._take(key, True)

@@ -1,4 +1,4 @@
-"""Technologists and porters as the site file says."""
+"""Technologists, porters and companions as the site file says."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from xraydesk.access.models import Site
 from xraydesk.lib.rows import put_rows
 from xraydesk.siteplan.jsonform import plain
-from xraydesk.siteplan.plan import PorterPlan, TechnologistPlan
-from xraydesk.staff.models import Porter, Technologist
+from xraydesk.siteplan.plan import CompanionPlan, PorterPlan, TechnologistPlan
+from xraydesk.staff.models import Companion, Porter, Technologist
 
 
 def put_technologists(*, site: Site, plans: Sequence[TechnologistPlan]) -> None:
@@ -24,3 +24,17 @@ def put_porters(*, site: Site, plans: Sequence[PorterPlan]) -> None:
     """Bring the porters to what the plan says; those that it no longer has are retired."""
     wanted = {plan.code: {"name": plan.name, "shifts": plain(plan.shifts)} for plan in plans}
     put_rows(Porter.objects.filter(site=site), key=("code",), wanted=wanted, fixed={"site": site})
+
+
+def put_companions(*, site: Site, plans: Sequence[CompanionPlan]) -> None:
+    """Bring interpreters and escorts to what the plan says; those that it no longer has are retired."""
+    wanted = {
+        plan.code: {
+            "name": plan.name,
+            "kind": plan.kind.value,
+            "languages": list(plan.languages),
+            "shifts": plain(plan.shifts),
+        }
+        for plan in plans
+    }
+    put_rows(Companion.objects.filter(site=site), key=("code",), wanted=wanted, fixed={"site": site})

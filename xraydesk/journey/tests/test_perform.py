@@ -13,6 +13,7 @@ from xraydesk.imaging.header import ScheduledReference
 from xraydesk.imaging.models import PerformedStep, StepExam
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import check, perform
+from xraydesk.journey.ahead import Wish, book, hold
 from xraydesk.journey.errors import (
     ChecksMissing,
     DuplicateStep,
@@ -38,6 +39,7 @@ from xraydesk.orders.models import Exam, Order
 from xraydesk.orders.states import TriageState
 from xraydesk.rooms.models import Room
 from xraydesk.safety.checks import CheckKind
+from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import BookingState
 
@@ -131,12 +133,15 @@ def test_a_no_show_who_came_after_all_begins_in_the_old_place_or_in_none() -> No
     assert "no-show taken back" in facts(late)
 
 
-def test_a_held_time_is_given_up_when_the_exam_begins() -> None:
+def test_a_held_time_is_not_booked_any_more_once_the_exam_has_begun() -> None:
     site = make_site()
     exam = make_exam(site)
-    make_booking(exam, state=BookingState.HELD)
+    room = Room.objects.get(code="XR2")
+    wish = Wish(exam_ids=(exam.pk,))
+    held = hold(site=site, wish=wish, places=[Place(room.pk, AT, AT)], at=AT, by="user:a")
     begun(site, exam)
-    assert Booking.objects.get().state == BookingState.RELEASED
+    with pytest.raises(WrongState, match="has begun"):
+        book(site=site, hold_id=held.pk, at=AT, by="user:a")
 
 
 def test_a_step_that_begins_without_its_check_is_accepted_and_an_item_names_the_check() -> None:

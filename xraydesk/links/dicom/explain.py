@@ -96,8 +96,6 @@ def _booking_reason(exam: Exam, machine: Modality, site: Site, at: datetime) -> 
     when = _when(booking.during.lower, site, at)
     if booking.state == BookingState.NO_SHOW:
         return f"The patient did not come {when}; take the no-show back, or book it again."
-    if booking.state == BookingState.HELD:
-        return f"Its place in {booking.room.code} {when} is only held; confirm it first."
     if booking.state == BookingState.DONE:
         return "It was discontinued, and is not to be done again."
     if booking.room_id != machine.room_id:

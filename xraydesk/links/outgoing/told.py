@@ -20,6 +20,7 @@ from xraydesk.results.models import Report
 from xraydesk.results.states import ReportState
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.models import Booking
+from xraydesk.scheduling.states import BookingState
 
 PRIORITIES = {Priority.STAT: "S", Priority.URGENT: "A", Priority.ROUTINE: "R"}
 
@@ -74,7 +75,11 @@ def appointment_of(exam: Exam, fact: Fact) -> AppointmentTold | None:
         room, technologist = str(told.get("room", "")), str(told.get("technologist") or "")
     else:
         booking = (
-            Booking.objects.filter(exam=exam).select_related("room", "technologist").order_by("-id").first()
+            Booking.objects.filter(exam=exam)
+            .exclude(state=BookingState.HELD)
+            .select_related("room", "technologist")
+            .order_by("-id")
+            .first()
         )
         if booking is None:
             return None

@@ -15,6 +15,19 @@ EMERGENCY_WORDS = frozenset({"ed", "emergency", "trauma"})
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A stretch of a room that is kept for some; a place in it is anybody's once its hour is so near (`release`)."""
+
+    span: Span
+    whom: frozenset[str]
+    release: timedelta = timedelta()
+
+    def until(self, start: datetime) -> datetime:
+        """When a place that begins then is released; the end of the stretch where it never is."""
+        return max(start, self.span.start) - self.release if self.release else self.span.end
+
+
+@dataclass(frozen=True)
 class RoomTimes:
     """A room in the time looked at. `busy` has one tuple a seat.
 
@@ -31,6 +44,11 @@ class RoomTimes:
     sort: int = 0
     location: int = 0
     """The building: whoever is booked in one is not sent to another."""
+    kept: tuple[Kept, ...] = ()
+    published: tuple[Span, ...] | None = None
+    """When outpatients are booked ahead; None for whenever it is open."""
+    slots: tuple[datetime, ...] = ()
+    """When published places begin."""
 
     @property
     def portable(self) -> bool:
@@ -90,6 +108,12 @@ class Need:
     emergency: bool = False
     travel: timedelta = timedelta()
     patient_busy: tuple[Span, ...] = ()
+    claims: frozenset[str] = frozenset()
+    """Whose kept time it may use, in the words of the site file."""
+    ahead: bool = False
+    """An outpatient who is booked ahead, into published places where a room has some."""
+    preparation: timedelta = timedelta()
+    """So long before the exam the patient is here already."""
 
     @property
     def length(self) -> timedelta:

@@ -33,6 +33,31 @@ def hours_between(hours: Hours, *, zone: str, since: datetime, until: datetime) 
     return merged(found)
 
 
+def slot_starts(
+    hours: Hours, *, minutes: int, zone: str, since: datetime, until: datetime
+) -> tuple[datetime, ...]:
+    """When places of so many minutes begin between two moments, counted on the wall from the start of each interval.
+
+    At 8:00, 8:15 and so on whatever the offset that day; what a clock change skips is left
+    out, and what it brings twice is there once.
+    """
+    found: set[datetime] = set()
+    step = timedelta(minutes=minutes)
+    day = clock.local_day(since, zone) - _DAY
+    last = clock.local_day(until, zone)
+    while day <= last:
+        for opens, closes in hours.get(WEEKDAYS[day.weekday()], ()):
+            wall = datetime.combine(day, opens)
+            end = datetime.combine(day + _DAY if closes <= opens else day, closes)
+            while wall + step <= end:
+                moment = clock.at_wall_time(wall.date(), wall.time(), zone)
+                if since <= moment < until and clock.in_zone(moment, zone).replace(tzinfo=None) == wall:
+                    found.add(moment)
+                wall += step
+        day += _DAY
+    return tuple(sorted(found))
+
+
 def wall_spans(pairs: Iterable[tuple[datetime, datetime]], *, zone: str) -> tuple[Span, ...]:
     """Stretches given in naive wall time, such as closures, as moments."""
     local = ZoneInfo(zone)

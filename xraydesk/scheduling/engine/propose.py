@@ -38,20 +38,28 @@ _Rank = tuple[datetime, datetime, int, int, str]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a place that a person chose fits; `taken` where only other bookings are in its way."""
+    """Whether a place that a person chose fits; `taken` where only other bookings are in its way.
+
+    `mind` is what the rules would not have done: a person may use what is kept for others.
+    """
 
     place: Place | None
     why_not: tuple[str, ...] = ()
     taken: bool = False
+    mind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Room:
-    """A room made ready to be asked: free time by seat, and every moment something becomes free for it."""
+    """A room made ready to be asked: free time by seat, and every moment something becomes free for it.
+
+    With `slots` an exam begins at one of `starts` and at no other moment.
+    """
 
     times: RoomTimes
     seats: tuple[Timeline, ...]
     starts: tuple[datetime, ...]
+    slots: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,22 +76,33 @@ def _not_there(technologist: TechnologistTimes) -> tuple[Span, ...]:
 class Finder:
     """One department and one exam, made ready to be asked for places.
 
-    `named` keeps to one technologist; None leaves the choice open.
+    `named` keeps to one technologist; None leaves the choice open. `by_hand` takes what is kept
+    for others, and any time at which a room is open, as a person may.
     """
 
-    def __init__(self, department: Department, need: Need, *, named: int | None = None) -> None:
+    def __init__(
+        self, department: Department, need: Need, *, named: int | None = None, by_hand: bool = False
+    ) -> None:
         self.department = department
         self.need = need
+        self.by_hand = by_hand
         self.technologists = tuple(
             _Technologist(t, Timeline(without(t.on, _not_there(t))))
             for t in department.technologists or ()
             if need.skills <= t.skills and named in (None, t.technologist_id)
         )
+        self._rooms: dict[int, _Room] = {}
         whole = Span(need.now - timedelta(days=1), need.until + timedelta(days=1))
         self.patient_free = Timeline(without((whole,), need.patient_busy))
-        self._moments = set(self.patient_free.starts)
+        self._moments = {start + need.preparation for start in self.patient_free.starts}
         for technologist in self.technologists:
             self._moments.update(technologist.free.starts)
+
+    def prepared(self, times: RoomTimes) -> _Room:
+        """One room made ready, once for all that is asked of it."""
+        if times.room_id not in self._rooms:
+            self._rooms[times.room_id] = self.room(times)
+        return self._rooms[times.room_id]
 
     def room(self, times: RoomTimes) -> _Room:
         """One room made ready."""
@@ -93,17 +112,23 @@ class Finder:
             Timeline(without(times.open, (*down, *(Span(b.start, b.end + clean) for b in busy))))
             for busy in times.busy
         )
-        moments = self._moments.union(*(seat.starts for seat in seats))
+        if self._only_published(times) and not self.by_hand:
+            return _Room(times, seats, times.slots, slots=True)
+        moments = self._moments.union(*(seat.starts for seat in seats), (k.span.end for k in times.kept))
         return _Room(times, seats, tuple(sorted(moments)))
+
+    def _only_published(self, times: RoomTimes) -> bool:
+        return self.need.ahead and times.published is not None
 
     def earliest(self, times: RoomTimes) -> datetime:
         """Before this moment the exam is not to start in that room."""
-        ready = self.need.now + (timedelta() if times.portable else self.need.travel)
+        ready = self.need.now + (timedelta() if times.portable else self.need.travel) + self.need.preparation
         if self.need.wished and self.need.wished >= ready:
             return self.need.wished
-        return self._aligned(ready)
+        return self.aligned(ready)
 
-    def _aligned(self, at: datetime) -> datetime:
+    def aligned(self, at: datetime) -> datetime:
+        """The first minute from then at which exams begin."""
         grid = timedelta(minutes=1 if self.need.prompt else GRID_MINUTES)
         past = (at - _EPOCH) % grid
         return at + (grid - past) if past else at
@@ -112,19 +137,19 @@ class Finder:
         """Feasible places in one room, earliest first."""
         room = self.room(times)
         apart = timedelta(minutes=max(self.need.minutes, APART_MINUTES))
-        place = self._first(room, self.earliest(times))
+        place = self.first(room, self.earliest(times))
         while place:
             yield place
-            place = self._first(room, place.start + apart)
+            place = self.first(room, place.start + apart)
 
-    def _first(self, room: _Room, lower: datetime) -> Place | None:
+    def first(self, room: _Room, lower: datetime) -> Place | None:
         """The earliest place not before `lower`.
 
         It starts there, or at the first moment on the grid after something became free, so
         that no other moment needs to be tried.
         """
         later = room.starts[bisect_left(room.starts, lower) :]
-        for moment in (lower, *(self._aligned(m) for m in later)):
+        for moment in later if room.slots else (lower, *(self.aligned(m) for m in later)):
             if moment >= self.need.until:
                 return None
             place = self.at(room, moment)
@@ -136,7 +161,9 @@ class Finder:
         """The place in a room at a moment, with a seat and a technologist; None where it does not fit."""
         end = start + self.need.length
         seat = self._seat(room, start)
-        if seat is None or not self.patient_free.covers(start, end):
+        if seat is None or not self.patient_free.covers(start - self.need.preparation, end):
+            return None
+        if not self.by_hand and self.against_rules(room.times, start):
             return None
         if self.department.technologists is None:
             return Place(room.times.room_id, start, end, None, seat)
@@ -145,6 +172,20 @@ class Finder:
             return None
         best = min(able, key=lambda t: _distance(t.times, room.times.room_id, start))
         return Place(room.times.room_id, start, end, best.times.technologist_id, seat)
+
+    def against_rules(self, times: RoomTimes, start: datetime) -> Obstacle | None:
+        """What keeps the rules from using a free place there: kept for others, or not published; None where nothing does."""
+        end = start + self.need.length
+        for kept in times.kept:
+            overlaps = kept.span.start < end and start < kept.span.end
+            if overlaps and not kept.whom & self.need.claims and self.need.now < kept.until(start):
+                return Obstacle(Hindrance.KEPT, kept.until(start), kept.whom)
+        if self._only_published(times):
+            spans = Timeline(times.published or ())
+            later = times.slots[bisect_left(times.slots, start) :]
+            if later[:1] != (start,) or not spans.covers(start, end):
+                return Obstacle(Hindrance.UNPUBLISHED, next((s for s in later if s > start), None))
+        return None
 
     def obstacle(self, room: _Room, start: datetime) -> Obstacle | None:
         """What keeps the exam from starting in a room at a moment, and until when; None where nothing does."""
@@ -160,14 +201,14 @@ class Finder:
                 return Obstacle(what, open_time.opening_after(start, self.need.length + clean))
         if self._seat(room, start) is None:
             return Obstacle(Hindrance.TAKEN, _opening(room.seats, start, self.need.length + clean))
-        if not self.patient_free.covers(start, end):
+        if not self.patient_free.covers(start - self.need.preparation, end):
             return Obstacle(Hindrance.PATIENT, _opening((self.patient_free,), start, self.need.length))
         if self.department.technologists is not None and not self._able(start):
             free = tuple(t.free for t in self.technologists)
             there = any(Timeline(merged(t.times.on)).covers(start, end) for t in self.technologists)
             what = Hindrance.BUSY if there else Hindrance.NOBODY
             return Obstacle(what, _opening(free, start, self.need.length))
-        return None
+        return None if self.by_hand else self.against_rules(room.times, start)
 
     def _seat(self, room: _Room, start: datetime) -> int | None:
         end = start + self.need.length + self.department.cleaning
@@ -259,13 +300,15 @@ def judge(department: Department, need: Need, place: Place) -> Verdict:
         return Verdict(None, (f"{times.code} is of kind {times.kind}, which cannot do this exam",))
     if place.start < need.now - timedelta(minutes=LATE_MINUTES):
         return Verdict(None, ("that time has passed",))
-    finder = Finder(department, need, named=place.technologist_id)
+    finder = Finder(department, need, named=place.technologist_id, by_hand=True)
     room = finder.room(times)
     fitting = finder.at(room, place.start)
     if fitting:
-        return Verdict(fitting)
+        against = finder.against_rules(times, place.start)
+        zone = department.zone
+        mind = (words.obstacle_words(times.code, against, today=need.now, zone=zone),) if against else ()
+        return Verdict(fitting, mind=mind)
     obstacle = finder.obstacle(room, place.start)
     assert obstacle is not None
     said = words.obstacle_words(times.code, obstacle, today=need.now, zone=department.zone)
-    taken = obstacle.what in (Hindrance.TAKEN, Hindrance.PATIENT, Hindrance.BUSY)
-    return Verdict(None, (said,), taken)
+    return Verdict(None, (said,), taken=obstacle.what in words.TAKEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,12 @@ class Hindrance(StrEnum):
     PATIENT = "the patient is in another exam"
     BUSY = "has no technologist free"
     NOBODY = "has no technologist with the skills on"
+    KEPT = "is kept"
+    UNPUBLISHED = "has no place for outpatients"
+
+
+TAKEN = (Hindrance.TAKEN, Hindrance.PATIENT, Hindrance.BUSY)
+"""Where only other bookings are in the way."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Obstacle:
 
     what: Hindrance
     until: datetime | None = None
+    whom: frozenset[str] = frozenset()
 
 
 def clock_words(at: datetime, *, today: datetime, zone: str) -> str:
@@ -36,11 +44,21 @@ def clock_words(at: datetime, *, today: datetime, zone: str) -> str:
     return words if same else f"{local:%a} {local.day} {local:%b} {words}"
 
 
+_WHOM = {"stat": "STATs", "urgent": "urgent exams", "emergency": "emergencies", "inpatient": "inpatients"}
+
+
+def whom_words(whom: Iterable[str]) -> str:
+    """`emergencies and STATs`, whom a room's time is kept for."""
+    return " and ".join(sorted((_WHOM[one] for one in whom), key=str.casefold))
+
+
 def obstacle_words(room: str, obstacle: Obstacle, *, today: datetime, zone: str) -> str:
     """`XR1 is closed until 7:00`."""
     words = f"{room} {obstacle.what}"
     if obstacle.what is Hindrance.PATIENT:
         words = str(obstacle.what)
+    if obstacle.what is Hindrance.KEPT:
+        words += f" for {whom_words(obstacle.whom)}"
     if obstacle.until is None:
         return words
     return f"{words} until {clock_words(obstacle.until, today=today, zone=zone)}"

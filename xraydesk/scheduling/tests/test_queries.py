@@ -24,7 +24,7 @@ def test_rooms_people_and_what_is_taken(django_assert_num_queries: Any) -> None:
     make_booking(booked)
     make_booking(make_exam(site), room="XR2", state=BookingState.NO_SHOW)
     Room.objects.filter(code="XR2").update(retired=True)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         department, busy = department_of(site=site, since=DAY.start, until=DAY.end)
     taken = Span(AT, AT + timedelta(minutes=10))
     (room,) = department.rooms

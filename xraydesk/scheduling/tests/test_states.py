@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import product
 
 import pytest
 
 from tests.factories import AT, make_booking, make_exam, make_site
 from xraydesk.scheduling import actions
-from xraydesk.scheduling.models import Booking
+from xraydesk.scheduling.models import Booking, Hold
 from xraydesk.scheduling.states import LIVE, OCCUPYING, TRANSITIONS, BookingAction, BookingState
 
 
 def test_what_occupies_a_place_is_the_exams_present_booking() -> None:
-    assert set(OCCUPYING) <= set(LIVE)
+    assert set(OCCUPYING) - set(LIVE) == {BookingState.HELD}
 
 
 def test_released_cancelled_and_done_are_the_end() -> None:
@@ -34,7 +35,8 @@ def do(booking: Booking, action: BookingAction) -> None:
         case BookingAction.UNDO_MISS:
             actions.undo_miss(booking)
         case BookingAction.CONFIRM:
-            actions.confirm(booking)
+            assert booking.exam
+            actions.confirm(booking, exam=booking.exam, at=AT, by="desk", why=())
 
 
 @pytest.mark.django_db
@@ -42,7 +44,13 @@ def do(booking: Booking, action: BookingAction) -> None:
 def test_every_pair_leads_where_the_table_says_or_is_refused(
     state: BookingState, action: BookingAction
 ) -> None:
-    booking = Booking.objects.get(pk=make_booking(make_exam(make_site()), state=state).pk)
+    exam = make_exam(make_site())
+    held: dict[str, object] = {}
+    if state is BookingState.HELD:
+        until = AT + timedelta(minutes=10)
+        hold = Hold.objects.create(site=exam.site, until=until, held_at=AT, held_by="desk", places=[])
+        held = {"hold": hold, "held_until": until}
+    booking = Booking.objects.get(pk=make_booking(exam, state=state, **held).pk)
     reached = TRANSITIONS.get((state, action))
     if reached is None:
         with pytest.raises(actions.NotInThatState):

@@ -34,6 +34,8 @@ def test_the_policies_that_the_page_shows_are_the_ones_without_a_field() -> None
         plan.LocationPlan,
         plan.RoomPlan,
         plan.ClosurePlan,
+        plan.KeptPlan,
+        plan.CompanionPlan,
         plan.ModalityPlan,
         plan.ProcedurePlan,
         plan.TechnologistPlan,

@@ -19,8 +19,12 @@ from xraydesk.siteplan.plan import (
     AutopilotPlan,
     BookingWay,
     ClosurePlan,
+    CompanionKind,
+    CompanionPlan,
     DestinationPlan,
     GivesWayTo,
+    KeptFor,
+    KeptPlan,
     LinkPlan,
     LocationPlan,
     ModalityPlan,
@@ -57,6 +61,8 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "tuple[int, int, int]": st.tuples(st.integers(), st.integers(), st.integers()),
     "tuple[Sends, ...]": st.lists(st.sampled_from(Sends), max_size=3).map(tuple),
     "tuple[GivesWayTo, ...]": st.lists(st.sampled_from(GivesWayTo), max_size=2).map(tuple),
+    "tuple[KeptFor, ...]": st.lists(st.sampled_from(KeptFor), max_size=3).map(tuple),
+    "CompanionKind": st.sampled_from(CompanionKind),
     "Mapping[str, int]": st.dictionaries(TEXTS, st.integers(), max_size=3),
 }
 
@@ -68,6 +74,8 @@ def built(kind: type) -> st.SearchStrategy[Any]:
 
 for part in (
     ClosurePlan,
+    KeptPlan,
+    CompanionPlan,
     LocationPlan,
     RoomPlan,
     ModalityPlan,
