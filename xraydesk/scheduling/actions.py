@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from xraydesk.lib import locks
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
 from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.rules import ROW_LABEL_MINUTES, row_for
@@ -244,6 +245,38 @@ def place_of(booking: Booking) -> Place:
         booking.technologist_id,
         booking.seat,
     )
+
+
+def give_to_patient(
+    *, exams: Collection[int], from_: Patient, to: Patient, begun: Collection[int], at: datetime
+) -> list[Booking]:
+    """The places of some exams are another record's now; those given up because one person cannot be in two places.
+
+    Where two overlap, the exam that has begun keeps its place, then the one whose patient is
+    here, then the one that was booked first.
+    """
+    lock_places(room_ids=(), technologist_ids=(), patient_ids=[from_.pk, to.pk])
+    standing = (
+        Booking.objects.select_for_update(of=("self",)).select_related("room").filter(state__in=OCCUPYING)
+    )
+    coming = list(standing.filter(exam__in=exams).order_by("id"))
+    there = list(standing.filter(patient=to).exclude(exam__in=exams).order_by("id"))
+    given_up = []
+    for one in coming:
+        for other in [
+            b for b in there if b.during.lower < one.during.upper and one.during.lower < b.during.upper
+        ]:
+            loser = min((one, other), key=lambda b: _weight(b, begun))
+            given_up.append(release(loser, at=at, why="the patient has another exam at that time"))
+            if loser is one:
+                break
+            there.remove(other)
+    Booking.objects.filter(exam__in=exams).update(patient=to)
+    return given_up
+
+
+def _weight(booking: Booking, begun: Collection[int]) -> tuple[bool, bool, float]:
+    return booking.exam_id in begun, booking.arrived_at is not None, -booking.booked_at.timestamp()
 
 
 def insert_rearrangement(
