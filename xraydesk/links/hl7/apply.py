@@ -19,6 +19,7 @@ from xraydesk.journey.receive import Received, receive_order, receive_patient_ev
 from xraydesk.journey.report import ReceivedReport, receive_reports
 from xraydesk.links.hl7 import patient as news
 from xraydesk.links.hl7.ack import OrderReply, Trouble
+from xraydesk.links.hl7.field_rules import as_ruled
 from xraydesk.links.hl7.merging import MERGES, read_merges
 from xraydesk.links.hl7.order import read_requisitions
 from xraydesk.links.hl7.partners import Partner
@@ -145,6 +146,7 @@ def apply(message: Message, *, partner: Partner, at: datetime, steps: Steps = JO
 
 
 def _effect(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
+    message = as_ruled(message, partner.link.fields)
     code, event = message.header.get(9, 1), message.header.get(9, 2)
     event = event or message.first("EVN").get(1)
     if any(message.all("MSA")):

@@ -19,6 +19,8 @@ from xraydesk.siteplan.plan import (
     BookingWay,
     ClosurePlan,
     DestinationPlan,
+    FieldRule,
+    LinkField,
     LinkPlan,
     LocationPlan,
     ModalityPlan,
@@ -54,6 +56,8 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Mapping[str, BookingWay]": st.dictionaries(TEXTS, st.sampled_from(BookingWay), max_size=3),
     "tuple[int, int, int]": st.tuples(st.integers(), st.integers(), st.integers()),
     "tuple[Sends, ...]": st.lists(st.sampled_from(Sends), max_size=3).map(tuple),
+    "LinkField": st.sampled_from(LinkField),
+    "Mapping[str, str]": st.dictionaries(TEXTS, TEXTS, max_size=3),
     "Mapping[str, int]": st.dictionaries(TEXTS, st.integers(), max_size=3),
 }
 
@@ -73,6 +77,7 @@ for part in (
     PorterPlan,
     WardPlan,
     DestinationPlan,
+    FieldRule,
     LinkPlan,
     OutlinkPlan,
     ProviderPlan,
