@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
-from xraydesk.access.models import Location, Site
+from xraydesk.access.models import Location, Site, SiteVersion
 from xraydesk.lib.rows import put_rows
 
 
@@ -27,6 +28,14 @@ def put_site(*, code: str, fields: Mapping[str, Any], simulated: bool) -> Site:
     if changed and not made:
         site.save(update_fields=changed)
     return site
+
+
+def write_version(*, site: Site, at: datetime, by: str) -> int:
+    """Keep the site's file as it is in force from now on; its number."""
+    site.version += 1
+    site.save(update_fields=["version"])
+    SiteVersion.objects.create(site=site, number=site.version, at=at, by=by, plan=site.plan)
+    return site.version
 
 
 def put_locations(*, site: Site, names: Mapping[str, str]) -> dict[str, Location]:

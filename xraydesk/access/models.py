@@ -23,6 +23,8 @@ class Site(models.Model):
     assigning_authority = models.CharField(max_length=64)
     ae_title = models.CharField(max_length=16)
     plan = models.JSONField(default=dict)
+    version = models.PositiveIntegerField(default=0)
+    """How often its file was loaded with something changed."""
     simulated = models.BooleanField(default=False)
 
     class Meta:
@@ -32,6 +34,21 @@ class Site(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class SiteVersion(models.Model):
+    """A site file as it was loaded once: which rules held when, and what can be loaded again."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+    plan = models.JSONField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "number"], name="site_version_once"),
+        ]
 
 
 class Location(models.Model):

@@ -39,6 +39,7 @@ class Permission(StrEnum):
     SEE_FEEDBACK = "see what readers say of images"
     SEE_MEASURES = "see the department's numbers"
     SEE_WALL = "see the wallboard"
+    MERGE = "make two records one, and part them"
 
 
 P = Permission
@@ -62,6 +63,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_FEEDBACK,
             P.SEE_MEASURES,
             P.SEE_WALL,
+            P.MERGE,
         }
     ),
     Role.TECHNOLOGIST: frozenset(
@@ -92,7 +94,16 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
     Role.PORTER: frozenset({P.DO_TRANSPORT, P.SEE_WALL}),
     Role.MANAGER: frozenset({P.SEE_BOARD, P.SEE_CHARGES, P.SEE_FEEDBACK, P.SEE_MEASURES, P.SEE_WALL}),
     Role.ADMINISTRATOR: frozenset(
-        {P.SEE_BOARD, P.SEE_PATIENT, P.SEE_MESSAGES, P.SEE_ACCESS_LOG, P.FHIR, P.SEE_MEASURES, P.SEE_WALL}
+        {
+            P.SEE_BOARD,
+            P.SEE_PATIENT,
+            P.SEE_MESSAGES,
+            P.SEE_ACCESS_LOG,
+            P.FHIR,
+            P.SEE_MEASURES,
+            P.SEE_WALL,
+            P.MERGE,
+        }
     ),
     Role.SYSTEM: frozenset({P.FHIR}),
 }

@@ -81,3 +81,8 @@ def reopen_item(*, item_id: int) -> bool:
     """
     changed = Item.objects.filter(pk=item_id).exclude(closed_at=None)
     return bool(changed.update(closed_at=None, closed_by="", closed_how=""))
+
+
+def give_to_patient(*, site_id: int, from_: int, to: int) -> int:
+    """What waits about one record is about another one now; the number of items."""
+    return Item.objects.filter(site_id=site_id, patient=from_, closed_at=None).update(patient=to)

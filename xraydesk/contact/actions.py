@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from xraydesk.contact.models import Notice
 from xraydesk.contact.states import TRANSITIONS, NoticeAction, NoticeState
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
 
 
 class NoticeIsOver(Exception):
@@ -39,6 +41,11 @@ def take_back(*, exam_id: int, at: datetime, by: str) -> int:
 def mark_said(notice: Notice, *, at: datetime, by: str) -> Notice:
     """Somebody told the patient. Raises NoticeIsOver."""
     return _apply(Notice.objects.select_for_update().get(pk=notice.pk), NoticeAction.SAY, at=at, by=by)
+
+
+def give_to_patient(*, exams: Collection[int], to: Patient) -> None:
+    """The notices about some exams are another record's now."""
+    Notice.objects.filter(exam__in=exams).update(patient=to)
 
 
 def _apply(notice: Notice, action: NoticeAction, *, at: datetime, by: str) -> Notice:

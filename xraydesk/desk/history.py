@@ -46,6 +46,7 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.IMAGES_COMMITTED: "Safe keeping of images confirmed",
     FactKind.DOSE_RECORDED: "Dose recorded",
     FactKind.PATIENT_MOVED: "The patient moved to another bed",
+    FactKind.EXAM_REASSIGNED: "Now under another record of the patient",
     FactKind.REPORT_RECEIVED: "Report came",
     FactKind.FEEDBACK_GIVEN: "A reader said a word on a view",
     FactKind.FEEDBACK_WITHDRAWN: "A reader's word was taken back",

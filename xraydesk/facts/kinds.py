@@ -48,6 +48,10 @@ class FactKind(StrEnum):
     PATIENT_CREATED = "patient created"
     PATIENT_UPDATED = "patient updated"
     PATIENT_MOVED = "patient moved"
+    PATIENTS_MERGED = "records made one"
+    PATIENTS_PARTED = "records parted again"
+    STAY_MOVED = "stay of another patient"
+    EXAM_REASSIGNED = "exam of another record"
     PATIENT_ADMITTED = "patient admitted"
     PATIENT_DISCHARGED = "patient discharged"
     REPORT_RECEIVED = "report received"
@@ -106,6 +110,7 @@ SILENT = frozenset(
         FactKind.SAFETY_CHECKED,
         FactKind.SITE_LOADED,
         FactKind.PATIENT_UPDATED,
+        FactKind.EXAM_REASSIGNED,
         FactKind.BOOKING_FAILED,
         FactKind.PLACE_HELD,
         FactKind.ROOM_CLOSURE_PLANNED,

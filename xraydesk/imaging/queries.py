@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from django.db.models import Count, Q, QuerySet
 
@@ -116,7 +116,7 @@ def _candidates(site: Site, wanted: Q) -> list[Candidate]:
     exams = (
         Exam.objects.filter(wanted, site=site)
         .select_related("patient", "procedure")
-        .prefetch_related("patient__identifiers", "stepexam_set")
+        .prefetch_related("patient__identifiers", "patient__merged__identifiers", "stepexam_set")
         .order_by("id")
     )
     return [
@@ -138,6 +138,16 @@ def _candidates(site: Site, wanted: Q) -> list[Candidate]:
 
 def person_of(patient: Patient) -> Person:
     """A patient as the rules see one: the first number first."""
+    person = _person(patient)
+    former = (_person(record) for record in patient.merged.all())
+    # A record that was never more than a number says nothing of the person: then the one that stays does.
+    named = (
+        replace(p, name=p.name or person.name, birth_date=p.birth_date or person.birth_date) for p in former
+    )
+    return replace(person, former=tuple(named))
+
+
+def _person(patient: Patient) -> Person:
     name = Name(patient.family, patient.given, patient.middle, patient.prefix, patient.suffix)
     numbers = sorted(patient.identifiers.all(), key=lambda i: (i.sort, i.pk))
     return Person(

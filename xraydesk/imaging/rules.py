@@ -22,12 +22,16 @@ SEXES = ("F", "M")
 
 @dataclass(frozen=True)
 class Person:
-    """What the desk knows of a patient: every number, the name as DICOM writes it, birth date and sex."""
+    """What the desk knows of a patient: every number, the name as DICOM writes it, birth date and sex.
+
+    `former` is what the same person was known as in records that have since been made one with this.
+    """
 
     identifiers: tuple[Identifier, ...]
     name: str = ""
     birth_date: date | None = None
     sex: str = ""
+    former: tuple[Person, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,12 @@ def _names_step(header: Header, exam: Candidate) -> bool:
 
 
 def patient_differences(header: Header, patient: Person) -> list[str]:
-    """What an image says of its patient that contradicts the exam's, in words; empty where it is the same person."""
+    """What an image says of its patient that contradicts the exam's, in words; empty where it is the same person.
+
+    A machine that got its worklist before two records were made one still knows the patient as before.
+    """
+    if _number_differs(header, patient):
+        patient = next((f for f in patient.former if not _number_differs(header, f)), patient)
     reasons = _number_differs(header, patient)
     has_second = False
     if header.patient_name and patient.name:

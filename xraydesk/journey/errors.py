@@ -93,3 +93,15 @@ class UnknownImage(Refused):
 
 class IncompleteOrder(Refused):
     """The order or news lacks what nothing can be done without: its number, an exam, or a number of its patient."""
+
+
+class SamePatient(Refused):
+    """A record is to be merged into itself, or into one that went into it; nothing was changed."""
+
+
+class PersonDecides(Refused):
+    """The records stand otherwise than the sender believes; nothing was changed, and a person decides."""
+
+
+class UnknownMerge(Refused):
+    """There is no such merge here."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from xraydesk.access.catalogue import lock_site, put_locations, put_site
+from xraydesk.access.catalogue import lock_site, put_locations, put_site, write_version
 from xraydesk.access.models import Site
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.actions import record
@@ -79,13 +79,14 @@ def load_site(*, plan: SitePlan, at: datetime, by: str, simulated: bool = False)
         if site is not None and before is not None and not lines and to_json(plan) == site.plan:
             return []
         site = _write(plan, simulated)
+        version = write_version(site=site, at=at, by=by)
         if lines:
             record(
                 site_id=site.pk,
                 kind=FactKind.SITE_LOADED,
                 at=at,
                 by=by,
-                data={"changes": len(lines), "lines": lines[:FACT_LINES_MAX]},
+                data={"changes": len(lines), "lines": lines[:FACT_LINES_MAX], "version": version},
                 simulated=site.simulated,
             )
     return lines

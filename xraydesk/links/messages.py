@@ -22,12 +22,14 @@ from xraydesk.journey.errors import Refused
 from xraydesk.lib import locks
 from xraydesk.lib.text import shortened
 from xraydesk.links.hl7.apply import JOURNEY, Effect, Steps, apply, refused
-from xraydesk.links.hl7.describe import describe
+from xraydesk.links.hl7.describe import describe, describe_message, differences
+from xraydesk.links.hl7.field_rules import as_ruled
 from xraydesk.links.hl7.partners import Directory
-from xraydesk.links.hl7.reader import Unreadable, read_header, read_message
+from xraydesk.links.hl7.reader import Unreadable, read_batch, read_header, read_message
 from xraydesk.links.hl7.refusals import Condition
 from xraydesk.links.models import Message
 from xraydesk.links.states import Direction, MessageState
+from xraydesk.siteplan.plan import LinkPlan
 
 WHY_LENGTH_MAX = 500
 LIST_MAX = 100_000
@@ -106,6 +108,7 @@ def keep(*, site: Site, arrived: Arrived, effect: Effect, answers: Sequence[byte
         charset=arrived.charset,
         body_sha256=arrived.body_sha256,
         simulated=site.simulated,
+        site_version=site.version,
         **_outcome(effect, answers),
     )
     _put_before_a_person(message, effect, at)
@@ -220,8 +223,8 @@ def replay(*, message_id: int, at: datetime, by: str, steps: Steps = JOURNEY) ->
         outcome.pop("ack")  # what its sender was told stays as it was
         for name, value in outcome.items():
             setattr(message, name, value)
-        message.replayed_at = at
-        message.save(update_fields=[*outcome, "replayed_at"])
+        message.replayed_at, message.site_version = at, message.site.version
+        message.save(update_fields=[*outcome, "replayed_at", "site_version"])
         _close_or_put(message, effect, at, by=by, how="replayed")
         return message
 
@@ -310,6 +313,23 @@ def read_of(message: Message) -> list[dict[str, Any]]:
         return describe(bytes(message.raw), fallback=message.charset or "iso8859-1")
     except Unreadable:
         return []
+
+
+def read_under(message: Message, link: LinkPlan) -> list[dict[str, Any]]:
+    """What is read in a message under a link's character set and field rules; empty where it cannot be read."""
+    try:
+        found = read_batch(bytes(message.raw), fallback=link.charset).messages
+    except Unreadable:
+        return []
+    return [describe_message(as_ruled(one, link.fields)) for one in found]
+
+
+def tried(message: Message, *, today: LinkPlan, then: LinkPlan) -> list[tuple[str, Any, Any]]:
+    """What would be read otherwise in a message under another link's rules: the place, what is read today, and then."""
+    before, now = read_under(message, today), read_under(message, then)
+    if len(before) == len(now) == 1:
+        return differences(before[0], now[0])
+    return differences(before, now)
 
 
 def _text(raw: bytes, charset: str) -> str:

@@ -35,6 +35,8 @@ class Message(models.Model):
     accession = models.CharField(max_length=16, blank=True)
     patient = models.BigIntegerField(null=True)
     seen = models.PositiveIntegerField(default=1)
+    site_version = models.PositiveIntegerField(default=0)
+    """Incoming: the version of the site file under whose rules it was read the last time."""
     replayed_at = models.DateTimeField(null=True)
     fact = models.BigIntegerField(null=True)
     """Outgoing: the fact that it tells of; each fact is told once a link and type."""

@@ -263,6 +263,39 @@ def move_orders(*, patient: Patient, visit_number: str, patient_class: str, ward
     return open_orders.update(**values)
 
 
+def orders_to_move(
+    *, patient: Patient, visit: str | None = None, account: str | None = None
+) -> tuple[list[int], list[int]]:
+    """The orders of a record that go over to another one, and their exams: all, or those of a stay or an account.
+
+    The exams are locked, in one order, as whoever books or begins them does.
+    """
+    orders = Order.objects.filter(patient=patient)
+    if visit is not None:
+        orders = orders.filter(visit_number=visit)
+    if account is not None:
+        orders = orders.filter(Q(account=account) | Q(visit_number=account))
+    keys = list(orders.order_by("id").values_list("pk", flat=True))
+    exams = Exam.objects.select_for_update(of=("self",)).filter(order__in=keys).order_by("id")
+    return keys, list(exams.values_list("pk", flat=True))
+
+
+def give_to_patient(*, orders: Sequence[int], exams: Sequence[int], from_: Patient, to: Patient) -> None:
+    """Let orders and exams be another record's, as far as they are still `from_`'s."""
+    Order.objects.filter(pk__in=orders, patient=from_).update(patient=to)
+    Exam.objects.filter(pk__in=exams, patient=from_).update(patient=to)
+
+
+def renumber_visit(*, patient: Patient, before: str, after: str) -> int:
+    """The orders of a stay carry its new number; the number of them."""
+    return Order.objects.filter(patient=patient, visit_number=before).update(visit_number=after)
+
+
+def renumber_account(*, patient: Patient, before: str, after: str) -> int:
+    """The orders of an account carry its new number; the number of them."""
+    return Order.objects.filter(patient=patient, account=before).update(account=after)
+
+
 def apply_triage(
     exam: Exam,
     action: TriageAction,

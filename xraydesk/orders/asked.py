@@ -63,13 +63,20 @@ def changed_parts(before: Mapping[str, Any], now: Mapping[str, str]) -> frozense
 
 
 ORDER_PARTS = ("provider_id", "provider_name", "provider_phone", "transport")
-VISIT_PARTS = {"visit_number": "number", "patient_class": "patient_class", "ward": "ward", "bed": "bed"}
+VISIT_PARTS = {
+    "visit_number": "number",
+    "account": "account",
+    "patient_class": "patient_class",
+    "ward": "ward",
+    "bed": "bed",
+}
 _ORDER_LENGTHS = {
     "provider_id": 64,
     "provider_name": 200,
     "provider_phone": 64,
     "transport": 16,
     "visit_number": 64,
+    "account": 64,
     "patient_class": 1,
     "ward": 64,
     "bed": 64,

@@ -62,6 +62,7 @@ class Order(models.Model):
     state = models.CharField(max_length=12, default=OrderState.ACTIVE)
     source = models.CharField(max_length=80)
     visit_number = models.CharField(max_length=64, blank=True)
+    account = models.CharField(max_length=64, blank=True)
     patient_class = models.CharField(max_length=1, blank=True)
     ward = models.CharField(max_length=64, blank=True)
     bed = models.CharField(max_length=64, blank=True)

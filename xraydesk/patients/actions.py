@@ -163,6 +163,7 @@ def record_visit(
     after = visits.after(event, before, said, at=at)
     visit = current or Visit(site_id=patient.site_id, patient=patient, number=said.number[:64])
     visit.state, visit.patient_class = after.state, after.patient_class
+    visit.account = said.account[:64] or visit.account
     visit.ward, visit.bed = after.ward, after.bed
     visit.started_at, visit.ended_at, visit.changed_at = after.started_at, after.ended_at, at
     visit.save()

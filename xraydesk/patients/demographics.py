@@ -50,6 +50,8 @@ class VisitDetails:
     """Where the patient is and as what (PV1). `patient_class` is HL7 table 0004: I, O, E, P, R, B."""
 
     number: str = ""
+    account: str = ""
+    """The account that it is charged to (PID-18); several stays may share one."""
     patient_class: str = ""
     ward: str = ""
     bed: str = ""

@@ -47,6 +47,9 @@ class Patient(models.Model):
                 condition=Q(pregnancy__in=["", "yes", "no", "unknown", "not applicable"]),
                 name="patient_pregnancy_is_known",
             ),
+            models.CheckConstraint(
+                condition=~Q(merged_into=models.F("id")), name="a_record_is_not_merged_into_itself"
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["site", "name_folded"], name="patient_by_name")]
 
@@ -101,6 +104,7 @@ class Visit(models.Model):
     site = models.ForeignKey(Site, on_delete=models.PROTECT)
     patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="visits")
     number = models.CharField(max_length=64)
+    account = models.CharField(max_length=64, blank=True)
     patient_class = models.CharField(max_length=1)
     ward = models.CharField(max_length=64, blank=True)
     bed = models.CharField(max_length=64, blank=True)
@@ -113,3 +117,34 @@ class Visit(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["site", "patient", "number"], name="visit_number_of_patient"),
         ]
+
+
+class Merge(models.Model):
+    """Two records that were made one, or a stay that went over to another record, and what went with it.
+
+    `moved` names every row that changed hands, by table (`orders`, `exams`, `bookings`…): undoing
+    gives back just these. `whole` is False where only a stay or an account went over.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    stays = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="merges_in")
+    goes = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="merges_out")
+    whole = models.BooleanField(default=True)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+    why = models.CharField(max_length=200)
+    moved = models.JSONField(default=dict)
+    undone_at = models.DateTimeField(null=True)
+    undone_by = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["goes"],
+                condition=Q(undone_at=None, whole=True),
+                name="a_record_goes_into_one_other",
+            ),
+            models.CheckConstraint(condition=~Q(stays=models.F("goes")), name="a_merge_is_of_two_records"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "stays"], name="merge_into")]

@@ -128,4 +128,7 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.PATIENT_ARRIVED: (plan_porter,),
     FactKind.ARRIVAL_UNDONE: (plan_porter,),
     FactKind.PATIENT_MOVED: (plan_porters_of_patient,),
+    FactKind.PATIENTS_MERGED: (plan_porters_of_patient,),
+    FactKind.PATIENTS_PARTED: (plan_porters_of_patient,),
+    FactKind.STAY_MOVED: (plan_porters_of_patient,),
 }

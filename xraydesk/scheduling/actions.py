@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from django.db.models import Q
 from xraydesk.lib import locks
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
 from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.engine.spans import Span
 from xraydesk.scheduling.models import Attendance, Booking, Hold, Rearrangement
@@ -434,6 +435,44 @@ def place_of(booking: Booking) -> Place:
         booking.technologist_id,
         booking.seat,
     )
+
+
+def give_to_patient(
+    *, exams: Collection[int], from_: Patient, to: Patient, begun: Collection[int], at: datetime
+) -> list[Booking]:
+    """The places of some exams are another record's now; those given up because one person cannot be in two places.
+
+    Where two overlap, the exam that has begun keeps its place, then the one whose patient is
+    here, then the one that was booked first. Places that are only held are let go: whoever held
+    them chose for one who may be elsewhere then.
+    """
+    held = Booking.objects.filter(state=BookingState.HELD, patient__in=[from_, to]).values("hold")
+    for hold in Hold.objects.select_for_update().filter(pk__in=held).order_by("pk"):
+        end_hold(hold, HoldState.LET_GO, at=at, by="merge")
+    lock_places(room_ids=(), technologist_ids=(), patient_ids=[from_.pk, to.pk])
+    standing = (
+        Booking.objects.select_for_update(of=("self",))
+        .select_related("room")
+        .filter(state=BookingState.BOOKED)
+    )
+    coming = list(standing.filter(exam__in=exams).order_by("id"))
+    there = list(standing.filter(patient=to).exclude(exam__in=exams).order_by("id"))
+    given_up = []
+    for one in coming:
+        for other in [
+            b for b in there if b.during.lower < one.during.upper and one.during.lower < b.during.upper
+        ]:
+            loser = min((one, other), key=lambda b: _weight(b, begun))
+            given_up.append(release(loser, at=at, why="the patient has another exam at that time"))
+            if loser is one:
+                break
+            there.remove(other)
+    Booking.objects.filter(exam__in=exams).update(patient=to)
+    return given_up
+
+
+def _weight(booking: Booking, begun: Collection[int]) -> tuple[bool, bool, float]:
+    return booking.exam_id in begun, booking.arrived_at is not None, -booking.booked_at.timestamp()
 
 
 def insert_rearrangement(

@@ -235,6 +235,44 @@ class DestinationPlan:
     """Modalities that go there; empty for all."""
 
 
+class LinkField(StrEnum):
+    """What a rule can take from another place of a sender's messages."""
+
+    ACCESSION = "accession"
+    STUDY_INSTANCE_UID = "study_instance_uid"
+    PLACER = "placer"
+    FILLER = "filler"
+    PROCEDURE_CODE = "procedure_code"
+    PROCEDURE_TEXT = "procedure_text"
+    PROCEDURE_SYSTEM = "procedure_system"
+    LATERALITY = "laterality"
+    PRIORITY = "priority"
+    REQUESTED_AT = "requested_at"
+    REASON = "reason"
+    CLINICAL_INFORMATION = "clinical_information"
+    TRANSPORT = "transport"
+    PATIENT_ID = "patient_id"
+    PHONE = "phone"
+    VISIT_NUMBER = "visit_number"
+    ACCOUNT = "account"
+    PATIENT_CLASS = "patient_class"
+    WARD = "ward"
+
+
+@dataclass(frozen=True)
+class FieldRule:
+    """Where a sender puts something: the first of `places` (`OBR-27.6`) that is filled, in the order of the file."""
+
+    name: LinkField
+    places: tuple[str, ...]
+    values: Mapping[str, str] = field(default_factory=dict)
+    """The sender's own words, each with the one that is meant; others are taken as they are."""
+
+    def __str__(self) -> str:
+        words = "".join(f", {said} is {meant}" for said, meant in self.values.items())
+        return f"{self.name} from {' or '.join(self.places)}{words}"
+
+
 @dataclass(frozen=True)
 class LinkPlan:
     """A partner that sends here. `kind` is `orders` (orders, patients, results), `results` (results alone), or `dicom`
@@ -259,6 +297,8 @@ class LinkPlan:
     """True where this link may use an address beyond loopback without TLS."""
     peers: tuple[str, ...] = ()
     """Addresses and networks that may use it in clear."""
+    fields: tuple[FieldRule, ...] = ()
+    """What is taken from other places than the usual ones."""
 
     def takes_in_clear(self, address: str) -> bool:
         """True where the site file lets an address use this link without TLS."""

@@ -22,9 +22,11 @@ from xraydesk.siteplan.plan import (
     CompanionKind,
     CompanionPlan,
     DestinationPlan,
+    FieldRule,
     GivesWayTo,
     KeptFor,
     KeptPlan,
+    LinkField,
     LinkPlan,
     LocationPlan,
     ModalityPlan,
@@ -288,8 +290,21 @@ def _link(t: Table) -> LinkPlan:
             application_replies=t.yes_no("application_replies"),
             insecure=t.yes_no("insecure"),
             peers=t.texts("peers", length_max=64),
+            fields=_fields(t.table("fields", needed=False)),
         )
     )
+
+
+def _fields(t: Table) -> tuple[FieldRule, ...]:
+    """A place in quotes, several in brackets, or a table of `from` and `values`."""
+    found = []
+    for name in LinkField:
+        if name in t.data and isinstance(t.data[name], dict):
+            rule = t.table(name)
+            found.append(rule.done(FieldRule(name, rule.text_or_texts("from"), rule.names("values"))))
+        elif places := t.text_or_texts(name, needed=False):
+            found.append(FieldRule(name, places))
+    return t.done(tuple(found))
 
 
 def _policies(t: Table) -> Policies:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from xraydesk.lib.ids import is_ae_title
 from xraydesk.lib.networks import is_loopback
 from xraydesk.siteplan.lines import Path
+from xraydesk.siteplan.places import Place
 from xraydesk.siteplan.plan import WEEKDAYS, CompanionKind, Hours, RoomPlan, SitePlan
 from xraydesk.siteplan.problems import Problem
 
@@ -287,6 +288,9 @@ def _links(plan: SitePlan) -> Problems:
                 yield Problem(
                     ("link", i, "peers", j), f"“{peer}” is no address or network, such as 10.0.0.0/24"
                 )
+        for rule in link.fields:
+            for place in rule.places:
+                yield from _place(place, ("link", i, "fields", rule.name.value))
         sender = (link.kind, link.sending_application, link.sending_facility)
         if sender in senders and link.name != senders[sender]:
             yield Problem(
@@ -316,6 +320,15 @@ def _providers(plan: SitePlan) -> Problems:
             yield Problem(("provider", i, "covered_by"), f"there is no provider {provider.covered_by}")
         if provider.covered_by and provider.covered_by == provider.number:
             yield Problem(("provider", i, "covered_by"), "nobody covers for themselves")
+
+
+def _place(written: str, path: Path) -> Problems:
+    if not written:
+        return
+    try:
+        Place.read(written)
+    except ValueError as trouble:
+        yield Problem(path, str(trouble))
 
 
 def _is_charset(name: str) -> bool:

@@ -174,6 +174,19 @@ class Table:
         values = self._list(key, needed)
         return tuple(self._text(value, key, i, length_max=length_max) for i, value in enumerate(values))
 
+    def text_or_texts(self, key: str, *, needed: bool = True) -> tuple[str, ...]:
+        """One short text, or a list of them."""
+        if isinstance(self.data.get(key), str):
+            return (self.text(key, length_max=32),)
+        return self.texts(key, needed=needed)
+
+    def names(self, key: str) -> Mapping[str, str]:
+        """A table of words, each with another one."""
+        return {
+            name: self._text(value, key, name, length_max=64, empty=True)
+            for name, value in self._names(key).items()
+        }
+
     def words(self, key: str, choice: type[E], *, default: tuple[E, ...] = ()) -> tuple[E, ...]:
         """A list of a few known words, each once."""
         if key not in self.data and default:

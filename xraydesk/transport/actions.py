@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
 from xraydesk.staff.models import Porter
 from xraydesk.transport.models import TransportJob
 from xraydesk.transport.rules import Wanted
@@ -74,6 +76,11 @@ def move(
         raise JobRefused(
             "You have a job already: finish it, or hand it back, before you take another."
         ) from clash
+
+
+def give_to_patient(*, exams: Collection[int], to: Patient) -> None:
+    """The jobs for some exams are about another record now."""
+    TransportJob.objects.filter(exam__in=exams).update(patient=to)
 
 
 def _wanted(wanted: Wanted) -> dict[str, object]:

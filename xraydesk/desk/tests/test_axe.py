@@ -25,6 +25,7 @@ from xraydesk.journey.tests.performing import begun, told
 from xraydesk.journey.tests.test_charge import image
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
 from xraydesk.results.models import Finding
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
@@ -65,6 +66,7 @@ def pages(exam: Exam, finding: Finding) -> list[str]:
         reverse("exam", args=[exam.accession]),
         reverse("exam-check", args=[exam.accession]),
         reverse("patient", args=[exam.patient_id]),
+        reverse("merge", args=[exam.patient_id, Patient.objects.exclude(pk=exam.patient_id)[0].pk]),
         reverse("rooms"),
         reverse("room", args=["XR2"]),
         reverse("results"),

@@ -19,6 +19,7 @@ from xraydesk.desk.reader import readers_words, report_shown
 from xraydesk.desk.track import track
 from xraydesk.desk.views.charges import charges_of
 from xraydesk.desk.views.late_order import late_pairs
+from xraydesk.desk.views.merging import merges_of
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
 from xraydesk.imaging.models import Image
@@ -145,6 +146,8 @@ def patient_page(request: HttpRequest, member: Member, patient_id: int) -> HttpR
         "views": views_of(exams, site=member.site, limit=EXAMS_OF_PATIENT_MAX),
         "visits": patient.visits.order_by("-changed_at")[:20],
         "may_order": member.may(Permission.ORDER),
+        "merges": merges_of(patient),
+        "may_merge": member.may(Permission.MERGE),
     }
     return render(request, "desk/patient.html", context)
 

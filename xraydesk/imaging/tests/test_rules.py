@@ -58,6 +58,19 @@ def test_what_an_image_leaves_out_does_not_hold_it_up(said: dict[str, Any]) -> N
     assert rules.match(image(**said), [EXAM]) == Matched(1)
 
 
+def test_a_machine_that_still_knows_the_patient_as_before_a_merge_is_believed_and_its_image_corrected() -> (
+    None
+):
+    before = Person((Identifier("T7", "HOSP", "MR"),), "UNKNOWN^SEVEN", None, "")
+    exam = replace(EXAM, patient=replace(ADA, former=(before,)))
+    said = image(patient_id="T7", patient_name="UNKNOWN^SEVEN", patient_birth_date=None, patient_sex="")
+    assert rules.match(said, [exam]) == Matched(1)
+    wanted = rules.corrections(said, exam)
+    assert (wanted["PatientID"], wanted["PatientName"]) == ("N1", "Prüfer^Ada")
+    stranger = image(patient_id="T7", patient_name="SOMEBODY^ELSE", patient_birth_date=None, patient_sex="")
+    assert isinstance(rules.match(stranger, [exam]), Mismatch)
+
+
 def test_an_image_with_a_study_of_its_own_is_found_by_accession_and_noted() -> None:
     found = rules.match(image(study_instance_uid="7.7", body_part="chest"), [EXAM])
     assert found == Matched(1, ("carries a study number of its own", "says CHEST, ordered KNEE"))

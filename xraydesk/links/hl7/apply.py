@@ -14,10 +14,13 @@ from django.db import InterfaceError, OperationalError, transaction
 from xraydesk.access.models import Site
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.journey import errors
+from xraydesk.journey.merge import Merged, receive_merge
 from xraydesk.journey.receive import Received, receive_order, receive_patient_event
 from xraydesk.journey.report import ReceivedReport, receive_reports
 from xraydesk.links.hl7 import patient as news
 from xraydesk.links.hl7.ack import OrderReply, Trouble
+from xraydesk.links.hl7.field_rules import as_ruled
+from xraydesk.links.hl7.merging import MERGES, read_merges
 from xraydesk.links.hl7.order import read_requisitions
 from xraydesk.links.hl7.partners import Partner
 from xraydesk.links.hl7.reader import Message
@@ -63,6 +66,7 @@ class Steps:
     order: Callable[..., Received] = receive_order
     patient: Callable[..., Any] = receive_patient_event
     reports: Callable[..., list[ReceivedReport]] = receive_reports
+    merge: Callable[..., Merged] = receive_merge
 
 
 JOURNEY = Steps()
@@ -142,6 +146,7 @@ def apply(message: Message, *, partner: Partner, at: datetime, steps: Steps = JO
 
 
 def _effect(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
+    message = as_ruled(message, partner.link.fields)
     code, event = message.header.get(9, 1), message.header.get(9, 2)
     event = event or message.first("EVN").get(1)
     if any(message.all("MSA")):
@@ -175,10 +180,13 @@ def _effect(message: Message, partner: Partner, at: datetime, steps: Steps) -> E
 
 
 def _patient(event: str, message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
-    if event in news.MERGES:
+    if event in MERGES:
+        return _merge(event, message, partner, at, steps)
+    if event in news.FOR_A_PERSON:
         return waits(
             ItemKind.MERGE_REQUESTED,
-            f"ADT^{event} asks to join or part patient records; nothing was changed yet",
+            f"ADT^{event} says that numbers are of another patient than before; nothing was changed yet: "
+            "compare the records on the patient's page",
         )
     if event in news.DELETES:
         return waits(
@@ -201,6 +209,26 @@ def _patient(event: str, message: Message, partner: Partner, at: datetime, steps
     except errors.Refused as error:
         return refused(*_condition_of(error), str(error))
     return Effect(MessageState.APPLIED, patient=patients[0].pk)
+
+
+def _merge(event: str, message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
+    """Records or stays that are joined, parted or renumbered: all that the message asks, or nothing."""
+    said = read_merges(message, event, partner.zone)
+    why = f"ADT^{event} from {partner.link.name}"
+    done: list[Merged] = []
+    try:
+        with _together(len(said)):
+            for one in said:
+                done.append(steps.merge(site=partner.site, news=one, at=at, why=why, **_who(partner)))
+    except errors.SamePatient as error:
+        effect = refused(Condition.DUPLICATE_KEY, f"MRG^{len(done) + 1}^1", str(error))
+        return replace(effect, waiting=Waiting(ItemKind.MERGE_REQUESTED, str(error)))
+    except errors.PersonDecides as error:
+        return waits(ItemKind.MERGE_REQUESTED, str(error))
+    except errors.Refused as error:
+        return refused(*_condition_of(error), str(error))
+    is_new = any(one.is_new for one in done)
+    return Effect(MessageState.APPLIED if is_new else MessageState.IGNORED, patient=done[0].patient.pk)
 
 
 def _order(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:

@@ -39,6 +39,22 @@ def describe_message(message: Message) -> dict[str, Any]:
     }
 
 
+def differences(before: Any, now: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two readings differ: the place (`orders.1.accession`), what was read, what is read now."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys: list[Any] = list(dict.fromkeys([*before, *now]))
+        parts = [(key, before.get(key), now.get(key)) for key in keys]
+    elif isinstance(before, list) and isinstance(now, list):
+        long = max(len(before), len(now))
+        pairs = zip(before + [None] * (long - len(before)), now + [None] * (long - len(now)), strict=True)
+        parts = [(number, *pair) for number, pair in enumerate(pairs, start=1)]
+    else:
+        return [] if before == now else [(path, before, now)]
+    return [
+        found for key, was, is_now in parts for found in differences(was, is_now, f"{path}.{key}".lstrip("."))
+    ]
+
+
 def _patient(pid: Segment | None) -> dict[str, Any] | None:
     if pid is None:
         return None

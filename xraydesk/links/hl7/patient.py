@@ -24,34 +24,13 @@ EVENTS = {
     "A17": PatientEvent.TRANSFER,
     "A28": PatientEvent.UPDATE,
     "A31": PatientEvent.UPDATE,
+    "A38": PatientEvent.CANCEL_ADMIT,
 }
-"""ADT triggers that change something here. A06 and A07 change a stay's class, A17 swaps two patients' beds."""
+"""ADT triggers that change something here. A06 and A07 change a stay's class, A17 swaps two patients' beds,
+A38 takes a stay back that was only planned."""
 
-MERGES = frozenset(
-    [
-        "A18",
-        "A24",
-        "A30",
-        "A34",
-        "A35",
-        "A36",
-        "A37",
-        "A39",
-        "A40",
-        "A41",
-        "A42",
-        "A43",
-        "A44",
-        "A45",
-        "A46",
-        "A47",
-        "A48",
-        "A49",
-        "A50",
-        "A51",
-    ]
-)
-"""ADT triggers that join, part or renumber records: a person decides on them until the desk can undo them."""
+FOR_A_PERSON = frozenset({"A24", "A43"})
+"""ADT triggers that say that two numbers are of one person and stay apart, or that a number is another person's now."""
 
 NOT_OURS = frozenset(
     [
@@ -69,7 +48,9 @@ NOT_OURS = frozenset(
         "A27",
         "A32",
         "A33",
-        "A38",
+        "A46",
+        "A48",
+        "A51",
         "A52",
         "A53",
         "A54",
@@ -79,7 +60,8 @@ NOT_OURS = frozenset(
         "A62",
     ]
 )
-"""ADT triggers without meaning for an x-ray department: a feed to everybody brings them, so they are kept and AA."""
+"""ADT triggers without meaning for an x-ray department: a feed to everybody brings them, so they are kept and AA.
+A46, A48 and A51 renumber what is not kept here (PID-2, PID-4, PV1-50)."""
 
 DELETES = frozenset({"A29"})
 
@@ -127,6 +109,11 @@ def read_news(message: Message, trigger: str, zone: str) -> tuple[tuple[PatientE
     return tuple(found)
 
 
+def demographics_of(pid: Segment, visit: Segment, zone: str, *, number: int) -> Demographics:
+    """What one PID, the `number`-th, and a PV1 say. Raises Rejected where there is no number of a patient in it."""
+    return _demographics(pid, visit, (), zone, number=number)
+
+
 def _demographics(
     pid: Segment, visit: Segment, allergies: tuple[Segment, ...], zone: str, *, number: int
 ) -> Demographics:
@@ -151,9 +138,9 @@ def _demographics(
     )
 
 
-def read_identifiers(pid: Segment) -> tuple[Identifier, ...]:
+def read_identifiers(pid: Segment, fields: tuple[int, ...] = (3, 2)) -> tuple[Identifier, ...]:
     """The patient's numbers (PID-3; PID-2 where old senders left PID-3 empty). A null is none."""
-    for number in (3, 2):
+    for number in fields:
         found = []
         for written in pid.repetitions(number):
             value = part(written, 1, 1, pid.separators).strip()
@@ -190,6 +177,7 @@ def _visit(pid: Segment, visit: Segment, zone: str) -> VisitDetails:
     room, bed = visit.get(3, 2).strip(), visit.get(3, 3).strip()
     return VisitDetails(
         number=visit.get(19).strip() or pid.get(18).strip(),
+        account=pid.get(18).strip(),
         patient_class=visit.get(2).strip().upper()[:1],
         ward=visit.get(3).strip(),
         bed="-".join(p for p in (room, bed) if p),

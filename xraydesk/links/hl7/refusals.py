@@ -16,6 +16,7 @@ class Condition(Enum):
     UNSUPPORTED_EVENT = (201, "Unsupported event code")
     UNSUPPORTED_VERSION = (203, "Unsupported version id")
     UNKNOWN_KEY = (204, "Unknown key identifier")
+    DUPLICATE_KEY = (205, "Duplicate key identifier")
     INTERNAL = (207, "Application internal error")
 
     @property

@@ -15,6 +15,8 @@ from xraydesk.access.actions import sign_in
 from xraydesk.access.members import member_of_token
 from xraydesk.access.models import Membership, Site, User
 from xraydesk.access.roles import Role
+from xraydesk.links.hl7.tests.sent import order
+from xraydesk.links.models import Message
 from xraydesk.project.cli import run
 from xraydesk.project.config import config
 
@@ -171,3 +173,38 @@ def test_a_token_is_printed_once_and_works_until_it_is_revoked(ask: Ask) -> None
     told = json.loads(out)
     assert (told["name"], told["role"]) == ("ehr", "system")
     assert member_of_token(told["token"]) is not None
+
+
+@pytest.mark.django_db
+def test_a_file_is_tried_on_a_kept_message_before_it_is_loaded_and_every_version_can_come_back(
+    ask: Ask, tmp_path: Path
+) -> None:
+    ask("site", "load", HOSPITAL)
+    site = Site.objects.get()
+    text = Path(HOSPITAL).read_text(encoding="utf-8")
+    ruled = tmp_path / "ruled.toml"
+    ruled.write_text(
+        text.replace(
+            'receiving_facility = "XRAY"', 'receiving_facility = "XRAY"\nfields = { accession = "ZDS-1" }', 1
+        )
+    )
+    raw = order(extra="ZDS|A77").encode()
+    kept = Message.objects.create(
+        site=site, direction="in", link="EHR", at=AT, state="applied", raw=raw, body_sha256="x"
+    )
+    status, out, _ = ask("site", "try", str(ruled), str(kept.pk), "--json")
+    assert (status, json.loads(out)) == (0, {"place": "orders.1.accession", "today": "", "then": "A77"})
+    assert "as it is today" in ask("site", "try", HOSPITAL, str(kept.pk))[1]
+    assert ask("site", "try", str(ruled), "999999")[0] == 1
+    Message.objects.update(link="")
+    assert ask("site", "try", str(ruled), str(kept.pk))[0] == 1
+    ask("site", "load", str(ruled))
+    assert [json.loads(line)["version"] for line in ask("site", "versions", "--json")[1].splitlines()] == [
+        2,
+        1,
+    ]
+    assert "fields" in ask("site", "back", site.code, "1")[1]
+    site.refresh_from_db()
+    assert site.version == 3
+    assert ask("site", "back", site.code, "3")[1] == "Nothing changed.\n"
+    assert ask("site", "back", site.code, "9")[0] == 1

@@ -22,9 +22,11 @@ from xraydesk.siteplan.plan import (
     CompanionKind,
     CompanionPlan,
     DestinationPlan,
+    FieldRule,
     GivesWayTo,
     KeptFor,
     KeptPlan,
+    LinkField,
     LinkPlan,
     LocationPlan,
     ModalityPlan,
@@ -63,6 +65,8 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "tuple[GivesWayTo, ...]": st.lists(st.sampled_from(GivesWayTo), max_size=2).map(tuple),
     "tuple[KeptFor, ...]": st.lists(st.sampled_from(KeptFor), max_size=3).map(tuple),
     "CompanionKind": st.sampled_from(CompanionKind),
+    "LinkField": st.sampled_from(LinkField),
+    "Mapping[str, str]": st.dictionaries(TEXTS, TEXTS, max_size=3),
     "Mapping[str, int]": st.dictionaries(TEXTS, st.integers(), max_size=3),
 }
 
@@ -84,6 +88,7 @@ for part in (
     PorterPlan,
     WardPlan,
     DestinationPlan,
+    FieldRule,
     LinkPlan,
     OutlinkPlan,
     ProviderPlan,

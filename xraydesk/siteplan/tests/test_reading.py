@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from xraydesk.siteplan import reading
+from xraydesk.siteplan.jsonform import from_json, to_json
 from xraydesk.siteplan.plan import (
     WEEKDAYS,
     AutopilotPlan,
@@ -657,3 +658,46 @@ hours = { weekdays = ["07:00-19:00"] }
         priorities=(GivesWayTo.STAT, GivesWayTo.URGENT),
         hours=dict.fromkeys(WEEKDAYS[:5], ((time(7), time(19)),)),
     )
+
+
+RULES = """
+[link.fields]
+accession = "ZDS-1"
+ward = ["ZPV-1", "PV1-3"]
+priority = { from = ["OBR-27.6", "OBR-5"], values = { "1" = "S" } }
+"""
+
+
+def with_rules(text: str) -> str:
+    return (
+        GOOD.replace('kind = "orders"\n', 'kind = "orders"\n' + "", 1)
+        + '\n[[link]]\nname = "RULED"\nkind = "orders"\n'
+        + ('sending_application = "R"\nsending_facility = "R"\n' + text)
+    )
+
+
+def test_a_link_says_what_its_sender_puts_elsewhere() -> None:
+    link = read_toml_text(with_rules(RULES)).links[-1]
+    assert [str(rule) for rule in link.fields] == [
+        "accession from ZDS-1",
+        "priority from OBR-27.6 or OBR-5, 1 is S",
+        "ward from ZPV-1 or PV1-3",
+    ]
+    assert from_json(to_json(read_toml_text(with_rules(RULES)))).links[-1] == link
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ('accession = "ZDS1"', "no place in a message"),
+        ('accession = ""', "is empty"),
+        ("accession = 4", "list in brackets"),
+        ('colour = "ZDS-1"', "no such field"),
+        ('priority = { values = { "1" = "S" } }', "is missing"),
+        ('priority = { from = "OBR-5", values = { "1" = 2 } }', "must be text"),
+        ('priority = { from = "OBR-5", maps = 1 }', "no such field"),
+    ],
+)
+def test_a_rule_that_cannot_be_followed_is_told(wrong: str, says: str) -> None:
+    with pytest.raises(SiteFileErrors, match=says):
+        read_toml_text(with_rules(f"[link.fields]\n{wrong}\n"))
