@@ -165,8 +165,10 @@ def book(
     exams = {key: locked_exam(key) for key in sorted(key for key in wanted if key is not None)}
     _lock([actions.place_of(b) for b in Booking.objects.filter(hold=hold_id)], tuple(exams.values()))
     held = _standing_hold(site, hold_id, at=at)
-    bookings = list(held.bookings.filter(state=BookingState.HELD).order_by("pk").select_related("room"))
-    if not bookings or any(b.room.retired for b in bookings):
+    # Locked: whoever meets a hold that has run out takes its places away, by a porter's way also from another room.
+    standing = held.bookings.select_for_update(of=("self",)).select_related("room")
+    bookings = list(standing.filter(state=BookingState.HELD).order_by("pk"))
+    if not bookings or len(bookings) != len(keys) or any(b.room.retired for b in bookings):
         raise HoldOver("That place is not in use any more. Look for another one.")
     if None in wanted or len(wanted) != len(bookings) or any(e.site_id != site.pk for e in exams.values()):
         raise WrongState("Say for which exam each place is to be booked.")
