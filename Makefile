@@ -22,6 +22,7 @@ up: $(VENV)/.ready-to-run ## install what is needed and show the demonstration d
 
 ALONE := tests/test_demonstration.py
 
+test: export HYPOTHESIS_PROFILE ?= thorough
 test: lint ## everything that must pass
 ifdef ARGS
 	@$(BIN)/pytest -n 2 $(ARGS)

@@ -45,7 +45,7 @@ os.environ["XRAYDESK_SECRET_KEY"] = "a key that only tests use"
 _server: subprocess.Popen[bytes] | None = None
 
 # Loaded with `-p`, before Django's settings are: they ask where this home's database is.
-_PLACE = None if "DATABASE_URL" in os.environ else postgres.choose_place(Path(os.environ["XRAYDESK_HOME"]))
+PLACE = None if "DATABASE_URL" in os.environ else postgres.choose_place(Path(os.environ["XRAYDESK_HOME"]))
 
 
 def _start(place: postgres.Place, log_file: Path) -> subprocess.Popen[bytes]:
@@ -115,22 +115,13 @@ def _copy(made: Path, place: postgres.Place) -> None:
         os.chown(entry, *owner)
 
 
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> None:
-    """The database of tests begins as a copy of the one with every table."""
-    from django.db import connections
-
-    if _PLACE is not None:
-        connections["default"].settings_dict["TEST"]["TEMPLATE"] = "xraydesk"
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     global _server
     hands_tests_on = getattr(config.option, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ
-    if _PLACE is not None and not config.option.collectonly and not hands_tests_on:
-        _copy(_made_database(_PLACE), _PLACE)
-        _server = _start(_PLACE, _HOME / "postgres.log")
+    if PLACE is not None and not config.option.collectonly and not hands_tests_on:
+        _copy(_made_database(PLACE), PLACE)
+        _server = _start(PLACE, _HOME / "postgres.log")
 
 
 def pytest_collection() -> None:

@@ -54,8 +54,8 @@ def make_site(code: str = "T", rooms: int = 2) -> Site:
         ae_title="XRAYDESK",
     )
     location = Location.objects.create(site=site, code="MAIN", name="Main building")
-    for number in range(1, rooms + 1):
-        room = Room.objects.create(
+    made = Room.objects.bulk_create(
+        Room(
             site=site,
             location=location,
             code=f"XR{number}",
@@ -64,11 +64,18 @@ def make_site(code: str = "T", rooms: int = 2) -> Site:
             hours=ALL_DAY,
             sort=number,
         )
-        Modality.objects.create(site=site, room=room, ae_title=f"XR{number}", modality="DX")
-        Technologist.objects.create(
+        for number in range(1, rooms + 1)
+    )
+    Modality.objects.bulk_create(
+        Modality(site=site, room=room, ae_title=room.code, modality="DX") for room in made
+    )
+    Technologist.objects.bulk_create(
+        Technologist(
             site=site, code=f"T{number}", name=f"Technologist {number}", skills=["general"], shifts=ALL_DAY
         )
-    Procedure.objects.create(
+        for number in range(1, rooms + 1)
+    )
+    chest = Procedure(
         site=site,
         code="XRCHEST2",
         text="Chest 2 views",
@@ -78,7 +85,7 @@ def make_site(code: str = "T", rooms: int = 2) -> Site:
         room_kinds=["general"],
         skills=["general"],
     )
-    Procedure.objects.create(
+    knee = Procedure(
         site=site,
         code="XRKNEE2",
         text="Knee 2 views",
@@ -89,6 +96,7 @@ def make_site(code: str = "T", rooms: int = 2) -> Site:
         room_kinds=["general"],
         skills=["general"],
     )
+    Procedure.objects.bulk_create([chest, knee])
     return site
 
 

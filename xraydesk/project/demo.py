@@ -61,11 +61,11 @@ ZONES = (
 
 def choose_zone(at: datetime) -> str:
     """The zone in which it is nearest to ten in the morning at `at`: never more than half an hour off."""
-    return min(ZONES, key=lambda zone: abs(at.astimezone(ZoneInfo(zone)) - _ten(at, zone)))
+    return min(ZONES, key=lambda zone: _minutes_off_ten(at.astimezone(ZoneInfo(zone))))
 
 
-def _ten(at: datetime, zone: str) -> datetime:
-    return at.astimezone(ZoneInfo(zone)).replace(hour=10, minute=0, second=0, microsecond=0)
+def _minutes_off_ten(wall: datetime) -> float:
+    return abs((wall.hour - 10) * 60 + wall.minute + wall.second / 60)
 
 
 def example_site(name: str) -> Path:

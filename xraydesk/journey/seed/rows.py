@@ -36,6 +36,7 @@ from xraydesk.safety.models import SafetyCheck
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.rules import row_for
 from xraydesk.scheduling.states import BookingState
+from xraydesk.siteplan.plan import Policies
 from xraydesk.staff.models import Technologist
 
 IMAGE_CLASS = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -45,12 +46,13 @@ NO_FINDING = "No acute finding."
 
 @dataclass
 class Names:
-    """The rows of the site file that invented exams refer to, by what they are known by."""
+    """What the site file says that invented exams refer to: its rows, by what they are known by, and its policies."""
 
     procedures: dict[str, Procedure]
     rooms: dict[int, Room]
     technologists: dict[int, Technologist]
     ae_titles: dict[int, str]
+    policies: Policies
 
     @classmethod
     def of(cls, site: Site) -> Names:
@@ -61,6 +63,7 @@ class Names:
             rooms={room.pk: room for room in Room.objects.filter(site=site)},
             technologists={t.pk: t for t in Technologist.objects.filter(site=site)},
             ae_titles=dict(machines.values_list("room_id", "ae_title")),
+            policies=policies_of(site),
         )
 
 
@@ -221,7 +224,7 @@ class _Writer:
 
     def _due_at(self) -> datetime | None:
         """By when it is to begin, as the site's policies say."""
-        policies = policies_of(self.site)
+        policies = self.names.policies
         soon = {"stat": policies.stat_due_minutes, "urgent": policies.urgent_due_minutes}
         wait = soon.get(str(self.one.priority))
         return self.one.received_at + timedelta(minutes=wait) if wait else None

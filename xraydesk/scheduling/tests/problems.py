@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -24,18 +25,41 @@ START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SKILLS = ("general", "peds")
 
 
-@st.composite
-def intervals(draw: st.DrawFn, *, most: int = 2, overlapping: bool = False) -> tuple[Interval, ...]:
-    """Stretches in order, some of which touch; where asked for, also some that overlap or lie in each other."""
-    if overlapping and draw(st.booleans()):
-        edge = st.integers(0, 30)
-        pairs = draw(st.lists(st.tuples(edge, edge).filter(lambda p: p[0] != p[1]), min_size=1, max_size=4))
-        return tuple((4 * min(p), 4 * max(p)) for p in pairs)
-    edges = sorted(draw(st.lists(st.integers(0, 30), min_size=2, max_size=2 * most, unique=True)))
+# Strategies are made once: a new one is examined before it is drawn from, which took more than half of the time.
+_EITHER = st.booleans()
+_MINUTE = st.integers(0, 100)
+_DUE = st.none() | _MINUTE
+_MINUTES = st.integers(1, 20)
+_SKILLS = st.frozensets(st.sampled_from(SKILLS))
+_NEEDED = st.frozensets(st.sampled_from(SKILLS), max_size=1)
+_WEIGHT = st.sampled_from([0, 0.5, 1, 20])
+_CLEANING = st.sampled_from([0, 3])
+_ORIGIN = st.sampled_from([None, None, "W1", "W2"])
+_PER_MINUTE = st.sampled_from([0, 0.2, 1])
+_PER_ROOM = st.sampled_from([0, 5])
+_UNPLANNED_COST = st.sampled_from([1000, 20, 0])
+
+
+def _apart(edges: list[int], touching: bool) -> tuple[Interval, ...]:
+    """Stretches in order, some of which touch."""
+    edges.sort()
     pairs = [(a * 4, b * 4) for a, b in zip(edges[::2], edges[1::2], strict=False)]
-    if draw(st.booleans()) and pairs:
+    if touching:
         pairs.append((pairs[-1][1], pairs[-1][1] + 20))
     return tuple(pairs)
+
+
+def _overlapping(ends: list[tuple[int, int]]) -> tuple[Interval, ...]:
+    """Stretches in any order, some of which overlap or lie in each other."""
+    return tuple((4 * min(pair), 4 * max(pair)) for pair in ends)
+
+
+_EDGE = st.integers(0, 30)
+_APART = st.builds(_apart, st.lists(_EDGE, min_size=2, max_size=4, unique=True), _EITHER)
+_OVERLAPPING = st.lists(
+    st.tuples(_EDGE, _EDGE).filter(lambda pair: pair[0] != pair[1]), min_size=1, max_size=4
+).map(_overlapping)
+_ANY_HOURS = _APART | _OVERLAPPING
 
 
 @st.composite
@@ -44,25 +68,24 @@ def problems(
 ) -> Problem:
     """A small problem that keeps the format: technologists and porters absent, none or few; chains, bookings, fixed exams.
 
-    `begun`: a fixed exam may have to be brought back by a porter, and come after one that is not fixed; there may be no
-    plan at all then.
+    `overlapping`: hours may overlap or lie in each other. `begun`: a fixed exam may have to be brought back by a
+    porter, and come after one that is not fixed; there may be no plan at all then.
     """
-    hours = intervals(overlapping=overlapping)
+    hours = _ANY_HOURS if overlapping else _APART
     rooms = tuple(Room(f"R{n}", draw(hours)) for n in range(draw(st.integers(1, 3))))
     people = None
-    if draw(st.booleans()):
+    if draw(_EITHER):
         people = tuple(
-            Technologist(f"T{n}", draw(hours), frozenset(draw(st.sets(st.sampled_from(SKILLS)))))
-            for n in range(draw(st.integers(0, 3)))
+            Technologist(f"T{n}", draw(hours), draw(_SKILLS)) for n in range(draw(st.integers(0, 3)))
         )
     porters = None
-    if draw(st.booleans()):
+    if draw(_EITHER):
         porters = tuple(Porter(f"P{n}", draw(hours)) for n in range(draw(st.integers(0, 2))))
     travel = {"W1": draw(st.integers(0, 4)), "W2": 3}
     exams: list[Exam] = []
     for n in range(draw(st.integers(1, exams_max))):
-        exams.append(draw(_exam(n, rooms, people, [e.id for e in exams])))
-    if draw(st.booleans()):
+        exams.append(_exam(draw, n, rooms, people, [e.id for e in exams]))
+    if draw(_EITHER):
         which = draw(st.integers(0, len(exams) - 1))
         exams[which] = _begun(exams[which], rooms, people, keep=begun)
     return Problem(
@@ -73,7 +96,7 @@ def problems(
         porters=porters,
         travel=travel,
         now=draw(st.integers(0, 12)),
-        unplanned_cost=draw(st.sampled_from([1000, 20, 0])),
+        unplanned_cost=draw(_UNPLANNED_COST),
     )
 
 
@@ -100,7 +123,6 @@ def _within(spans: tuple[Interval, ...], first: int, last: int) -> bool:
     return any(a <= first and last <= b for a, b in spans)
 
 
-@st.composite
 def _exam(
     draw: st.DrawFn,
     n: int,
@@ -108,32 +130,37 @@ def _exam(
     people: tuple[Technologist, ...] | None,
     earlier: list[str],
 ) -> Exam:
-    able = draw(st.sets(st.sampled_from([r.id for r in rooms]), min_size=1))
+    names = tuple(room.id for room in rooms)
+    able = draw(_some_of(names))
     booked = None
-    if draw(st.booleans()):
-        hint = draw(st.sampled_from([t.id for t in people])) if people else None
+    if draw(_EITHER):
+        hint = draw(_one_of(tuple(t.id for t in people))) if people else None
         booked = Booked(
-            draw(st.sampled_from([r.id for r in rooms])),
-            draw(st.integers(0, 100)),
-            hint,
-            per_minute=draw(st.sampled_from([0, 0.2, 1])),
-            per_room=draw(st.sampled_from([0, 5])),
+            draw(_one_of(names)), draw(_MINUTE), hint, per_minute=draw(_PER_MINUTE), per_room=draw(_PER_ROOM)
         )
     return Exam(
         id=f"E{n}",
-        patient=draw(st.sampled_from(["A", "B", f"own {n}"])),
-        minutes={room: draw(st.integers(1, 20)) for room in sorted(able)},
+        patient=draw(_one_of(("A", "B", f"own {n}"))),
+        minutes={room: draw(_MINUTES) for room in sorted(able)},
         ready=draw(st.integers(0, 60)),
-        due=draw(st.one_of(st.none(), st.integers(0, 100))),
-        weight=draw(st.sampled_from([0, 0.5, 1, 20])),
-        cleaning=draw(st.sampled_from([0, 3])),
-        skills=frozenset(draw(st.sets(st.sampled_from(SKILLS), max_size=1))),
-        origin=draw(st.sampled_from([None, None, "W1", "W2"])),
-        after=tuple(draw(st.sets(st.sampled_from(earlier), max_size=1)))
-        if earlier and draw(st.booleans())
-        else (),
+        due=draw(_DUE),
+        weight=draw(_WEIGHT),
+        cleaning=draw(_CLEANING),
+        skills=draw(_NEEDED),
+        origin=draw(_ORIGIN),
+        after=(draw(_one_of(tuple(earlier))),) if earlier and draw(_EITHER) and draw(_EITHER) else (),
         booked=booked,
     )
+
+
+@cache
+def _one_of(names: tuple[str, ...]) -> st.SearchStrategy[str]:
+    return st.sampled_from(names)
+
+
+@cache
+def _some_of(names: tuple[str, ...]) -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.sampled_from(names), min_size=1)
 
 
 def day(*, exams: int, rooms: int, seed: int, stats: int = 0, fixed: int = 0) -> Problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from tests.shared_data import shared_data
 from xraydesk.scheduling.engine.checker import check
@@ -42,7 +42,6 @@ def test_bookings_that_are_dear_to_move_stay() -> None:
     assert starts == {"E0": 0, "E1": 20, "E2": 40, "N1": 60}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problems(overlapping=True))
 def test_it_keeps_every_rule_and_costs_no_more_than_bookings_first(problem: Problem) -> None:
     plain = Day(problem)

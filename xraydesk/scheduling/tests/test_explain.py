@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xraydesk.scheduling.engine.checker import broken_rule
@@ -146,7 +146,6 @@ def test_no_porter_says_when_one_is_free() -> None:
     assert asked(anybody, start=5)[-1][:2] == (Kind.PORTERS, 10)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problems(overlapping=True), st.data())
 def test_every_reason_is_so_and_none_is_missing(problem: Problem, data: st.DataObject) -> None:
     plan = first_come(problem)

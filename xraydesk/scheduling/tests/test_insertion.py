@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xraydesk.scheduling.engine.checker import broken_rule, cost_of
@@ -16,7 +16,6 @@ from xraydesk.scheduling.engine.problem import Placed, Problem
 from xraydesk.scheduling.tests.problems import day, problems
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problems(overlapping=True), st.data())
 def test_a_place_asked_for_keeps_every_rule_or_has_a_reason_why_not(
     problem: Problem, data: st.DataObject

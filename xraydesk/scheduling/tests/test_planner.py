@@ -7,10 +7,11 @@ from dataclasses import replace
 from itertools import combinations, product
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.shared_data import shared_data
+from xraydesk.scheduling.engine import improve
 from xraydesk.scheduling.engine.checker import broken_rule, check, cost_of
 from xraydesk.scheduling.engine.dispatch import dispatch, sweep
 from xraydesk.scheduling.engine.exact import Neighbourhood, put_all
@@ -24,8 +25,6 @@ from xraydesk.scheduling.engine.solve import lower_bound, solve
 from xraydesk.scheduling.engine.state import Day, NoPlan, day_of_plan
 from xraydesk.scheduling.engine.stop import Stop, after_seconds, after_steps
 from xraydesk.scheduling.tests.problems import START, day, problems
-
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def judged(problem: Problem, plan: Plan) -> float:
@@ -66,14 +65,12 @@ def test_hours_that_touch_are_not_joined() -> None:
 # -- every layer keeps every rule ------------------------------------------------------------------
 
 
-@few
 @given(problems(overlapping=True))
 def test_a_day_planned_at_once_keeps_every_rule(problem: Problem) -> None:
     for plan in (dispatch(problem).plan(), sweep(problem, patience=1.0).plan(), first_come(problem)):
         judged(problem, plan)
 
 
-@few
 @given(problems(overlapping=True))
 def test_letting_one_in_keeps_every_rule_and_costs_what_it_says(problem: Problem) -> None:
     plan = first_come(problem)
@@ -91,7 +88,6 @@ def test_letting_one_in_keeps_every_rule_and_costs_what_it_says(problem: Problem
     assert planner.day.plan() == replace(plan, lower_bound=None), "the day stands as it did"
 
 
-@few
 @given(problems(overlapping=True), st.data())
 def test_mending_a_broken_day_keeps_every_rule(problem: Problem, data: st.DataObject) -> None:
     problem = replace(problem, exams=tuple(replace(e, fixed=None) for e in problem.exams))
@@ -103,7 +99,6 @@ def test_mending_a_broken_day_keeps_every_rule(problem: Problem, data: st.DataOb
         assert broken_rule(broken, applied(broken, plan, option)) == ""
 
 
-@few
 @given(problems(exams_max=5))
 def test_an_exact_search_never_makes_it_worse(problem: Problem) -> None:
     found = dispatch(problem)
@@ -117,14 +112,12 @@ def test_an_exact_search_never_makes_it_worse(problem: Problem) -> None:
     assert answer.bound <= answer.cost + 1e-2
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problems(overlapping=True))
 def test_the_answer_is_never_worse_than_first_come_first_served(problem: Problem) -> None:
     plan = solve(problem, after_steps(3)).plan
     assert judged(problem, plan) <= cost_of(problem, first_come(problem)) + 1e-6
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problems(overlapping=True, begun=True))
 def test_what_has_begun_is_planned_just_so_or_there_is_no_plan(problem: Problem) -> None:
     try:
@@ -138,7 +131,6 @@ def test_what_has_begun_is_planned_just_so_or_there_is_no_plan(problem: Problem)
     assert [e for e in problem.exams if e.fixed and e.id in why]
 
 
-@few
 @given(
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5), st.integers(0, 6)), max_size=4),
     st.lists(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=2), max_size=2),
@@ -358,7 +350,6 @@ def test_stops() -> None:
     assert [after_steps(3).now(n) for n in (2, 3)] == [False, True]
 
 
-@few
 @given(problems(exams_max=5))
 def test_no_plan_costs_less_than_the_bound(problem: Problem) -> None:
     found = dispatch(problem)
@@ -381,7 +372,13 @@ def test_a_plan_that_does_not_stand_is_told_apart() -> None:
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["morning-0020", "stat-0050", "breakdown-0100"])
-def test_real_days_are_planned_within_the_rules(name: str) -> None:
+def test_real_days_are_planned_within_the_rules(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "stat-0050":
+        # To prove this one's best plan takes seconds; that of the smaller day is found the same way.
+        monkeypatch.setattr(improve, "WHOLE_EFFORT", 0.1)
     problem = read_problem((shared_data("plan") / f"{name}.json").read_bytes())
     result = solve(problem, after_steps(1))
-    assert judged(problem, result.plan) <= cost_of(problem, first_come(problem))
+    cost = judged(problem, result.plan)
+    assert cost <= cost_of(problem, first_come(problem))
+    if name == "morning-0020":
+        assert result.plan.lower_bound == pytest.approx(cost), "searched as a whole, it is the best there is"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xraydesk.siteplan.diff import diff, shown
@@ -99,7 +99,6 @@ for part in (
     STRATEGIES[f"tuple[{part.__name__}, ...]"] = st.lists(STRATEGIES[part.__name__], max_size=2).map(tuple)
 
 
-@settings(max_examples=60, deadline=None)
 @given(built(SitePlan))
 def test_a_plan_comes_back_from_json_as_it_was(plan: SitePlan) -> None:
     assert from_json(json.loads(json.dumps(to_json(plan)))) == plan

@@ -24,6 +24,10 @@ from pynetdicom.presentation import build_context
 from xraydesk.links.dicom.server import Listener
 from xraydesk.links.dicom.service import Service
 
+PATIENT_SECONDS = 300
+"""Neither side hangs up for want of news sooner: on a busy machine a sender may pause for long, and what a test waits
+for is the answer or the end of the association. Tests of idleness name a time of their own."""
+
 
 @dataclass
 class Settings:
@@ -33,7 +37,7 @@ class Settings:
     dicom: str = "127.0.0.1:0"
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    dicom_idle_seconds: float = 5.0
+    dicom_idle_seconds: float = PATIENT_SECONDS
     dicom_associations_max: int = 20
     dicom_object_bytes_max: int = 50_000_000
     dicom_threads: int = 3
@@ -52,7 +56,7 @@ class Running:
     ):
         """pynetdicom's association with it."""
         ae = AE(ae_title=calling)
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = PATIENT_SECONDS
         for abstract_syntax in abstract_syntaxes:
             ae.add_requested_context(abstract_syntax)
         return ae.associate("127.0.0.1", self.port, ae_title=called, **kw)

@@ -24,17 +24,18 @@ pytestmark = pytest.mark.data
 ALL_SENDERS = replace(UNKNOWN, name="EHR", kind="orders")
 
 
-def index() -> dict[str, Any]:
+def _index() -> dict[str, Any]:
     path = ROOT / "hl7_index.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-FILES = sorted(index()) or ["hl7/absent"]
+INDEX = _index()
+FILES = sorted(INDEX) or ["hl7/absent"]
 
 
 def expected(name: str) -> tuple[bytes, list[dict[str, Any]]]:
     raw = shared_data(*Path(name).parts).read_bytes()
-    return raw, [m for m in index()[name]["messages"] if "type" in m]
+    return raw, [m for m in INDEX[name]["messages"] if "type" in m]
 
 
 def components(written: str, number: int, separators: str) -> str:
@@ -50,7 +51,7 @@ def test_a_file_says_what_it_is_known_to_say(name: str) -> None:
         return
     found = describe(raw)
     messages = read_batch(raw).messages
-    assert len(found) == len(messages) == index()[name]["n_messages"]
+    assert len(found) == len(messages) == INDEX[name]["n_messages"]
     for one, message, wanted in zip(
         found, messages, known, strict=False
     ):  # the list tells of the first twelve
