@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xraydesk.scheduling.engine.ahead import (
@@ -393,7 +393,6 @@ def departments(draw: st.DrawFn) -> tuple[Department, list[Ask], list[Helper]]:
     return department(*rooms, people=people, cleaning=draw(st.sampled_from([0, 5]))), asks, helpers
 
 
-@settings(max_examples=30, deadline=None)
 @given(departments())
 def test_whatever_is_offered_can_be_held_just_so(told: tuple[Department, list[Ask], list[Helper]]) -> None:
     """Every offer is a plan: each exam once, in turn, in a room that can do it; and `exactly` finds the same."""
