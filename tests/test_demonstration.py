@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -21,7 +23,7 @@ from tests.running import Desk, collect_sockets, running_desk, until
 from xraydesk.parties import late
 from xraydesk.parties.department import Department, read_department
 from xraydesk.parties.ehr import Ehr
-from xraydesk.parties.faults import Fault
+from xraydesk.parties.faults import TO_ANSWERS, Fault
 from xraydesk.parties.inbox import Inbox, listening
 from xraydesk.parties.mllp import Sender
 from xraydesk.parties.modality import Machine
@@ -273,6 +275,34 @@ def test_an_order_cancelled_while_in_the_room_is_refused_and_told(box: Box) -> N
             box.ehr.pending.pop(0)[2]()
             time.sleep(0.5)
         assert "cancelled after it began" in noticed(box, Fault.CANCELLED_IN_ROOM)
+    finally:
+        wanted.set()
+        serving.join()
+
+
+def test_the_ehr_answers_late_wrong_twice_or_not_at_all_and_the_desk_makes_the_best_of_each(box: Box) -> None:
+    """Rows 4 to 6 and 8, in the box: nothing is lost, nothing goes twice but with its number, order is kept."""
+    outlink = box.department.plan.outlinks[0]
+    ehr = Inbox(replace(box.department, one_in=1), Random(3), outlink.name)
+    ehr.away_every_seconds, ehr.away_seconds = (15, 15), (3, 3)
+    moods = [mood for one in TO_ANSWERS for mood in (None, one)]
+    ehr.next_fault = lambda: moods.pop() if moods else None  # type: ignore[method-assign]
+    wanted = threading.Event()
+    serving = threading.Thread(
+        target=ehr.serve, args=(listening("127.0.0.1", outlink.port), lambda: not wanted.is_set())
+    )
+    serving.start()
+    try:
+        for _ in range(4):
+            machine, entry = box.entry(box.exam(box.ordered("XRCHEST2")[2]))
+            machine.perform(entry, no_wait)
+        for fault in (*TO_ANSWERS, Fault.AWAY):
+            assert until(lambda f=fault: f.value in box.log(), seconds=90, every=2), fault  # type: ignore[misc]
+            noticed(box, fault)
+        heard = [json.loads(line) for line in ehr.path.read_text().splitlines()]
+        taken = [one["control_id"] for one in heard if one.get("code") == "AA"]
+        twice = [number for number, count in Counter(taken).items() if count > 1]
+        assert twice == [box.log()[Fault.ANSWER_LOST.value]["about"]["control_id"]]
     finally:
         wanted.set()
         serving.join()

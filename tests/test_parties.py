@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime
@@ -15,7 +16,7 @@ from pydicom.dataset import Dataset
 from xraydesk.links.dicom.dose_codec import read_dose_report
 from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.hl7.report import read_reports
-from xraydesk.parties import late
+from xraydesk.parties import inbox, late
 from xraydesk.parties.department import (
     EHR_PATIENTS,
     Address,
@@ -27,10 +28,11 @@ from xraydesk.parties.department import (
 from xraydesk.parties.draw import COLUMNS, ROWS, draw
 from xraydesk.parties.ehr import Ehr
 from xraydesk.parties.faults import (
-    AT_EHR,
-    AT_MACHINES,
+    ANSWERS_ONE_IN,
     ONE_IN,
     SHOULD_NOTICE,
+    TO_ANSWERS,
+    TO_EXAMS,
     Chances,
     Done,
     Fault,
@@ -162,15 +164,64 @@ def test_a_report_of_the_simulator_reads_as_what_was_meant(tmp_path: Path) -> No
 
 
 def test_the_simulated_ehr_acknowledges_and_keeps_a_list(tmp_path: Path) -> None:
-    inbox = Inbox(department(tmp_path), Random(1))
-    answer = inbox.answer(b"MSH|^~\\&|XRAYDESK|XRAY|EHR|HOSP|20260302||SIU^S12|M7|P|2.5.1\rSCH|1\r")
-    assert b"MSA|AA|M7\r" in answer
-    (line,) = inbox.path.read_text().splitlines()
+    ehr = Inbox(department(tmp_path), Random(1))
+    answer = ehr.answer(b"MSH|^~\\&|XRAYDESK|XRAY|EHR|HOSP|20260302||SIU^S12|M7|P|2.5.1\rSCH|1\r")
+    assert b"MSA|AA|M7|\r" in answer.frames
+    (line,) = ehr.path.read_text().splitlines()
     assert json.loads(line)["control_id"] == "M7"
 
 
+@pytest.fixture
+def here(tmp_path: Path) -> Department:
+    return department(tmp_path)
+
+
+MESSAGE = b"MSH|^~\\&|XRAYDESK|XRAY|EHR|HOSP|20260302||ORM^O01|M7|P|2.5.1\rORC|SC|P7^EHR|A7||IP\r"
+
+
+@pytest.mark.parametrize(
+    ("fault", "acknowledgements", "begun_is_known"),
+    [
+        (Fault.ANSWER_LATE, [b"AA"], True),
+        (Fault.ANSWER_TWICE, [b"AA", b"AA"], True),
+        (Fault.ANSWER_AE, [b"AE"], False),
+        (Fault.ANSWER_AR, [b"AR"], False),
+        (Fault.ANSWER_LOST, [], True),
+    ],
+)
+def test_each_mood_of_the_ehr_is_what_it_says_and_is_on_record(
+    here: Department,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+    acknowledgements: list[bytes],
+    begun_is_known: bool,
+) -> None:
+    monkeypatch.setattr(inbox, "LATE_SECONDS", (0, 0))
+    ehr = Inbox(here, Random(1), "EHR-OUT")
+    monkeypatch.setattr(ehr, "next_fault", lambda: fault)
+    answer = ehr.answer(MESSAGE)
+    assert re.findall(rb"MSA\|(A.)\|M7", answer.frames) == acknowledgements
+    assert answer.hang_up is (fault is Fault.ANSWER_LOST)
+    assert (inbox.begun(here) == {"P7"}) is begun_is_known
+    (done,) = read(here.folder)
+    assert (done.fault, done.about) == (fault, {"link": "EHR-OUT", "control_id": "M7"})
+
+
+def test_answers_go_wrong_by_seed_each_mood_in_its_turn_and_never_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = ANSWERS_ONE_IN * len(TO_ANSWERS)
+    ehr = Inbox(department(tmp_path), Random(1), "EHR-OUT")
+    assert {ehr.next_fault() for _ in range(count)} == {None}
+    monkeypatch.setattr(inbox, "CALM_SECONDS", 0.0)
+    counted = Counter(fault for _ in range(count) if (fault := ehr.next_fault()))
+    assert counted == dict.fromkeys(TO_ANSWERS, 1)
+    quiet = Inbox(replace(department(tmp_path), one_in=0), Random(1), "EHR-OUT")
+    assert {quiet.next_fault() for _ in range(count)} == {None}
+
+
 def test_in_each_run_of_exams_one_goes_wrong_and_each_mishap_has_its_turn() -> None:
-    kinds = tuple(Fault)
+    kinds = TO_EXAMS
     count = 40 * len(kinds) * 2
     happened = [fault_of("7", number, kinds, 40) for number in range(count)]
     for block in range(count // 40):
@@ -201,7 +252,7 @@ def test_of_all_exams_one_in_forty_goes_wrong_whoever_meets_it_first(tmp_path: P
     assert here.chances.counts() == {"exams": 60 * ONE_IN, "taken": len(done)}
     assert 58 <= len(done) <= 60
     counted = Counter(done)
-    assert set(counted) == set(Fault)
+    assert set(counted) == set(TO_EXAMS)
     assert max(counted.values()) - min(counted.values()) <= 2
 
 
@@ -289,11 +340,18 @@ def test_a_reader_calls_until_it_is_read_back_and_sometimes_the_first_does_not_a
     assert firsts == {"no answer", "read back"}
 
 
+def test_the_page_about_the_demonstration_tells_of_every_mishap() -> None:
+    told = (HOSPITAL.parents[1] / "docs" / "howto" / "demonstration.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", told, re.M))
+    rows.pop("what goes wrong")
+    assert rows == {str(fault): noticed for fault, noticed in SHOULD_NOTICE.items()}
+
+
 def test_what_went_wrong_is_on_record_with_what_should_have_been_noticed(tmp_path: Path) -> None:
     assert read(tmp_path) == []
     done = Done("2026-03-02T10:00:00+0000", Fault.DUPLICATE, {"placer": "P1"}, "ordered again")
     note(tmp_path / "parties", done)
     assert read(tmp_path / "parties") == [done]
     assert "duplicate" in done.should_notice
-    assert set(SHOULD_NOTICE) == set(Fault) == {*AT_EHR, *AT_MACHINES}
+    assert set(SHOULD_NOTICE) == set(Fault) == {*TO_EXAMS, *TO_ANSWERS, Fault.AWAY}
     assert set(NOTICED) == {fault.value for fault in Fault}

@@ -19,6 +19,9 @@ from random import Random
 ONE_IN = 40
 """One exam in so many goes wrong."""
 
+ANSWERS_ONE_IN = 60
+"""One answer in so many to what the desk tells the EHR goes wrong."""
+
 CALM_SECONDS = 240.0
 """So long after a start nothing goes wrong, so that whoever looks for the first time sees how it should be."""
 
@@ -38,10 +41,25 @@ class Fault(StrEnum):
     CANCELLED_IN_ROOM = "order cancelled while in the room"
     TWICE = "message sent twice"
     LATE_ORDER = "late order after the image"
+    ANSWER_LATE = "answer comes late"
+    ANSWER_LOST = "hung up before the answer"
+    ANSWER_TWICE = "answered twice"
+    ANSWER_AE = "answered AE"
+    ANSWER_AR = "answered AR"
+    AWAY = "EHR away"
 
 
 AT_MACHINES = (Fault.WRONG_ENTRY, Fault.WRONG_SIDE, Fault.UNSCHEDULED, Fault.BREAKDOWN, Fault.LATE_ORDER)
 AT_EHR = (Fault.DUPLICATE, Fault.MOVED, Fault.CANCELLED_IN_ROOM, Fault.TWICE)
+TO_EXAMS = (*AT_EHR, *AT_MACHINES)
+TO_ANSWERS = (
+    Fault.ANSWER_LATE,
+    Fault.ANSWER_AE,
+    Fault.ANSWER_LOST,
+    Fault.ANSWER_TWICE,
+    Fault.ANSWER_AR,
+)
+"""What the EHR does wrong with a message of the desk; its times of absence come beside them."""
 
 SHOULD_NOTICE = {
     Fault.WRONG_ENTRY: "the exam that was begun by mistake is open again, and nothing of it is lost",
@@ -53,6 +71,12 @@ SHOULD_NOTICE = {
     Fault.CANCELLED_IN_ROOM: "the cancellation is refused, the exam goes on, and a person is told",
     Fault.TWICE: "the message is stored once, and answered as before",
     Fault.LATE_ORDER: "the order is joined to the exam that was done, or a person is asked; it is not booked",
+    Fault.ANSWER_LATE: "nothing else is sent to it meanwhile, and the message goes once",
+    Fault.ANSWER_LOST: "the message goes again with its number, before any other",
+    Fault.ANSWER_TWICE: "the second answer is passed over, and taken for no other message's",
+    Fault.ANSWER_AE: "a person is told why, of a charge where it is held; the messages behind it go on",
+    Fault.ANSWER_AR: "a person is told why, of a charge where it is held; the messages behind it go on",
+    Fault.AWAY: "what is to be told waits in order and goes once it is back; after ten minutes a person is told",
 }
 
 
@@ -116,7 +140,7 @@ class Chances:
         if not self.one_in:
             return
         with self._kept() as (counts, due):
-            fault = fault_of(self.seed, counts["exams"], tuple(Fault), self.one_in)
+            fault = fault_of(self.seed, counts["exams"], TO_EXAMS, self.one_in)
             counts["exams"] += 1
             if fault is not None:
                 due.append(fault)

@@ -108,6 +108,49 @@ def _late_order(site: Site, about: dict[str, str], since: datetime) -> str:
     return joined or _item(site, "order of an exam done already", since, accession__in=ordered)
 
 
+def _answered(site: Site, about: dict[str, str], since: datetime) -> tuple[str, int]:
+    """The state of the message that the EHR answered, and how often it was sent."""
+    from xraydesk.links.models import Message
+
+    found = Message.objects.filter(
+        site=site, direction="out", link=about["link"], control_id=about["control_id"]
+    )
+    return found.values_list("state", "attempts").first() or ("", 0)
+
+
+def _answer_taken(site: Site, about: dict[str, str], since: datetime) -> str:
+    """It may have been tried before while the EHR was away; that is no second sending."""
+    state, _ = _answered(site, about, since)
+    return "accepted" if state == "accepted" else ""
+
+
+def _answer_lost(site: Site, about: dict[str, str], since: datetime) -> str:
+    state, attempts = _answered(site, about, since)
+    return f"accepted, sent {attempts} times" if state == "accepted" and attempts > 1 else ""
+
+
+def _answer_bad(site: Site, about: dict[str, str], since: datetime) -> str:
+    """An item names the message; a charge that was refused is held, with its own."""
+    from xraydesk.links.models import Message
+
+    found = Message.objects.filter(site=site, link=about["link"], control_id=about["control_id"])
+    accession = found.values_list("accession", flat=True).first() or ""
+    return _item(site, "message could not be sent", since, control_id=about["control_id"]) or (
+        _fact(site, ("charge held",), since, accession=accession)
+        if about["control_id"].startswith("D")
+        else ""
+    )
+
+
+def _away(site: Site, about: dict[str, str], since: datetime) -> str:
+    """Nothing is left that was to go before it went away; where nothing was to go, nothing was noticed, nor lost."""
+    from xraydesk.links.models import Message
+
+    before = Message.objects.filter(site=site, direction="out", link=about["link"], at__lte=since + BEFORE)
+    left = before.filter(state__in=("queued", "sent")).count()
+    return "" if left else "everything from before has gone"
+
+
 NOTICED: dict[str, Callable[[Site, dict[str, str], datetime], str]] = {
     "wrong worklist entry": _wrong_entry,
     "wrong side marker": _wrong_side,
@@ -118,5 +161,11 @@ NOTICED: dict[str, Callable[[Site, dict[str, str], datetime], str]] = {
     "order cancelled while in the room": _cancelled,
     "message sent twice": _twice,
     "late order after the image": _late_order,
+    "answer comes late": _answer_taken,
+    "hung up before the answer": _answer_lost,
+    "answered twice": _answer_taken,
+    "answered AE": _answer_bad,
+    "answered AR": _answer_bad,
+    "EHR away": _away,
 }
 """By mishap: what shows that the desk noticed, in words; empty where nothing does."""
