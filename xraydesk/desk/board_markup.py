@@ -160,6 +160,12 @@ def _shut(lane: Lane, window: Window) -> list[str]:
             found.append(
                 f'<li class="shut" id="s-{escape(lane.code)}-{number}" data-live style="--s:{shown[0]};--d:{shown[1]}"><span class="vh">Closed</span></li>'
             )
+    for number, (span, whom) in enumerate(lane.kept):
+        shown = window.clipped(*span)
+        if shown:
+            found.append(
+                f'<li class="hatch" id="k-{escape(lane.code)}-{number}" data-live style="--s:{shown[0]};--d:{shown[1]}" title="Kept for {escape(whom)}"><span class="vh">Kept for {escape(whom)}</span></li>'
+            )
     down = window.clipped(*lane.down) if lane.down else None
     if down:
         reason = (

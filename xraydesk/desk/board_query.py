@@ -27,6 +27,7 @@ from xraydesk.results.states import READ_STATES, ReportState
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.engine.department import PORTABLE, Department, RoomTimes
 from xraydesk.scheduling.engine.spans import Span
+from xraydesk.scheduling.engine.words import whom_words
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.queries import department_of
 from xraydesk.scheduling.states import LIVE, BookingState
@@ -68,6 +69,8 @@ class Lane:
     load: int | None
     to_place_again: int
     cards: tuple[Card, ...]
+    kept: tuple[tuple[Span, str], ...] = ()
+    """What is still kept for some, each with for whom; what was released is not among it."""
 
 
 @dataclass(frozen=True)
@@ -360,6 +363,11 @@ def _lane(
         technologist=technologist,
         load=load_percent(planned, opened),
         to_place_again=sum(card.displaced for card in told),
+        kept=tuple(
+            (span, whom_words(one.whom))
+            for one in (times.kept if times else ())
+            if (span := one.left(asked.at)).start < span.end
+        ),
         cards=told,
     )
 

@@ -94,7 +94,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.MESSAGE_NOT_SENT: (_MESSAGE,),
     ItemKind.TRANSPORT_FAILED: (Ending("Ask again or cancel", "jobs"), _OPEN_EXAM),
     ItemKind.TRANSPORT_LATE: (Ending("See the jobs", "jobs"), _OPEN_EXAM),
-    ItemKind.NOBODY_ALONG: (Ending("Choose another place", "move", "accession"), _DONE),
+    ItemKind.NOBODY_ALONG: (Ending("Find another place", "find-place", "accession"), _DONE),
 }
 """No kind is without a way to end it; a test holds that."""
 

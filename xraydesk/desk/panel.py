@@ -35,6 +35,7 @@ class Can:
     unarrive: bool = False
     move: bool = False
     place_by_hand: bool = False
+    find: bool = False
     no_show: bool = False
     undo_no_show: bool = False
     cancel_booking: bool = False
@@ -60,6 +61,7 @@ def what_can_be_done(view: ExamView, member: Member, at: datetime) -> Can:
         unarrive=receives and stage is Stage.ARRIVED,
         move=book and booked and open_stage and accepted,
         place_by_hand=book and accepted and (unplaced or stage is Stage.NO_SHOW),
+        find=book and accepted and open_stage,
         no_show=book and stage is Stage.SCHEDULED and view.start is not None and view.start <= at,
         undo_no_show=book and stage is Stage.NO_SHOW,
         cancel_booking=book and view.booking is not None and (open_stage or stage is Stage.HELD),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from xraydesk.desk.views import (
+    ahead,
     attention,
     board,
     charges,
@@ -57,6 +58,11 @@ urlpatterns: list[URLPattern] = [
     path("exams/<str:accession>/move", places.move, name="move"),
     path("exams/<str:accession>/would", places.would, name="would"),
     path("exams/<str:accession>/move-back", places.move_back, name="move-back"),
+    path("exams/<str:accession>/places", ahead.find, name="find-place"),
+    path("exams/<str:accession>/hold-place", ahead.hold_place, name="hold-place"),
+    path("holds/<int:hold_id>", ahead.hold_page, name="hold"),
+    path("holds/<int:hold_id>/book", ahead.hold_book, name="hold-book"),
+    path("holds/<int:hold_id>/let-go", ahead.hold_let_go, name="hold-let-go"),
     path("exams/<str:accession>/cancel-booking", places.cancel_booking, name="cancel-booking"),
     path("exams/<str:accession>/no-show", places.no_show, name="no-show"),
     path("exams/<str:accession>/undo-no-show", places.undo_no_show, name="undo-no-show"),

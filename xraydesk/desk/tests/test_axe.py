@@ -20,6 +20,7 @@ from xraydesk.desk.tests.scenes import mid_morning_zone
 from xraydesk.desk.tests.test_results import report
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import fetch, tell
+from xraydesk.journey.ahead import Wish, hold
 from xraydesk.journey.charge import review_charge
 from xraydesk.journey.tests.performing import begun, told
 from xraydesk.journey.tests.test_charge import image
@@ -27,6 +28,9 @@ from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
 from xraydesk.results.models import Finding
+from xraydesk.rooms.models import Room
+from xraydesk.scheduling.engine.place import Place
+from xraydesk.scheduling.models import Hold
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 
@@ -49,6 +53,15 @@ def furnished() -> tuple[Site, Exam, Finding]:
     told(site, uid, StepState.COMPLETED, at=clock.now() - timedelta(minutes=20))
     review_charge(exam_id=done.pk, at=clock.now())
     make_exam(site, triage="held")
+    room = Room.objects.get(site=site, code="XR5")
+    tomorrow = clock.now().replace(second=0, microsecond=0) + timedelta(days=1)
+    hold(
+        site=site,
+        wish=Wish(exam_ids=(make_exam(site, patient=lying.patient, code="XRKNEE2", laterality="L").pk,)),
+        places=[Place(room.pk, tomorrow, tomorrow)],
+        at=clock.now(),
+        by="user:somebody",
+    )
     with transaction.atomic():
         (finding,) = tell.look_for_findings(report=report(done), at=clock.now(), by="link:REPORTS")
         raise_item(
@@ -58,7 +71,10 @@ def furnished() -> tuple[Site, Exam, Finding]:
 
 
 def pages(exam: Exam, finding: Finding) -> list[str]:
+    held = Hold.objects.get()
     return [
+        reverse("find-place", args=[held.places[0]["key"]]),
+        reverse("hold", args=[held.pk]),
         "/",
         f"/?exam={exam.accession}",
         reverse("attention"),

@@ -15,6 +15,7 @@ from xraydesk.desk import history
 from xraydesk.desk.access import exam_or_404, needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import banner_of, looked_at, open_items
+from xraydesk.desk.panel import what_can_be_done
 from xraydesk.desk.reader import readers_words, report_shown
 from xraydesk.desk.track import track
 from xraydesk.desk.views.charges import charges_of
@@ -116,6 +117,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "late": late_pairs(exam) if member.may(Permission.TRIAGE) else None,
         "may": {
             "book": member.may(Permission.BOOK),
+            "find": what_can_be_done(view, member, clock.now()).find,
             "triage": member.may(Permission.TRIAGE),
             "perform": member.may(Permission.PERFORM),
             "images": member.may(Permission.DECIDE_IMAGES),

@@ -302,7 +302,12 @@ def _what_follows(member: Member, exam: Exam, place: Place, room: str, at: datet
     giving_way = None
     if judged.why_not and judged.taken:
         giving_way = _giving_way(member, exam, room, place.start, at)
-    return {"in_the_way": judged.why_not, "proposal": giving_way, "fitting": judged.place or place}
+    return {
+        "in_the_way": judged.why_not,
+        "mind": judged.mind,
+        "proposal": giving_way,
+        "fitting": judged.place or place,
+    }
 
 
 def _giving_way(member: Member, exam: Exam, room: str, start: datetime, at: datetime) -> Shown | None:

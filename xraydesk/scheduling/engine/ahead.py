@@ -329,20 +329,21 @@ class Search:
         change = _CHANGE_COST if here is not there else timedelta()
         return here.location != there.location, place.start + change, there.sort
 
-    def _rank(self, offer: Offer) -> tuple[int, datetime, int, int]:
-        """What is lacking, then what it costs the patient, as a moment: the start, and all time in the house beyond the exams."""
+    def _rank(self, offer: Offer) -> tuple[int, int, datetime, int]:
+        """What is lacking, then rooms that are better left to others, then what it costs the patient.
+
+        That is told as a moment: the start, and all time in the house beyond the exams.
+        """
         exams = sum((p.place.end - p.place.start for p in offer.parts), timedelta())
         cost = offer.in_house - exams if len(offer.parts) > 1 else timedelta()
         for first, then in pairwise(offer.parts):
             cost += _CHANGE_COST * (first.place.room_id != then.place.room_id)
             cost += _CHANGE_COST * (first.ask.need.preparation > then.ask.need.preparation)
-        awkwardness = sum(awkward(p.ask.need, self.rooms[p.place.room_id]) for p in offer.parts)
-        return (
-            len(offer.lacks),
-            offer.start + cost,
-            awkwardness,
-            self.rooms[offer.parts[0].place.room_id].sort,
+        awkwardness = sum(
+            awkward(p.ask.need, self.rooms[p.place.room_id]) for p in offer.parts if not p.ask.need.prompt
         )
+        sort = self.rooms[offer.parts[0].place.room_id].sort
+        return len(offer.lacks), awkwardness, offer.start + cost, sort
 
     # -- what goes along, and what is lacking ----------------------------------------------------------
 
@@ -350,15 +351,17 @@ class Search:
         along: list[Along] = []
         lacks = self._lacks_of_places(parts)
         start, end = parts[0].here_at, parts[-1].place.end
-        first, whole = parts[0].ask, Span(start, end)
-        if first.language:
-            lacks += self._stays(along, Going.INTERPRETER, first.language, whole)
+        whole = Span(start, end)
+        language = max(part.ask.language for part in parts)
+        travel = max((part.ask.travel for part in parts if part.ask.travel is not None), default=None)
+        if language:
+            lacks += self._stays(along, Going.INTERPRETER, language, whole)
         if any(part.ask.escort for part in parts):
             lacks += self._stays(along, Going.ESCORT, "", whole)
         bedside = all(self.rooms[part.place.room_id].portable for part in parts)
         porters = [h for h in self.helpers if h.kind is HelperKind.PORTER]
-        if first.travel is not None and porters and not bedside:
-            lacks += self._brought(along, porters, whole, first.travel)
+        if travel is not None and porters and not bedside:
+            lacks += self._brought(along, porters, whole, travel)
         return Offer(parts, tuple(along), tuple(lacks))
 
     def _stays(self, along: list[Along], going: Going, language: str, whole: Span) -> list[Lacking]:

@@ -26,6 +26,10 @@ class Kept:
         """When a place that begins then is released; the end of the stretch where it never is."""
         return max(start, self.span.start) - self.release if self.release else self.span.end
 
+    def left(self, at: datetime) -> Span:
+        """What of it is still kept then; empty once all of it is released or over."""
+        return Span(min(max(self.span.start, at + self.release), self.span.end), self.span.end)
+
 
 @dataclass(frozen=True)
 class RoomTimes:

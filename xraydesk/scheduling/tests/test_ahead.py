@@ -420,3 +420,25 @@ def test_whatever_is_offered_can_be_held_just_so(told: tuple[Department, list[As
         assert isinstance(again, Offer)
         assert shown(again) == shown(offer)
         assert [lack.what for lack in again.lacks] == [lack.what for lack in offer.lacks]
+
+
+def test_what_is_left_of_a_kept_stretch_shrinks_as_its_hours_near() -> None:
+    kept = Kept(span(60, 120), frozenset({"stat"}), timedelta(minutes=30))
+    for now, left in ((0, (60, 120)), (40, (70, 120)), (90, (120, 120)), (500, (120, 120))):
+        found_left = kept.left(at(now))
+        assert (minute(found_left.start), minute(found_left.end)) == left
+
+
+def test_rooms_that_are_better_left_to_others_come_last_of_a_day_unless_somebody_is_in_a_hurry() -> None:
+    trauma = room(1, emergency=True, open=(span(0, 240),))
+    general = room(2, open=(span(120, 240),))
+    of = department(trauma, general)
+    assert shown(found(Search(of, [ask()]))[0]) == [("A1", 2, 120)]
+    assert shown(found(Search(of, [ask(prompt=True)]))[0]) == [("A1", 1, 0)]
+
+
+def test_a_porter_is_found_for_whichever_exam_of_a_visit_needs_one() -> None:
+    porter = helper(HelperKind.PORTER, span(0, 240))
+    two = [ask("A"), ask("B", travel=timedelta(minutes=5))]
+    offer = found(Search(department(room()), two, [porter]), since=30)[0]
+    assert [one.going for one in offer.along] == [Going.FETCH, Going.RETURN]

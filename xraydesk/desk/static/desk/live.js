@@ -23,10 +23,11 @@ function say() {
   if (!old) document.dispatchEvent(new CustomEvent("desk:tick", { detail: now() }));
 }
 
-// Minutes that count up by themselves, from the moment in data-since.
+// Minutes that count by themselves: up from the moment in data-since, down to the one in data-until.
 function count() {
-  for (const e of document.querySelectorAll("[data-since]")) {
-    const minutes = Math.max(0, Math.floor((now() - Date.parse(e.dataset.since)) / 60_000));
+  for (const e of document.querySelectorAll("[data-since], [data-until]")) {
+    const ms = e.dataset.since ? now() - Date.parse(e.dataset.since) : Date.parse(e.dataset.until) - now();
+    const minutes = Math.max(0, e.dataset.since ? Math.floor(ms / 60_000) : Math.ceil(ms / 60_000));
     const text = (e.dataset.form ?? "# min").replace("#", minutes);
     if (e.firstChild?.nodeType === 3) { if (e.firstChild.data !== text) e.firstChild.data = text; } else e.prepend(text);
   }
