@@ -87,6 +87,7 @@ urlpatterns: list[URLPattern] = [
     path("rooms/<str:code>/note", rooms.note, name="room-note"),
     path("search", search.search, name="search"),
     path("messages", messages.messages_page, name="messages"),
+    path("messages/search", messages.search, name="message-search"),
     path("messages/<int:message_id>", messages.message_page, name="message"),
     path("messages/<int:message_id>/replay", messages.replay, name="message-replay"),
     path("messages/<int:message_id>/send-again", messages.send_again, name="message-send-again"),

@@ -346,5 +346,6 @@ def _autopilot(t: Table) -> AutopilotPlan:
             near_minutes=t.whole("near_minutes", 0, 1440, usual.near_minutes),
             moves_max=t.whole("moves_max", 1, 20, usual.moves_max),
             hours=t.hours("hours", needed=False),
+            message_days=t.whole("message_days", 0, 36_500, usual.message_days),
         )
     )
