@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0006_site_versions'),
-        ('orders', '0003_merges'),
+        ('orders', '0005_merges'),
     ]
 
     operations = [
