@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +17,20 @@ from xraydesk.lib import clock
 
 REACT_TASK = "react"
 """Name of the job that looks up what follows from a fact; `reactions` owns it."""
+
+
+_heard: ContextVar[list[int] | None] = ContextVar("facts heard", default=None)
+
+
+@contextmanager
+def heard() -> Iterator[list[int]]:
+    """Collect the keys of the facts that are recorded inside, so that whoever caused them can name them."""
+    facts: list[int] = []
+    token = _heard.set(facts)
+    try:
+        yield facts
+    finally:
+        _heard.reset(token)
 
 
 class NotInTransaction(RuntimeError):
@@ -54,6 +70,9 @@ def record(
         data=dict(data or {}),
         simulated=simulated,
     )
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(fact.id)
     if kind.has_reactions:
         jobs.configure_task(REACT_TASK, queue="reactions").defer(fact_id=fact.id)
     return fact

@@ -96,7 +96,11 @@ def _refuse(order: Order, exams: list[Exam]) -> None:
 
 
 def _change_exam(exam: Exam, wish: Wish, *, site: Site, order: Order, at: datetime, by: str) -> None:
-    offered = actions.offered_procedures(site, [wish.asked_for.code or exam.asked.get("code", "")])
+    said = wish.asked_for if wish.asked_for.code else None
+    code, system = (
+        (said.code, said.system) if said else (exam.asked.get("code", ""), exam.asked.get("system", ""))
+    )
+    offered = actions.offered_procedures(site, [(code, system)], source=order.source)
     actions.set_wish(
         exam,
         asked(wish.asked_for),

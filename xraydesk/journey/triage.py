@@ -129,7 +129,7 @@ def set_laterality(*, exam_id: int, laterality: str, at: datetime, by: str) -> E
             raise WrongState(f"Exam {exam.accession} is not done of that side; choose one that the exam has.")
         if exam.laterality != laterality:
             actions.set_laterality(exam, laterality)
-            _changed_by_hand(exam, "laterality", at=at, by=by)
+            changed_by_hand(exam, "laterality", at=at, by=by)
         return exam
 
 
@@ -149,7 +149,7 @@ def set_procedure(*, exam_id: int, code: str, system: str = "L", at: datetime, b
             if exam.bookings.filter(state="booked").exists():
                 raise WrongState(f"Exam {exam.accession} has a place for another procedure; free it first.")
             actions.set_procedure(exam, procedure)
-            _changed_by_hand(exam, "code", at=at, by=by)
+            changed_by_hand(exam, "code", at=at, by=by)
         return exam
 
 
@@ -189,7 +189,8 @@ def _apply(
         ) from None
 
 
-def _changed_by_hand(exam: Exam, part: str, *, at: datetime, by: str) -> None:
+def changed_by_hand(exam: Exam, part: str, *, at: datetime, by: str) -> None:
+    """Tell that a person changed a locked exam, and let the rules look again at what they held."""
     tell(exam, FactKind.ORDER_CHANGED, at=at, by=by, data={"changed": [part]})
     if exam.triage == TriageState.HELD and exam.triaged_by == RULE:
         _apply(exam, TriageAction.RECONSIDER, at=at, by=by)

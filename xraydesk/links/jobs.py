@@ -6,6 +6,7 @@ seconds and 40 MB to import, so that only the worker that needs it does.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,7 @@ from procrastinate.contrib.django import app as jobs
 
 from xraydesk.access.models import Site
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
+from xraydesk.journey.policy import policies_of
 from xraydesk.journey.route import DELIVER_QUEUE, DELIVER_TASK, resume_deliveries
 from xraydesk.lib import clock
 from xraydesk.links.dicom.spool_sweep import sweep_kept
@@ -104,3 +106,15 @@ def resume_sending(timestamp: int) -> None:
     from xraydesk.links.outgoing import send
 
     send.resume_sending()
+
+
+@jobs.periodic(cron="41 * * * *")
+@jobs.task(name="forget_messages", queue=SEND_QUEUE, queueing_lock="forget_messages")
+def forget_messages(timestamp: int) -> None:
+    """Every hour: messages that are older than their site keeps them."""
+    from xraydesk.links import messages
+
+    for site in Site.objects.order_by("id"):
+        days = policies_of(site).message_days
+        if days:
+            messages.forget_old(site=site, before=clock.now() - timedelta(days=days))

@@ -12,7 +12,7 @@ from operator import or_
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Func, IntegerField, Q, QuerySet, Value
 
 from xraydesk.access.models import Site
 from xraydesk.attention.actions import close_items, raise_item
@@ -29,9 +29,16 @@ from xraydesk.links.hl7.reader import Unreadable, read_batch, read_header, read_
 from xraydesk.links.hl7.refusals import Condition
 from xraydesk.links.models import Message
 from xraydesk.links.states import Direction, MessageState
+from xraydesk.patients.queries import by_identifier
 from xraydesk.siteplan.plan import LinkPlan
 
 WHY_LENGTH_MAX = 500
+FORGOTTEN_AT_ONCE_MAX = 10_000
+FOUND_MAX = 100
+SEARCHED_MAX = 20_000
+"""So many of the newest messages are looked through for a text."""
+
+SEARCH_LENGTH_MAX = 120
 LIST_MAX = 100_000
 """No list is longer than this."""
 
@@ -40,6 +47,9 @@ ENDED_BY_APPLYING = (ItemKind.MESSAGE_NOT_APPLIED, ItemKind.REPORT_WITHOUT_EXAM)
 
 WAITING_AT_ONCE_MAX = 50
 """No more reports than these are tried when an order comes; a person can replay the others."""
+
+FACTS_KEPT_MAX = 500
+"""A message names no more facts than these."""
 
 ANSWERS_APART = b"\x1c"
 """Between the answers kept with a message that asked for two (it cannot occur in one)."""
@@ -172,6 +182,7 @@ def _outcome(effect: Effect, answers: Sequence[bytes]) -> dict[str, Any]:
         "why": shortened(effect.why, WHY_LENGTH_MAX),
         "accession": effect.accession,
         "patient": effect.patient,
+        "facts": list(effect.facts[:FACTS_KEPT_MAX]),
     }
 
 
@@ -260,6 +271,16 @@ def _effect_now(message: Message, directory: Directory, at: datetime, steps: Ste
         return refused(Condition.UNSUPPORTED_TYPE, "", f"This is no HL7 v2 message: {error}")
 
 
+def forget_old(*, site: Site, before: datetime) -> int:
+    """Throw away messages that came or went before a moment, at most so many at once; what still waits stays. The number gone."""
+    waits = (MessageState.WAITING, MessageState.QUEUED, MessageState.SENT, MessageState.REJECTED)
+    open_items = Item.objects.filter(site=site, closed_at=None).exclude(message=None).values("message")
+    # What was refused waits only while somebody is still to look at it.
+    old = Message.objects.filter(site=site, at__lt=before).exclude(pk__in=open_items).exclude(state__in=waits)
+    keys = list(old.order_by("id").values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE_MAX])
+    return Message.objects.filter(pk__in=keys).delete()[0]
+
+
 def list_messages(
     *, site: Site, direction: str = "", control_id: str = "", limit: int = 100
 ) -> QuerySet[Message]:
@@ -270,6 +291,55 @@ def list_messages(
     if control_id:
         found = found.filter(control_id=control_id)
     return found.defer("raw", "answer").order_by("-at", "-id")[: min(limit, LIST_MAX)]
+
+
+def search(*, site: Site, text: str) -> list[Message]:
+    """The newest messages that a number, an accession, a patient's number or any text in them leads to, without their bytes.
+
+    A text is looked for, as it is written, in the newest messages alone.
+    """
+    wanted = text.strip()[:SEARCH_LENGTH_MAX]
+    if not wanted:
+        return []
+    known = by_identifier(site=site, value=wanted)
+    about = Q(control_id=wanted) | Q(accession__iexact=wanted)
+    if known is not None:
+        about |= Q(patient__in=[known.pk, *known.merged.values_list("pk", flat=True)])
+    mine = Message.objects.filter(site=site).defer("raw", "answer").order_by("-at", "-id")
+    found = {message.pk: message for message in mine.filter(about)[:FOUND_MAX]}
+    newest = list(mine.values_list("pk", flat=True)[:SEARCHED_MAX])
+    for raw in {wanted.encode(), wanted.encode("iso8859-1", "replace")}:
+        holding = mine.filter(pk__in=newest).annotate(held=_position(raw)).filter(held__gt=0)
+        found |= {message.pk: message for message in holding[:FOUND_MAX]}
+    return sorted(found.values(), key=lambda m: (m.at, m.pk), reverse=True)[:FOUND_MAX]
+
+
+def _position(raw: bytes) -> Func:
+    return Func(
+        Value(raw),
+        F("raw"),
+        template="position(%(expressions)s)",
+        arg_joiner=" IN ",
+        output_field=IntegerField(),
+    )
+
+
+def one_before(message: Message) -> Message | None:
+    """The message before this one about the same exam, else the same patient, by the same link; None where there is none."""
+    earlier = Message.objects.filter(
+        site=message.site_id, direction=message.direction, link=message.link, pk__lt=message.pk
+    ).order_by("-id")
+    if message.accession:
+        return earlier.filter(accession=message.accession).first()
+    if message.patient is not None:
+        return earlier.filter(patient=message.patient).first()
+    return None
+
+
+def compared(message: Message, before: Message) -> list[tuple[str, Any, Any]]:
+    """Where two messages say something else: the place, what the one before said, what this one says."""
+    was, now = read_of(before), read_of(message)
+    return differences(was[0], now[0]) if len(was) == len(now) == 1 else differences(was, now)
 
 
 def get_message(*, site: Site, message_id: int) -> Message:

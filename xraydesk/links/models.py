@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -34,6 +35,8 @@ class Message(models.Model):
     body_sha256 = models.CharField(max_length=64)
     accession = models.CharField(max_length=16, blank=True)
     patient = models.BigIntegerField(null=True)
+    facts = ArrayField(models.BigIntegerField(), default=list)
+    """Incoming: the facts that happened because of it, as often as it was applied."""
     seen = models.PositiveIntegerField(default=1)
     site_version = models.PositiveIntegerField(default=0)
     """Incoming: the version of the site file under whose rules it was read the last time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from xraydesk.access.models import Site
 from xraydesk.lib.text import shortened
 from xraydesk.orders import rules
 from xraydesk.orders.asked import asked, order_values
-from xraydesk.orders.models import Exam, ExamNote, Order, Procedure
+from xraydesk.orders.models import CodeMapping, Exam, ExamNote, Order, Procedure
 from xraydesk.orders.numbers import Numbers, Taken, assign
 from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.states import TRANSITIONS, OrderState, Priority, TriageAction, TriageState
@@ -80,7 +80,7 @@ def add_exams(
     """Add exams to an order, numbered from `sequence` on."""
     keys = _next_exam_keys(len(asked_for))
     numbers = assign(asked=asked_for, prefix=site.code, running=keys, taken=_taken(site, asked_for))
-    offered = offered_procedures(site, [exam.code for exam in asked_for])
+    offered = offered_procedures(site, [(e.code, e.system) for e in asked_for], source=order.source)
     exams = [
         _new_exam(order, exam, key, its, offered, policies=policies, at=at, sequence=sequence + place)
         for place, (exam, key, its) in enumerate(zip(asked_for, keys, numbers, strict=True))
@@ -128,10 +128,30 @@ def _taken(site: Site, asked_for: Sequence[RequestedExam]) -> Taken:
     return Taken({r[0] for r in rows}, {r[1] for r in rows}, {r[2] for r in rows})
 
 
-def offered_procedures(site: Site, codes: Iterable[str]) -> dict[tuple[str, str], Procedure]:
-    """The procedures on offer with one of these codes, by (code, system)."""
-    found = Procedure.objects.filter(site=site, code__in=list(codes), retired=False)
-    return {(procedure.code, procedure.system): procedure for procedure in found}
+def offered_procedures(
+    site: Site, wanted: Sequence[tuple[str, str]], *, source: str
+) -> dict[tuple[str, str], Procedure]:
+    """The procedures on offer that (code, system) as a sender writes them may mean, by (code, system).
+
+    What the department's own codes do not answer is looked up among those that a person mapped for this sender.
+    """
+    found = Procedure.objects.filter(site=site, code__in=[code for code, _ in wanted], retired=False)
+    offered = {(procedure.code, procedure.system): procedure for procedure in found}
+    unknown = {
+        (code, system)
+        for code, system in wanted
+        if code and rules.procedure_meant(code=code, system=system, offered=offered) is None
+    }
+    if unknown:
+        mapped = CodeMapping.objects.select_related("procedure").filter(
+            site=site,
+            source=source,
+            code__in=[c for c, _ in unknown],
+            ended_at=None,
+            procedure__retired=False,
+        )
+        offered |= {(m.code, m.system): m.procedure for m in mapped if (m.code, m.system) in unknown}
+    return offered
 
 
 def _new_exam(
@@ -357,6 +377,29 @@ def set_procedure(exam: Exam, procedure: Procedure) -> None:
     exam.procedure_code, exam.procedure_system = procedure.code, procedure.system
     exam.procedure_text = procedure.text
     exam.save(update_fields=["procedure", "procedure_code", "procedure_system", "procedure_text"])
+
+
+def set_mapped_procedure(exam: Exam, procedure: Procedure) -> None:
+    """Write which of the department's exams a sender's code means; the code itself stays as the sender knows it."""
+    exam.procedure = procedure
+    exam.procedure_text = exam.procedure_text or procedure.text
+    exam.save(update_fields=["procedure", "procedure_text"])
+
+
+def write_mapping(
+    *, site: Site, source: str, code: str, system: str, procedure: Procedure, at: datetime, by: str
+) -> CodeMapping:
+    """A sender's code means one of the department's exams from now on; an earlier meaning ends."""
+    standing = CodeMapping.objects.filter(site=site, source=source, code=code, system=system, ended_at=None)
+    standing.update(ended_at=at, ended_by=by)
+    return CodeMapping.objects.create(
+        site=site, source=source, code=code, system=system, procedure=procedure, made_at=at, made_by=by
+    )
+
+
+def end_mapping(mapping_id: int, *, at: datetime, by: str) -> bool:
+    """A sender's code means nothing known here any more; False where that was so."""
+    return bool(CodeMapping.objects.filter(pk=mapping_id, ended_at=None).update(ended_at=at, ended_by=by))
 
 
 def write_note(exam: Exam, *, text: str, at: datetime, by: str) -> ExamNote:

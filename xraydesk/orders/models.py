@@ -48,6 +48,32 @@ class Procedure(models.Model):
         return self.code
 
 
+class CodeMapping(models.Model):
+    """Which of the department's exams a sender means by a code of its own; a person said so.
+
+    `source` is where the order came from (`link:EHR`). One that was taken back is kept.
+    """
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    source = models.CharField(max_length=80)
+    code = models.CharField(max_length=64)
+    system = models.CharField(max_length=64, blank=True)
+    procedure = models.ForeignKey(Procedure, on_delete=models.PROTECT)
+    made_at = models.DateTimeField()
+    made_by = models.CharField(max_length=80)
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "source", "code", "system"],
+                condition=Q(ended_at=None),
+                name="a_code_of_a_sender_means_one_exam",
+            ),
+        ]
+
+
 class Order(models.Model):
     """One request by a provider, known by its placer number.
 

@@ -98,3 +98,8 @@ def last_number_of_block(*, site: Site, authority: str, letter: str) -> int:
         .aggregate(last=Max("number"))
     )
     return int(found["last"] or 0)
+
+
+def of_unknown_codes(*, site: Site) -> QuerySet[Exam]:
+    """The exams that wait because their sender's code is none of the department's."""
+    return Exam.objects.filter(site=site, procedure=None, triage__in=[TriageState.WAITING, TriageState.HELD])

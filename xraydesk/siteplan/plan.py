@@ -363,6 +363,8 @@ class Policies:
     """By category: who has not answered after so long is passed over for the next person."""
     charge_needs_report: bool = True
     autopilot: AutopilotPlan = field(default_factory=AutopilotPlan)
+    message_days: int = 0
+    """Messages are kept for so long; 0 for ever."""
 
 
 @dataclass(frozen=True)

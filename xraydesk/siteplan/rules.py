@@ -21,6 +21,7 @@ from xraydesk.siteplan.problems import Problem
 
 PROCEDURE_MINUTES_MAX = 480
 TRAVEL_MINUTES_MAX = 120
+MESSAGE_DAYS_MIN = 30
 SIDES = ("L", "R", "B")
 SEXES = ("", "F", "M")
 LINK_KINDS = ("orders", "results", "dicom")
@@ -362,5 +363,10 @@ def _policies(plan: SitePlan) -> Problems:
                 ("policies", "fetch_classes", j),
                 "a patient class is one capital letter as in PV1-2 (I, O, E…)",
             )
+    if 0 < policies.message_days < MESSAGE_DAYS_MIN:
+        yield Problem(
+            ("policies", "message_days"),
+            f"is 0 for ever, or {MESSAGE_DAYS_MIN} and more: a sender may repeat what it sent weeks ago",
+        )
     if policies.pregnancy_age_max_years < policies.pregnancy_age_min_years:
         yield Problem(("policies", "pregnancy_age_max_years"), "is below pregnancy_age_min_years")

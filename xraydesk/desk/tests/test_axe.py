@@ -79,6 +79,7 @@ def pages(exam: Exam, finding: Finding) -> list[str]:
         f"/?exam={exam.accession}",
         reverse("attention"),
         reverse("triage"),
+        reverse("codes"),
         reverse("exam", args=[exam.accession]),
         reverse("exam-check", args=[exam.accession]),
         reverse("patient", args=[exam.patient_id]),

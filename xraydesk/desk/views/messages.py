@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from django.core.paginator import Paginator
@@ -14,12 +15,15 @@ from django.views.decorators.http import require_POST, require_safe
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
 from xraydesk.attention.models import Item
+from xraydesk.desk import history
 from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import looked_at
+from xraydesk.facts.models import Fact
 from xraydesk.journey.errors import Refused
 from xraydesk.lib import clock
 from xraydesk.links import messages as links
+from xraydesk.links.hl7.shown import fields_of, visible
 from xraydesk.links.models import Message
 from xraydesk.links.outgoing import send as outgoing
 from xraydesk.links.states import Direction, MessageState
@@ -28,6 +32,8 @@ from xraydesk.siteplan.plan import OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
 PAGE_LENGTH = 50
+DONE_SHOWN_MAX = 100
+DIFFERENCES_SHOWN_MAX = 200
 RAW_LENGTH_SHOWN_MAX = 65_536
 """A message may carry a whole document; the page shows its beginning."""
 
@@ -97,11 +103,16 @@ def message_page(request: HttpRequest, member: Member, message_id: int) -> HttpR
         if patient is not None:
             looked_at(member, patient, what="message", accession=message.accession)
     text = links.raw_text(message)
+    before = links.one_before(message)
     context = {
         "message": message,
-        "raw_lines": text[:RAW_LENGTH_SHOWN_MAX].replace("\r\n", "\r").replace("\n", "\r").split("\r"),
+        "raw_lines": _lines(text[:RAW_LENGTH_SHOWN_MAX]),
         "cut": len(text) > RAW_LENGTH_SHOWN_MAX,
         "answer": bytes(message.answer).decode("utf-8", "replace").replace("\r", "\n"),
+        "fields": fields_of(bytes(message.raw), fallback=message.charset or "iso8859-1"),
+        "done": _done(message),
+        "before": before,
+        "differs": links.compared(message, before)[:DIFFERENCES_SHOWN_MAX] if before else [],
         "read": json.dumps(links.read_of(message), indent=2, ensure_ascii=False),
         "items": Item.objects.filter(site=member.site, message=message.pk, closed_at=None),
         "may_decide": message.direction == Direction.OUT and message.state == MessageState.REJECTED,
@@ -109,6 +120,44 @@ def message_page(request: HttpRequest, member: Member, message_id: int) -> HttpR
         and message.state not in (MessageState.APPLIED, MessageState.IGNORED),
     }
     return render(request, "desk/message.html", context)
+
+
+def _lines(text: str) -> list[str]:
+    return [visible(line) for line in re.split(r"\r\n|\r|\n", text) if line]
+
+
+@dataclass(frozen=True)
+class Done:
+    """One thing that happened because of a message: what, about which exam or patient, what is behind it."""
+
+    sentence: str
+    detail: str
+    accession: str
+    patient: int | None
+
+
+def _done(message: Message) -> list[Done]:
+    """What a message made or changed, or what it tells of, in the order in which it happened."""
+    keys = message.facts or ([message.fact] if message.fact else [])
+    facts = Fact.objects.filter(site=message.site_id, pk__in=keys).order_by("id")
+    return [
+        Done(history.sentence(f.kind), history.detail(f.data, f.room), f.accession, f.patient)
+        for f in facts[:DONE_SHOWN_MAX]
+    ]
+
+
+@require_POST
+@needs(Permission.SEE_MESSAGES)
+def search(request: HttpRequest, member: Member) -> HttpResponse:
+    """Messages by number, accession, patient or text. What is typed is posted, so that nothing of a patient stands in an address."""
+    typed = request.POST.get("text", "").strip()[: links.SEARCH_LENGTH_MAX]
+    found = links.search(site=member.site, text=typed)
+    patients = Patient.objects.filter(site=member.site, pk__in={m.patient for m in found if m.patient})
+    for patient in patients:
+        looked_at(member, patient, what="message search")
+    return render(
+        request, "desk/messagesearch.html", {"typed": typed, "found": found, "most": links.FOUND_MAX}
+    )
 
 
 @require_POST

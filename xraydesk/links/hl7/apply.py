@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from xraydesk.access.models import Site
 from xraydesk.attention.kinds import ItemKind
+from xraydesk.facts.actions import heard
 from xraydesk.journey import errors
 from xraydesk.journey.merge import Merged, receive_merge
 from xraydesk.journey.receive import Received, receive_order, receive_patient_event
@@ -37,6 +38,8 @@ ORDERS = frozenset({("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23")})
 RESULTS = frozenset({("ORU", "R01"), ("ORU", "")})
 RESULTS_ONLY = "results"
 """The kind of a link over which results come and nothing else."""
+
+DONE_STATES = (MessageState.APPLIED, MessageState.IGNORED)
 
 DONE = {
     OrderControl.NEW: "OK",
@@ -98,6 +101,8 @@ class Effect:
     patient: int | None = None
     waiting: Waiting | None = None
     answered: bool = True
+    facts: tuple[int, ...] = ()
+    """What happened because of it: keys of facts."""
 
     @property
     def why(self) -> str:
@@ -129,7 +134,10 @@ def apply(message: Message, *, partner: Partner, at: datetime, steps: Steps = JO
     there, or asks for another try, and nothing may be acknowledged.
     """
     try:
-        return _effect(message, partner, at, steps)
+        with heard() as facts:
+            effect = _effect(message, partner, at, steps)
+        # What a step wrote before it was refused is not there any more.
+        return replace(effect, facts=tuple(facts)) if effect.state in DONE_STATES else effect
     except Rejected as error:
         return refused(error.condition, error.where, error.sentence)
     except NeedsPerson as error:

@@ -10,7 +10,9 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError
 
-from tests.factories import AT, make_exam
+from tests.factories import AT, make_exam, make_site, plan_with
+from xraydesk.attention.actions import raise_item
+from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.imaging.models import Commitment, Delivery
 from xraydesk.imaging.states import StepState
@@ -18,6 +20,7 @@ from xraydesk.journey.tests.performing import begun, header, received, site_with
 from xraydesk.journey.tests.performing import jobs as asked_jobs
 from xraydesk.lib import clock
 from xraydesk.links import jobs
+from xraydesk.links.models import Message
 
 pytestmark = pytest.mark.django_db
 
@@ -79,3 +82,35 @@ def test_knowing_the_jobs_does_not_import_what_speaks_dicom() -> None:
     )
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "xraydesk.project.settings"}
     assert subprocess.run([sys.executable, "-c", code], env=env, timeout=60).returncode == 0
+
+
+def test_messages_are_kept_as_long_as_the_site_says_and_longer_while_somebody_must_see_them() -> None:
+    site = make_site()
+    site.plan = plan_with() | {"policies": {"message_days": 30}}
+    site.save()
+    for number, (days, state) in enumerate(
+        [(31, "applied"), (31, "queued"), (31, "waiting for a person"), (31, "refused"), (29, "applied")]
+    ):
+        Message.objects.create(
+            site=site,
+            direction="in",
+            link="EHR",
+            control_id=f"C{number}",
+            at=clock.now() - timedelta(days=days),
+            state=state,
+            raw=b"",
+            body_sha256="x",
+        )
+    held = Message.objects.get(state="refused")
+    raise_item(site_id=site.pk, kind=ItemKind.MESSAGE_NOT_APPLIED, key="k", at=AT, message=held.pk)
+    jobs.forget_messages(0)
+    assert sorted(Message.objects.values_list("control_id", flat=True)) == ["C1", "C2", "C3", "C4"]
+    Item.objects.update(closed_at=AT, closed_by="user:a")
+    jobs.forget_messages(0)
+    assert not Message.objects.filter(state="refused").exists()
+    make_site(code="U")
+    Message.objects.update(at=AT - timedelta(days=4000))
+    site.plan = plan_with()
+    site.save()
+    jobs.forget_messages(0)
+    assert Message.objects.count() == 3

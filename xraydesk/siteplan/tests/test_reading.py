@@ -618,6 +618,7 @@ POLICY = "stat_due_minutes = 60"
         ('next_person_minutes = "soon"', "policies, next_person_minutes", "list"),
         ('fetch_classes = ["i"]', "policies, fetch_classes 1", "one capital letter"),
         ("fetch_early_minutes = 121", "policies, fetch_early_minutes", "between 0 and 120"),
+        ("message_days = 7", "policies, message_days", "30 and more"),
         ("charge_needs_report = 1", "policies, charge_needs_report", "true or false"),
         ('phrases = { "free air" = 4 }', "policies, phrases, free air", "between 1 and 3"),
     ],

@@ -60,6 +60,11 @@ def test_parts_of_a_field_are_taken_by_themselves(places: str, found: str) -> No
     assert exam(raw, FieldRule(LinkField.CLINICAL_INFORMATION, (places,))).clinical_information == found
 
 
+def test_a_segment_that_is_missing_is_made_for_what_is_found_elsewhere() -> None:
+    rule = FieldRule(LinkField.STUDY_INSTANCE_UID, ("ZST-2",))
+    assert exam(order(extra="ZST||1.2.3"), rule).study_instance_uid == "1.2.3"
+
+
 def test_a_senders_own_words_are_understood() -> None:
     rule = FieldRule(LinkField.PRIORITY, ("OBR-5",), {"1": "S", "2": "A"})
     for said, meant in (("1", "stat"), ("2", "urgent"), ("9", "routine")):

@@ -1,0 +1,107 @@
+"""The message page: what came, what it did, what differs from the one before; and finding messages."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.factories import AT, make_site, plan_with
+from xraydesk.access.models import RecordRead, Site
+from xraydesk.access.roles import Role
+from xraydesk.desk.tests.people import signed_in
+from xraydesk.links.hl7.receive import Peer, Receiver
+from xraydesk.links.hl7.tests.conftest import EHR
+from xraydesk.links.hl7.tests.sent import adt, order
+from xraydesk.links.models import Message
+from xraydesk.orders.models import Exam
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def site() -> Site:
+    site = make_site()
+    site.plan = plan_with(EHR)
+    site.save()
+    return site
+
+
+def send(*messages: str) -> list[Message]:
+    receiver = Receiver()
+    for message in messages:
+        receiver.receive(message.encode(), peer=Peer(), at=AT)
+    return list(Message.objects.order_by("id"))
+
+
+def page(site: Site, message: Message) -> str:
+    return signed_in(site).get(reverse("message", args=[message.pk])).content.decode()
+
+
+def test_a_message_says_what_it_did_and_to_which_exam(site: Site) -> None:
+    (message,) = send(order(control="C1"))
+    html = page(site, message)
+    accession = Exam.objects.get().accession
+    did = html[html.index("What it did") : html.index("Field by field")]
+    assert "Patient created" in did
+    assert f'<a href="{reverse("exam", args=[accession])}">' in did
+    assert "control number" in html
+
+
+def test_a_message_that_did_nothing_says_so_and_why(site: Site) -> None:
+    (message,) = send(order(control="C1", action="XO"))
+    did = page(site, message)
+    assert "Nothing here was made or changed: Order P1 never came here" in did
+    assert message.facts == []
+
+
+def test_what_differs_from_the_one_before_is_shown(site: Site) -> None:
+    _, change = send(order(control="C1"), order(control="C2", action="XO", start="202603021600"))
+    html = page(site, change)
+    differs = html[html.index("What differs from") : html.index("Field by field")]
+    assert "orders.1.scheduled" in differs
+    assert "16:00" in differs
+    first, _ = Message.objects.order_by("id")
+    assert "What differs from" not in page(site, first)
+    *_, moved = send(adt("A08", control="C3"), adt("A08", control="C4"))
+    assert "What differs from" in page(site, moved)
+
+
+def test_whitespace_that_is_easily_missed_is_visible(site: Site) -> None:
+    (message,) = send(order(control="C1", name="Prüfer ^Ada"))
+    assert "Prüfer·^Ada" in page(site, message)
+
+
+@pytest.mark.parametrize("typed", ["C1", "N1", "Prüfer", "chest 2 views", "Chest 2"])
+def test_messages_are_found_by_number_patient_and_text(site: Site, typed: str) -> None:
+    send(
+        order(control="C1"),
+        order(control="OTHER-9", placer="P9", patient="M9", name="Other^One")
+        .replace("Chest 2 views", "Knee")
+        .replace("VN1", "V7"),
+    )
+    html = signed_in(site).post(reverse("message-search"), {"text": typed}).content.decode()
+    is_found = typed != "chest 2 views"  # a text is found as it is written
+    assert (">C1<" in html and "data-list" in html) is is_found
+    assert "OTHER-9" not in html
+    if is_found:
+        assert RecordRead.objects.filter(what="message search").exists()
+
+
+def test_messages_are_found_by_accession_and_those_of_a_merged_record_too(site: Site) -> None:
+    send(order(control="C1", patient="N2"), adt("A40", control="C2", patient="N1", pv1="MRG|N2^^^HOSP^MR"))
+    browser = signed_in(site)
+    for typed in (Exam.objects.get().accession.lower(), "N1"):
+        assert ">C1<" in browser.post(reverse("message-search"), {"text": typed}).content.decode()
+    for typed in ("", "nothing of the kind"):
+        assert "No such messages" in browser.post(reverse("message-search"), {"text": typed}).content.decode()
+
+
+def test_a_stranger_other_roles_and_other_sites_find_nothing(site: Site) -> None:
+    (message,) = send(order(control="C1"))
+    find, show = reverse("message-search"), reverse("message", args=[message.pk])
+    assert Client().post(find, {"text": "C1"}).status_code == 302
+    assert signed_in(site, Role.TECHNOLOGIST).post(find, {"text": "C1"}).status_code == 404
+    elsewhere = signed_in(make_site(code="U"))
+    assert "No such messages" in elsewhere.post(find, {"text": "C1"}).content.decode()
+    assert elsewhere.get(show).status_code == 404
