@@ -21,6 +21,7 @@ from xraydesk.imaging.models import Image, PerformedStep, StepExam
 from xraydesk.imaging.states import ImageState, StepState
 from xraydesk.journey.report import receive_report
 from xraydesk.lib.ids import new_uid
+from xraydesk.links.fhir.kinds import KINDS
 from xraydesk.orders.models import Exam
 from xraydesk.results.models import Report
 from xraydesk.results.reporting import SaidExam, SaidReport
@@ -86,7 +87,7 @@ def test_metadata_lists_just_what_is_served_and_is_open_to_anybody() -> None:
     assert status == 200
     CapabilityStatement.model_validate(statement)
     kinds = {resource["type"] for resource in statement["rest"][0]["resource"]}
-    assert kinds == {"Patient", "ServiceRequest", "ImagingStudy", "DiagnosticReport"}
+    assert kinds == set(KINDS)
 
 
 @pytest.mark.parametrize("path", ["Patient", "Patient/1", "ServiceRequest?identifier=P1", "NoSuchType"])
@@ -248,8 +249,8 @@ def test_what_cannot_be_answered_is_an_outcome(path: str, status: int) -> None:
     OperationOutcome.model_validate(outcome)
 
 
-def test_writing_is_refused_with_405() -> None:
-    response = caller(make_site()).post(BASE + "Patient", b"{not json", content_type="application/fhir+json")
+def test_what_is_only_read_refuses_a_write_with_405() -> None:
+    response = caller(make_site()).post(BASE + "Location", b"{not json", content_type="application/fhir+json")
     assert response.status_code == 405
     assert response["Allow"] == "GET, HEAD"
 
