@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -162,6 +162,24 @@ def record_read(
         accession=accession,
         what=what,
         reason=reason,
+    )
+
+
+def record_reads(
+    *, member: Member, records: Iterable[tuple[int, str]], what: str, reason: str = "", at: datetime
+) -> None:
+    """Note that a member looked at several records, each (patient key, accession), by one request; one round trip."""
+    RecordRead.objects.bulk_create(
+        RecordRead(
+            site=member.site,
+            at=at,
+            who=member.who,
+            patient=patient,
+            accession=accession,
+            what=what,
+            reason=reason,
+        )
+        for patient, accession in dict.fromkeys(records)
     )
 
 

@@ -30,6 +30,7 @@ class Permission(StrEnum):
     SEE_MESSAGES = "see and replay messages"
     SEE_ACCESS_LOG = "see who read what"
     FHIR = "read through FHIR"
+    FHIR_WRITE = "write through FHIR"
     SEE_RESULTS = "see reports and who was told"
     TELL_RESULTS = "confirm findings and write down who was told"
     SEE_CHARGES = "see charges and mend what holds them"
@@ -105,7 +106,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.MERGE,
         }
     ),
-    Role.SYSTEM: frozenset({P.FHIR}),
+    Role.SYSTEM: frozenset({P.FHIR, P.FHIR_WRITE}),
 }
 
 

@@ -1,13 +1,16 @@
-"""The only writer of charges."""
+"""The only writer of charges, and of who pays."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
-from xraydesk.billing.models import Charge
+from xraydesk.access.models import Site
+from xraydesk.billing.models import Charge, Coverage
 from xraydesk.billing.rules import Decision, Line, Reason
 from xraydesk.billing.states import TRANSITIONS, ChargeAction, ChargeState
 from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
 
 
 class ChargeRefused(Exception):
@@ -95,3 +98,28 @@ def _line(line: Line) -> dict[str, object]:
         "views": list(line.views),
         "repeated": line.repeated,
     }
+
+
+def write_coverage(
+    row: Coverage | None,
+    *,
+    site: Site,
+    patient: Patient,
+    number: str,
+    authority: str,
+    status: str,
+    subscriber: str,
+    payor: str,
+    starts: date | None,
+    ends: date | None,
+    resource: dict[str, Any],
+    at: datetime,
+) -> Coverage:
+    """Write down who pays for a patient's exams: a new row, or the one given brought to what is said now."""
+    row = row or Coverage(site=site)
+    row.patient = patient
+    row.number, row.authority, row.status = number[:64], authority[:227], status
+    row.subscriber, row.payor = subscriber[:64], payor[:250]
+    row.starts, row.ends, row.resource, row.changed_at = starts, ends, resource, at
+    row.save()
+    return row

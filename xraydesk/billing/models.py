@@ -1,4 +1,4 @@
-"""Charges: what was done, in the words and codes of whoever pays."""
+"""Charges: what was done, in the words and codes of whoever pays; and who that is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.db.models import Q
 from xraydesk.access.models import Site
 from xraydesk.billing.states import LIVE, ChargeState
 from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
 
 
 class Charge(models.Model):
@@ -62,3 +63,33 @@ class Charge(models.Model):
             models.CheckConstraint(condition=Q(quantity__gte=1), name="charge_counts_something"),
         ]
         indexes: ClassVar = [models.Index(fields=["site", "state", "made_at"], name="charge_by_state")]
+
+
+class Coverage(models.Model):
+    """Who pays for a patient's exams, as the EHR sent it (`resource`), with what it is found by.
+
+    `number` and its issuer `authority` name it where it has one.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="coverages")
+    number = models.CharField(max_length=64, blank=True)
+    authority = models.CharField(max_length=227, blank=True)
+    status = models.CharField(max_length=20)
+    subscriber = models.CharField(max_length=64, blank=True)
+    payor = models.CharField(max_length=250, blank=True)
+    starts = models.DateField(null=True)
+    ends = models.DateField(null=True)
+    resource = models.JSONField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "patient", "authority", "number"],
+                condition=~Q(number=""),
+                name="one_coverage_a_number_and_patient",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "number"], name="coverage_by_number")]

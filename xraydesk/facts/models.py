@@ -34,6 +34,7 @@ class Fact(models.Model):
             models.Index(fields=["site", "accession", "at", "id"], name="fact_of_exam"),
             models.Index(fields=["site", "patient", "at"], name="fact_of_patient"),
             models.Index(fields=["site", "kind", "at"], name="fact_by_kind"),
+            models.Index(fields=["site", "recorded_at"], name="fact_by_recording"),
         ]
 
     def __str__(self) -> str:

@@ -22,6 +22,7 @@ from xraydesk.journey.policy import policies_of
 from xraydesk.orders.actions import set_booking_blocked
 from xraydesk.orders.models import Exam
 from xraydesk.orders.queries import lock_exam
+from xraydesk.orders.requisition import BOOKED_BY_SENDER
 from xraydesk.orders.states import Priority, TriageState
 from xraydesk.rooms.queries import rooms_in_use
 from xraydesk.scheduling import actions
@@ -345,7 +346,7 @@ def book_by_policy(*, exam_id: int, at: datetime) -> Booking | None:
     if exam.triage != TriageState.ACCEPTED or live_booking(exam.pk) or has_begun(exam):
         return None
     decision = decision_for(exam, at=at)
-    if decision.next is Next.WAIT_FOR_PATIENT:
+    if decision.next in (Next.WAIT_FOR_PATIENT, Next.WAIT_FOR_SENDER):
         set_booking_blocked(exam, decision.why)
         return None
     if decision.next is Next.ASK:
@@ -365,6 +366,7 @@ def decision_for(exam: Exam, *, at: datetime) -> Decision:
         booking_way(policies_of(exam.site).booking, exam.order.patient_class),
         requested_at=exam.requested_at,
         patient_is_here=is_registered_here(exam, at=at),
+        sender_books=exam.order.details.items() >= BOOKED_BY_SENDER.items(),
     )
 
 

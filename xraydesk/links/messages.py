@@ -51,6 +51,9 @@ WAITING_AT_ONCE_MAX = 50
 FACTS_KEPT_MAX = 500
 """A message names no more facts than these."""
 
+FHIR_LINK = "fhir:"
+"""How the links of programs that write by FHIR begin."""
+
 ANSWERS_APART = b"\x1c"
 """Between the answers kept with a message that asked for two (it cannot occur in one)."""
 
@@ -145,6 +148,23 @@ def keep_once(
             _put_before_a_person(same, effect, at)
 
 
+def keep_request(*, site: Site, link: str, type: str, raw: bytes, refused: str, at: datetime) -> Message:
+    """Write down what a program sent by FHIR, applied or `refused`; its sender was told, and nobody here waits for it."""
+    return Message.objects.create(
+        site=site,
+        direction=Direction.IN,
+        link=link,
+        type=type[:32],
+        at=at,
+        raw=raw,
+        charset="utf-8",
+        body_sha256=hashlib.sha256(raw).hexdigest(),
+        state=MessageState.REFUSED if refused else MessageState.APPLIED,
+        why=shortened(refused, WHY_LENGTH_MAX),
+        simulated=site.simulated,
+    )
+
+
 def keep_again(*, earlier: Earlier, effect: Effect, answers: Sequence[bytes], at: datetime) -> None:
     """A message that was refused came once more and was read anew: what became of it this time."""
     outcome = _outcome(effect, answers)
@@ -226,6 +246,10 @@ def replay(*, message_id: int, at: datetime, by: str, steps: Steps = JOURNEY) ->
             raise UnknownMessage(f"There is no message {message_id} here.")
         if message.direction != Direction.IN:
             raise NotReplayable(f"Message {message_id} went out; only one that came in can be applied.")
+        if message.link.startswith(FHIR_LINK):
+            raise NotReplayable(
+                f"Message {message_id} came by FHIR: its sender was told, and sends it again."
+            )
         if message.state in (MessageState.APPLIED, MessageState.IGNORED):
             raise NotReplayable(f"Message {message_id} is {message.state} already; nothing was changed.")
         effect = _effect_now(message, directory, at, steps)

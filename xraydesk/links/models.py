@@ -1,4 +1,4 @@
-"""Every raw message, in and out."""
+"""Every raw message, in and out; and resources as they were sent."""
 
 from __future__ import annotations
 
@@ -79,3 +79,24 @@ class Message(models.Model):
                 name="message_to_go",
             ),
         ]
+
+
+class SentResource(models.Model):
+    """A FHIR resource as it was sent last, beside the row that was made of it: `kind` is its type, `key` the row's.
+
+    What the desk has no column for is answered from here.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    kind = models.CharField(max_length=32)
+    key = models.BigIntegerField()
+    resource = models.JSONField()
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "kind", "key"], name="a_resource_was_sent_last_once"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "kind", "at"], name="sent_resource_by_time")]

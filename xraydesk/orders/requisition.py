@@ -9,6 +9,9 @@ from enum import StrEnum
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Demographics
 
+BOOKED_BY_SENDER = {"booking": "sender"}
+"""Among an order's details: its place is asked for by whoever sent it, and the desk finds it none by itself."""
+
 
 class OrderControl(StrEnum):
     """What the sender wants done with an order (HL7 ORC-1, read together with ORC-5)."""

@@ -30,6 +30,7 @@ class Next(StrEnum):
 
     BOOK = "book"
     WAIT_FOR_PATIENT = "wait for the patient"
+    WAIT_FOR_SENDER = "wait for the sender"
     ASK = "ask a person"
 
 
@@ -47,8 +48,15 @@ def booking_way(booking: Mapping[str, BookingWay], patient_class: str) -> Bookin
     return booking.get(patient_class.strip().upper(), fallback)
 
 
-def decide_booking(way: BookingWay, *, requested_at: datetime | None, patient_is_here: bool) -> Decision:
-    """What follows once an exam is accepted. Nobody is given a time that nobody asked for unless the site says so."""
+def decide_booking(
+    way: BookingWay, *, requested_at: datetime | None, patient_is_here: bool, sender_books: bool = False
+) -> Decision:
+    """What follows once an exam is accepted. Nobody is given a time that nobody asked for unless the site says so.
+
+    `sender_books` says that the program that sent the order books it too, however the site books others.
+    """
+    if sender_books:
+        return Decision(Next.WAIT_FOR_SENDER, "Waits for its booking by the program that sent the order.")
     match way:
         case BookingWay.NEXT_FREE:
             return Decision(Next.BOOK)

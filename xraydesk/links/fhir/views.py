@@ -1,235 +1,193 @@
-"""FHIR R4 over HTTP: read and search of what the desk can answer truly."""
+"""FHIR R4 over HTTP: read, search, create and update of what the desk can answer truly."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from importlib.metadata import version
-from urllib.parse import urlencode
+from importlib.metadata import version as version_of_package
 
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.csrf import csrf_exempt
+from django.http import HttpRequest, HttpResponse, QueryDict
 
-from xraydesk.access.actions import record_read
-from xraydesk.access.members import Member
-from xraydesk.access.roles import Permission
 from xraydesk.lib import clock
-from xraydesk.links.fhir import codec, queries
+from xraydesk.links.fhir import capability_codec, interactions, operations, searchsets, transactions
+from xraydesk.links.fhir.callers import Caller
+from xraydesk.links.fhir.http import (
+    answer,
+    answer_reply,
+    base_of,
+    body_of,
+    fhir,
+    is_lenient,
+    only,
+    written,
+)
+from xraydesk.links.fhir.kinds import KINDS
+from xraydesk.links.fhir.replies import refuse
 
-CONTENT_TYPE = "application/fhir+json; charset=utf-8"
-COUNT_USUAL = 50
-COUNT_MAX = 100
-OFFSET_MAX = 100_000
-
-
-class BadSearch(ValueError):
-    """A search parameter is unknown or cannot be read."""
-
-
-def _answer(resource: codec.Resource, status: int = 200) -> HttpResponse:
-    response = HttpResponse(
-        json.dumps(resource, ensure_ascii=False), content_type=CONTENT_TYPE, status=status
-    )
-    response["Cache-Control"] = "no-store"
-    return response
-
-
-def _refuse(status: int, code: str, words: str) -> HttpResponse:
-    return _answer(codec.outcome(code, words), status)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One resource type: its search parameters with their types, and how it is found."""
-
-    parameters: dict[str, str]
-    found: Callable[..., queries.Found]
-
-
-KINDS: dict[str, Kind] = {
-    "Patient": Kind({"_id": "token", "identifier": "token"}, queries.patients),
-    "ServiceRequest": Kind(
-        {"_id": "token", "identifier": "token", "patient": "reference"}, queries.service_requests
-    ),
-    "ImagingStudy": Kind(
-        {"_id": "token", "identifier": "token", "patient": "reference"}, queries.imaging_studies
-    ),
-    "DiagnosticReport": Kind(
-        {
-            "_id": "token",
-            "identifier": "token",
-            "patient": "reference",
-            "based-on": "reference",
-            "status": "token",
-            "issued": "date",
-        },
-        queries.diagnostic_reports,
-    ),
-}
-"""What is served; `/metadata` lists just this."""
-
-PAGING = ("_count", "_offset")
-SILENT = ("_format", "_pretty", "_summary")
-"""Parameters that change nothing here and are let through."""
-
-
-def _base(request: HttpRequest) -> str:
-    return request.build_absolute_uri("/fhir/R4")
+FORM = "application/x-www-form-urlencoded"
 
 
 def metadata(request: HttpRequest) -> HttpResponse:
     """The CapabilityStatement, for anybody."""
-    return _answer(
-        codec.capability_statement(
+    return answer(
+        capability_codec.capability_statement(
             at=clock.now(),
-            base=_base(request),
-            version=version("xraydesk"),
-            parameters={kind: served.parameters for kind, served in KINDS.items()},
+            base=base_of(request),
+            version=version_of_package("xraydesk"),
+            served=served(),
+            oauth={},
         )
     )
 
 
-def _member(request: HttpRequest) -> Member | None:
-    member = getattr(request, "member", None)
-    return member if member else None
-
-
-def _gate(request: HttpRequest, kind: str) -> Member | HttpResponse:
-    """The member behind a request, or the answer to somebody who may not ask this."""
-    member = _member(request)
-    if member is None:
-        refused = _refuse(401, "login", "Send a bearer token: xraydesk token create NAME --role system")
-        refused["WWW-Authenticate"] = 'Bearer realm="xraydesk"'
-        return refused
-    if not member.may(Permission.FHIR):
-        return _refuse(404, "not-found", "There is nothing here for this role.")
-    if kind not in KINDS:
-        return _refuse(404, "not-supported", f"The type {kind[:40]} is not served here; see metadata.")
-    if request.method not in ("GET", "HEAD"):
-        refused = _refuse(405, "not-supported", f"{kind} is only read here.")
-        refused["Allow"] = "GET, HEAD"
-        return refused
-    return member
-
-
-@csrf_exempt
-def read(request: HttpRequest, kind: str, key: str) -> HttpResponse:
-    """One resource by its id."""
-    gate = _gate(request, kind)
-    if isinstance(gate, HttpResponse):
-        return gate
-    found = KINDS[kind].found(gate.site, queries.Asked(keys=(key,)))
-    if not found.resources:
-        return _refuse(404, "not-found", f"There is no such {kind} here.")
-    _log(gate, kind, found)
-    return _answer(found.resources[0])
-
-
-@csrf_exempt
-def search(request: HttpRequest, kind: str) -> HttpResponse:
-    """A page of the resources that fit; unknown parameters are refused rather than ignored."""
-    gate = _gate(request, kind)
-    if isinstance(gate, HttpResponse):
-        return gate
-    try:
-        asked = _asked(request, kind, gate.site.timezone)
-    except BadSearch as bad:
-        return _refuse(400, "invalid", str(bad))
-    found = KINDS[kind].found(gate.site, asked)
-    _log(gate, kind, found)
-    count, offset = asked.count, asked.offset
-    further = None
-    if count and offset + count < found.total:
-        query = request.GET.copy()
-        query["_count"], query["_offset"] = str(count), str(offset + count)
-        further = f"{_base(request)}/{kind}?{urlencode(list(query.items()))}"
-    return _answer(
-        codec.bundle(
-            found.resources,
-            total=found.total,
-            base=_base(request),
-            here=request.build_absolute_uri(),
-            further=further,
+def served() -> list[capability_codec.Served]:
+    """Every type as it is served, from the table that serves it."""
+    return [
+        capability_codec.Served(
+            name=kind.name,
+            says=kind.says,
+            parameters={n: p.type for n, p in kind.parameters.items() if "." not in n},
+            includes=[f"{kind.name}:{n}" for n, p in kind.parameters.items() if p.targets],
+            revincludes=[
+                f"{other.name}:{n}"
+                for other in KINDS.values()
+                for n, p in other.parameters.items()
+                if kind.name in p.targets
+            ],
+            writes=kind.writes,
+            operations=kind.operations,
         )
-    )
+        for kind in KINDS.values()
+    ]
 
 
-def _asked(request: HttpRequest, kind: str, zone: str) -> queries.Asked:
-    for name in request.GET:
-        if name not in KINDS[kind].parameters and name not in PAGING and name not in SILENT:
-            raise BadSearch(f"The parameter {name[:40]} is not known for {kind}; see metadata.")
-        if any("\0" in value for value in request.GET.getlist(name)):
-            raise BadSearch(f"The parameter {name} holds a character that no text has.")
-    patient = request.GET.get("patient")
-    based_on = _several(request, "based-on")
-    return queries.Asked(
-        keys=_several(request, "_id"),
-        identifiers=_several(request, "identifier"),
-        patient=patient.removeprefix("Patient/") if patient is not None else None,
-        based_on=tuple(b.removeprefix("ServiceRequest/") for b in based_on) if based_on is not None else None,
-        statuses=_several(request, "status"),
-        issued=tuple(c for written in request.GET.getlist("issued")[:2] for c in _compared(written, zone)),
-        count=_number(request, "_count", COUNT_USUAL, COUNT_MAX),
-        offset=_number(request, "_offset", 0, OFFSET_MAX),
-    )
-
-
-_DATE = re.compile(r"(eq|ge|le|gt|lt)?(\d{4}-\d\d-\d\d)(T[0-9:.]+(?:Z|[+-]\d\d:\d\d))?")
-
-
-def _compared(written: str, zone: str) -> tuple[tuple[str, datetime], ...]:
-    """A date search value as comparisons with moments (FHIR R4 §3.1.1.4.7): a day is the site's, from midnight to midnight."""
-    found = _DATE.fullmatch(written.strip().replace(" ", "+"))
-    try:
-        if found is None:
-            raise ValueError
-        if found[3]:
-            first = datetime.fromisoformat(found[2] + found[3])
-            after = first + timedelta(microseconds=1)
-        else:
-            first, after = clock.day_bounds(date.fromisoformat(found[2]), zone)
-    except (ValueError, OverflowError):
-        raise BadSearch("issued takes a day or a time with its offset, such as ge2026-03-02.") from None
-    match found[1]:
-        case "ge":
-            return (("gte", first),)
-        case "gt":
-            return (("gte", after),)
-        case "le":
-            return (("lt", after),)
-        case "lt":
-            return (("lt", first),)
-        case _:
-            return (("gte", first), ("lt", after))
-
-
-def _several(request: HttpRequest, name: str) -> tuple[str, ...] | None:
-    """The values of a token parameter, any of which may fit; None where it was not given."""
-    if name not in request.GET:
-        return None
-    return tuple(value for value in request.GET[name].split(",") if value)[:COUNT_MAX]
-
-
-def _number(request: HttpRequest, name: str, usual: int, most: int) -> int:
-    text = request.GET.get(name, str(usual))
-    if not (text.isascii() and text.isdigit()) or len(text) > 9:
-        raise BadSearch(f"{name} takes a whole number.")
-    return min(int(text), most)
-
-
-def _log(member: Member, kind: str, found: queries.Found) -> None:
+@fhir
+def instance(request: HttpRequest, caller: Caller, *, kind: str, key: str) -> HttpResponse:
+    """One resource: read it, or bring it up to date."""
+    only(request, "GET", "HEAD", *(("PUT",) if _is_written(kind, "update") else ()))
     at = clock.now()
-    for patient, accession in found.read:
-        record_read(member=member, patient=patient, accession=accession, what=f"FHIR {kind}", at=at)
+    if request.method == "PUT":
+        resource = body_of(request)
+        match = request.headers.get("If-Match", "")
+        reply = written(
+            request,
+            caller,
+            kind,
+            lambda: interactions.update(caller, kind, key, resource, if_match=match, at=at),
+        )
+        return answer_reply(request, reply, written=True)
+    reply = interactions.read(caller, kind, key, at=at)
+    response = answer_reply(request, reply)
+    if request.headers.get("If-None-Match", "").strip() == reply.etag:
+        response.status_code, response.content = 304, b""
+    return response
 
 
-@csrf_exempt
-def nothing_here(request: HttpRequest, rest: str = "") -> HttpResponse:
+@fhir
+def version(request: HttpRequest, caller: Caller, *, kind: str, key: str, number: str) -> HttpResponse:
+    """One version of a resource: the one that stands, for older ones are not kept."""
+    only(request, "GET", "HEAD")
+    reply = interactions.read(caller, kind, key, at=clock.now())
+    if reply.resource["meta"]["versionId"] != number:
+        raise refuse(404, "not-found", "That version is not kept; read the one that stands.")
+    return answer_reply(request, reply)
+
+
+@fhir
+def collection(request: HttpRequest, caller: Caller, *, kind: str) -> HttpResponse:
+    """All resources of a type: search them, make one, or bring the one that fits a condition up to date."""
+    interactions.kind_for(caller, kind, "read")
+    writes = ("POST", "PUT") if _is_written(kind, "create") else ()
+    only(request, "GET", "HEAD", *writes)
+    at = clock.now()
+    if request.method in ("GET", "HEAD"):
+        return _search(request, caller, kind, request.GET)
+    resource = body_of(request)
+    if request.method == "POST":
+        condition = request.headers.get("If-None-Exist", "")
+        reply = written(
+            request,
+            caller,
+            kind,
+            lambda: interactions.create(caller, kind, resource, if_none_exist=condition, at=at),
+        )
+    else:
+        criteria = request.META.get("QUERY_STRING", "")
+        reply = written(
+            request,
+            caller,
+            kind,
+            lambda: interactions.conditional_update(caller, kind, criteria, resource, at=at),
+        )
+    return answer_reply(request, reply, written=True)
+
+
+def _is_written(kind: str, done: str) -> bool:
+    return kind in KINDS and done in KINDS[kind].writes
+
+
+@fhir
+def search_by_form(request: HttpRequest, caller: Caller, *, kind: str) -> HttpResponse:
+    """A search whose values stand in the body, so that no patient's number is in an address."""
+    only(request, "POST")
+    if request.content_type != FORM:
+        raise refuse(415, "not-supported", f"Send {FORM}.")
+    asked = QueryDict(request.META.get("QUERY_STRING", ""), mutable=True)
+    asked.update(request.POST)
+    return _search(request, caller, kind, asked)
+
+
+def _search(request: HttpRequest, caller: Caller, name: str, query: QueryDict) -> HttpResponse:
+    asked = tuple((name, str(value)) for name, values in query.lists() for value in values)
+    here = request.build_absolute_uri() if request.method == "GET" else ""
+    found = searchsets.searched(
+        caller, name, asked, lenient=is_lenient(request), base=base_of(request), here=here, at=clock.now()
+    )
+    return answer(found)
+
+
+@fhir
+def root(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """Several interactions at once: all or none (transaction), or each by itself (batch)."""
+    only(request, "POST")
+    bundle = body_of(request)
+    at = clock.now()
+    base = base_of(request)
+    told = written(request, caller, "Bundle", lambda: transactions.done(caller, bundle, base=base, at=at))
+    return answer(told)
+
+
+@fhir
+def operation_of_kind(request: HttpRequest, caller: Caller, *, kind: str, name: str) -> HttpResponse:
+    """An operation of a type, such as Patient/$match."""
+    known = {"validate": _validate, "match": _match}
+    if name not in known or name not in (KINDS[kind].operations if kind in KINDS else ()):
+        raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
+    only(request, "POST")
+    return known[name](request, caller, kind)
+
+
+@fhir
+def operation_of_instance(
+    request: HttpRequest, caller: Caller, *, kind: str, key: str, name: str
+) -> HttpResponse:
+    """An operation of one resource, such as Patient/1/$everything."""
+    if (kind, name) != ("Patient", "everything"):
+        raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
+    only(request, "GET", "POST")
+    told = operations.everything(
+        caller, key, base=base_of(request), here=request.build_absolute_uri(), at=clock.now()
+    )
+    return answer(told)
+
+
+def _validate(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
+    return answer(operations.validated(caller, kind, body_of(request), at=clock.now()))
+
+
+def _match(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
+    return answer(operations.matched(caller, body_of(request), base=base_of(request), at=clock.now()))
+
+
+@fhir
+def nothing_here(request: HttpRequest, caller: Caller, *, rest: str = "") -> HttpResponse:
     """Any other address below the base."""
-    gate = _gate(request, "Patient")
-    if isinstance(gate, HttpResponse) and gate.status_code == 401:
-        return gate
-    return _refuse(404, "not-found", "There is nothing at this address; see metadata.")
+    raise refuse(404, "not-found", "There is nothing at this address; see metadata.")

@@ -56,6 +56,13 @@ def test_nobody_is_given_a_time_that_nobody_gave_unless_the_site_says_so(
     assert bool(decision.why) is (expected is not Next.BOOK)
 
 
+@pytest.mark.parametrize("way", BookingWay)
+def test_what_its_sender_books_is_left_to_the_sender_however_others_are_booked(way: BookingWay) -> None:
+    decision = decide_booking(way, requested_at=AT, patient_is_here=True, sender_books=True)
+    assert decision.next is Next.WAIT_FOR_SENDER
+    assert decision.why
+
+
 def test_urgent_exams_of_patients_who_lie_here_do_not_wait_for_a_time() -> None:
     assert wished_time(Priority.STAT, patient_class="E", requested_at=AT) is None
     assert wished_time(Priority.URGENT, patient_class="i", requested_at=AT) is None

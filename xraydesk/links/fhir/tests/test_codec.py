@@ -13,10 +13,10 @@ from fhir.resources.R4B.patient import Patient
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from tests.factories import AT
-from xraydesk.links.fhir import codec
+from xraydesk.links.fhir import answers_codec, patient_codec, report_codec, request_codec, study_codec
 from xraydesk.patients.demographics import Identifier, Name
 
-WHOLE_PATIENT = codec.PatientFacts(
+WHOLE_PATIENT = patient_codec.PatientFacts(
     id="1",
     identifiers=(Identifier("N1", "HOSP", "MR"), Identifier("N2", "1.2.3", "")),
     name=Name("Prüfer", "Ada", "Maria", "Dr", "II"),
@@ -26,10 +26,10 @@ WHOLE_PATIENT = codec.PatientFacts(
     deceased=True,
     merged_into="2",
 )
-BARE_PATIENT = codec.PatientFacts(
+BARE_PATIENT = patient_codec.PatientFacts(
     id="1", identifiers=(), name=Name("", "", "", "", ""), birth_date=None, sex=""
 )
-WHOLE_REQUEST = codec.RequestFacts(
+WHOLE_REQUEST = request_codec.RequestFacts(
     id="3",
     patient_id="1",
     placer="P1",
@@ -48,7 +48,7 @@ WHOLE_REQUEST = codec.RequestFacts(
     provider_name="Dr Okafor",
     reason="fall",
 )
-WHOLE_STUDY = codec.StudyFacts(
+WHOLE_STUDY = study_codec.StudyFacts(
     id="4",
     patient_id="1",
     request_id="3",
@@ -57,12 +57,12 @@ WHOLE_STUDY = codec.StudyFacts(
     description="Knee",
     started_at=AT,
     instances=(
-        codec.InstanceFacts("1.2.3.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.4", "DX", "KNEE"),
-        codec.InstanceFacts("1.2.3.2", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.4", "DX", "KNEE"),
-        codec.InstanceFacts("1.2.3.3", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.5", "", ""),
+        study_codec.InstanceFacts("1.2.3.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.4", "DX", "KNEE"),
+        study_codec.InstanceFacts("1.2.3.2", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.4", "DX", "KNEE"),
+        study_codec.InstanceFacts("1.2.3.3", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.5", "", ""),
     ),
 )
-WHOLE_REPORT = codec.ReportFacts(
+WHOLE_REPORT = report_codec.ReportFacts(
     id="5",
     patient_id="1",
     request_id="3",
@@ -81,14 +81,14 @@ WHOLE_REPORT = codec.ReportFacts(
 
 
 def test_a_patient_with_everything_and_with_nothing() -> None:
-    told = codec.patient(WHOLE_PATIENT)
+    told = patient_codec.patient(WHOLE_PATIENT)
     Patient.model_validate(told)
     assert told["name"] == [
         {"family": "Prüfer", "given": ["Ada", "Maria"], "prefix": ["Dr"], "suffix": ["II"]}
     ]
     assert [i["system"] for i in told["identifier"]] == ["urn:xraydesk:issuer:HOSP", "urn:oid:1.2.3"]
     assert (told["active"], told["link"][0]["type"], told["deceasedBoolean"]) == (False, "replaced-by", True)
-    bare = codec.patient(BARE_PATIENT)
+    bare = patient_codec.patient(BARE_PATIENT)
     Patient.model_validate(bare)
     assert bare == {"resourceType": "Patient", "id": "1", "active": True}
 
@@ -98,20 +98,20 @@ def test_a_patient_with_everything_and_with_nothing() -> None:
     [("L", "KNEE", "left knee"), ("", "KNEE", "knee"), ("R", "", "right"), ("", "", None)],
 )
 def test_the_side_and_part_of_a_request_are_words(laterality: str, part: str, site: str | None) -> None:
-    told = codec.service_request(replace(WHOLE_REQUEST, laterality=laterality, body_part=part))
+    told = request_codec.service_request(replace(WHOLE_REQUEST, laterality=laterality, body_part=part))
     ServiceRequest.model_validate(told)
     assert told.get("bodySite") == ([{"text": site}] if site else None)
 
 
 def test_a_request_with_everything_and_with_hardly_anything() -> None:
-    told = codec.service_request(WHOLE_REQUEST)
+    told = request_codec.service_request(WHOLE_REQUEST)
     assert (told["status"], told["priority"], told["requester"]) == (
         "completed",
         "stat",
         {"display": "Dr Okafor"},
     )
     assert told["code"]["coding"][0]["system"] == "urn:xraydesk:codes:L"
-    bare = codec.service_request(
+    bare = request_codec.service_request(
         replace(
             WHOLE_REQUEST,
             code="",
@@ -125,30 +125,30 @@ def test_a_request_with_everything_and_with_hardly_anything() -> None:
     )
     assert bare["status"] == "active"
     assert not {"occurrenceDateTime", "requester", "reasonCode"} & bare.keys()
-    assert bare["code"] == {"text": ""}
-    unsystematic = codec.service_request(replace(WHOLE_REQUEST, code_system="", placer_authority=""))
+    assert "code" not in bare
+    unsystematic = request_codec.service_request(replace(WHOLE_REQUEST, code_system="", placer_authority=""))
     assert unsystematic["code"]["coding"] == [{"code": "XRKNEE2", "display": "Knee 2 views"}]
     assert "system" not in unsystematic["identifier"][0]
 
 
 def test_a_study_with_everything_and_with_hardly_anything() -> None:
-    told = codec.imaging_study(WHOLE_STUDY)
+    told = study_codec.imaging_study(WHOLE_STUDY)
     ImagingStudy.model_validate(told)
     assert (told["numberOfSeries"], told["numberOfInstances"]) == (2, 3)
-    assert told["modality"] == [{"system": codec.DCM_SYSTEM, "code": "DX"}]
+    assert told["modality"] == [{"system": study_codec.DCM_SYSTEM, "code": "DX"}]
     assert [s["modality"]["code"] for s in told["series"]] == ["DX", "OT"]
     assert [s.get("bodySite") for s in told["series"]] == [{"display": "KNEE"}, None]
-    bare = codec.imaging_study(replace(WHOLE_STUDY, description="", started_at=None, instances=()))
+    bare = study_codec.imaging_study(replace(WHOLE_STUDY, description="", started_at=None, instances=()))
     ImagingStudy.model_validate(bare)
     assert not {"description", "started", "series", "modality"} & bare.keys()
 
 
 def test_a_report_with_everything_and_with_hardly_anything() -> None:
-    told = codec.diagnostic_report(WHOLE_REPORT)
+    told = report_codec.diagnostic_report(WHOLE_REPORT)
     DiagnosticReport.model_validate(told)
     assert told["conclusion"] == "Normal."
     assert told["presentedForm"][0]["contentType"].startswith("text/plain")
-    bare = codec.diagnostic_report(
+    bare = report_codec.diagnostic_report(
         replace(WHOLE_REPORT, begun_at=None, radiologist="", study_id="", text="", impression="")
     )
     DiagnosticReport.model_validate(bare)
@@ -156,15 +156,18 @@ def test_a_report_with_everything_and_with_hardly_anything() -> None:
         not {"effectiveDateTime", "resultsInterpreter", "imagingStudy", "conclusion", "presentedForm"}
         & bare.keys()
     )
-    assert codec.diagnostic_report(replace(WHOLE_REPORT, impression=""))["conclusion"] == "No fracture."
+    assert (
+        report_codec.diagnostic_report(replace(WHOLE_REPORT, impression=""))["conclusion"] == "No fracture."
+    )
 
 
 @pytest.mark.parametrize("further", [None, "https://desk/next"])
 def test_a_page_of_results_says_whether_there_is_another(further: str | None) -> None:
-    told = codec.bundle(
-        [codec.patient(BARE_PATIENT)], total=1, base="https://desk", here="https://desk/p", further=further
+    found = [answers_codec.Entry(patient_codec.patient(BARE_PATIENT))]
+    told = answers_codec.searchset(
+        found, total=1, base="https://desk", here="https://desk/p", further=further
     )
     Bundle.model_validate(told)
     assert [link["relation"] for link in told["link"]] == (["self", "next"] if further else ["self"])
-    empty = codec.bundle([], total=0, base="https://desk", here="https://desk/p", further=None)
-    assert "entry" not in empty
+    empty = answers_codec.searchset([], total=None, base="https://desk", here="https://desk/p", further=None)
+    assert not {"entry", "total"} & empty.keys()

@@ -21,6 +21,7 @@ from xraydesk.imaging.models import Image, PerformedStep, StepExam
 from xraydesk.imaging.states import ImageState, StepState
 from xraydesk.journey.report import receive_report
 from xraydesk.lib.ids import new_uid
+from xraydesk.links.fhir.kinds import KINDS
 from xraydesk.orders.models import Exam
 from xraydesk.results.models import Report
 from xraydesk.results.reporting import SaidExam, SaidReport
@@ -86,7 +87,7 @@ def test_metadata_lists_just_what_is_served_and_is_open_to_anybody() -> None:
     assert status == 200
     CapabilityStatement.model_validate(statement)
     kinds = {resource["type"] for resource in statement["rest"][0]["resource"]}
-    assert kinds == {"Patient", "ServiceRequest", "ImagingStudy", "DiagnosticReport"}
+    assert kinds == set(KINDS)
 
 
 @pytest.mark.parametrize("path", ["Patient", "Patient/1", "ServiceRequest?identifier=P1", "NoSuchType"])
@@ -105,19 +106,19 @@ def test_a_role_without_the_right_gets_404(role: Role) -> None:
 
 def test_another_sites_patient_is_404() -> None:
     site, other = make_site(), make_site("OTHER")
-    patient = make_patient(other, number="N77")
+    patient = make_patient(other, number="MRN77")
     client = caller(site)
     assert get(client, f"Patient/{patient.pk}")[0] == 404
-    assert get(client, "Patient?identifier=N77")[1]["total"] == 0
+    assert get(client, "Patient?identifier=MRN77")[1]["total"] == 0
 
 
 @pytest.mark.parametrize(
     ("search", "total"),
     [
-        ("Patient?identifier=N77", 1),
-        ("Patient?identifier=urn:xraydesk:issuer:HOSP|N77", 1),
-        ("Patient?identifier=urn:xraydesk:issuer:ELSEWHERE|N77", 0),
-        ("Patient?identifier=N77,N78", 1),
+        ("Patient?identifier=MRN77", 1),
+        ("Patient?identifier=urn:xraydesk:issuer:HOSP|MRN77", 1),
+        ("Patient?identifier=urn:xraydesk:issuer:ELSEWHERE|MRN77", 0),
+        ("Patient?identifier=MRN77,N78", 1),
         ("Patient?identifier=", 0),
         ("Patient?_id=none", 0),
         ("ServiceRequest?identifier={placer}", 1),
@@ -147,7 +148,7 @@ def test_another_sites_patient_is_404() -> None:
 )
 def test_searches_that_an_ehr_makes(search: str, total: int) -> None:
     site = make_site()
-    exam = make_exam(site, patient=make_patient(site, number="N77"), laterality="L", reason="cough")
+    exam = make_exam(site, patient=make_patient(site, number="MRN77"), laterality="L", reason="cough")
     make_booking(exam)
     make_image(exam, 1)
     make_report(exam)
@@ -248,8 +249,8 @@ def test_what_cannot_be_answered_is_an_outcome(path: str, status: int) -> None:
     OperationOutcome.model_validate(outcome)
 
 
-def test_writing_is_refused_with_405() -> None:
-    response = caller(make_site()).post(BASE + "Patient", b"{not json", content_type="application/fhir+json")
+def test_what_is_only_read_refuses_a_write_with_405() -> None:
+    response = caller(make_site()).post(BASE + "Location", b"{not json", content_type="application/fhir+json")
     assert response.status_code == 405
     assert response["Allow"] == "GET, HEAD"
 

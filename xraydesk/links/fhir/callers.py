@@ -1,0 +1,46 @@
+"""Who asks by FHIR, and what they may: by role, by the scopes of their token, and of whose records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xraydesk.access.members import Member
+from xraydesk.access.roles import Permission, Role
+from xraydesk.links.fhir.kinds import Kind
+from xraydesk.links.fhir.scopes_codec import Scope, allows
+
+READS = frozenset({"read", "search"})
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A member asking by FHIR. `scopes` are None where a role alone limits them; `patient` is the one record they may see.
+
+    `by_token` is False for a session of a person: such a one reads and writes nothing, so that no page of
+    somebody else can make their browser write.
+    """
+
+    member: Member
+    by_token: bool
+    scopes: tuple[Scope, ...] | None = None
+    patient: int | None = None
+    reason: str = ""
+
+    def may(self, kind: Kind, done: str) -> bool:
+        """Whether they may do something (`read`, `search`, `create`, `update`) with a type at all."""
+        member = self.member
+        if not member.may(Permission.FHIR) or member.locations:
+            return False
+        if kind.of_access and member.role is not Role.SYSTEM and not member.may(Permission.SEE_ACCESS_LOG):
+            return False
+        if self.scopes is not None and not any(allows(s, kind.name, done) for s in self.scopes):
+            return False
+        return done in READS or (self.by_token and member.may(Permission.FHIR_WRITE))
+
+    def limits(self, kind: Kind) -> list[tuple[str, str]]:
+        """What is added to each search of theirs, so that rows of others are not found."""
+        if self.patient is None:
+            return []
+        if kind.name == "Patient":
+            return [("_id", str(self.patient))]
+        return [("patient", str(self.patient))] if "patient" in kind.parameters else []

@@ -1,0 +1,282 @@
+"""What each kind of search value means as a condition on rows (FHIR R4 §3.1.1.4). Names of columns come from here alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from functools import reduce
+from operator import or_
+
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+
+from xraydesk.access.models import Site
+from xraydesk.facts.models import Fact
+from xraydesk.lib import clock
+from xraydesk.lib.text import folded
+from xraydesk.links.fhir.elements_codec import (
+    DICOM_UID_SYSTEM,
+    OID_PREFIX,
+    authority_of,
+    read_reference,
+)
+from xraydesk.links.models import SentResource
+from xraydesk.orders.models import Exam, Order
+from xraydesk.patients.models import PatientIdentifier
+
+KEY_LENGTH_MAX = 18
+"""A row's key has no more digits than a 64-bit number."""
+
+TEXT_LENGTH_MAX = 200
+"""Longer search values are refused."""
+
+NOBODY = Q(pk__in=())
+
+Condition = Callable[[Site, str], Q]
+"""One search value of a site as a condition on rows. Raises BadValue."""
+
+
+class BadValue(ValueError):
+    """A search value cannot be read; the message says what it should look like."""
+
+
+def any_of(conditions: Iterable[Q]) -> Q:
+    """Rows that fit one of the conditions; none where there is none."""
+    return reduce(or_, conditions, NOBODY)
+
+
+def key_of(text: str, prefix: str = "") -> int | None:
+    """The key in a resource's id; None where it is nobody's."""
+    digits = text.removeprefix(prefix)
+    if not text.startswith(prefix) or not (digits.isascii() and digits.isdigit()):
+        return None
+    return int(digits) if len(digits) <= KEY_LENGTH_MAX else None
+
+
+def by_key(prefix: str = "") -> Condition:
+    """`_id`."""
+    return lambda site, value: Q(pk__in=[key for key in [key_of(value, prefix)] if key is not None])
+
+
+def token_of(text: str) -> tuple[str | None, str]:
+    """A token: its system (None where any will do) and its value (§3.1.1.4.10)."""
+    system, bar, value = text.rpartition("|")
+    return (system if bar else None), value
+
+
+def token(column: str, codes: Mapping[str, Iterable[str]] | None = None) -> Condition:
+    """A code; `codes` says which values of the column each code of FHIR means."""
+
+    def condition(site: Site, value: str) -> Q:
+        code = token_of(value)[1]
+        return Q(**{f"{column}__in": list(codes.get(code, ())) if codes is not None else [code]})
+
+    return condition
+
+
+def always(code: str) -> Condition:
+    """A code that every row has."""
+    return lambda site, value: ~NOBODY if token_of(value)[1] == code else NOBODY
+
+
+def flag(column: str, *, negated: bool = False) -> Condition:
+    """`true` or `false` of a column that is one."""
+
+    def condition(site: Site, value: str) -> Q:
+        said = token_of(value)[1]
+        if said not in ("true", "false"):
+            raise BadValue("takes true or false")
+        return Q(**{column: (said == "true") is not negated})
+
+    return condition
+
+
+def reference(column: str, kind: str) -> Condition:
+    """A reference to a resource of `kind` here, by its id or its address."""
+
+    def condition(site: Site, value: str) -> Q:
+        key = key_of(read_reference(value, kind) or value)
+        return NOBODY if key is None else Q(**{column: key})
+
+    return condition
+
+
+def actor(columns: Mapping[str, str]) -> Condition:
+    """A reference that may be to one of several kinds, each in a column of its own."""
+
+    def condition(site: Site, value: str) -> Q:
+        return any_of(
+            Q(**{column: key})
+            for kind, column in columns.items()
+            for key in [key_of(read_reference(value, kind) or "")]
+            if key is not None
+        )
+
+    return condition
+
+
+def text_begins(column: str) -> Condition:
+    """Words that begin a text, whatever their case."""
+    return lambda site, value: Q(**{f"{column}__istartswith": value})
+
+
+def name_begins(column: str = "name_folded", *, first: bool = False) -> Condition:
+    """Words that begin a part of a folded name; `first` its first part, the family name."""
+
+    def condition(site: Site, value: str) -> Q:
+        word = folded(value)
+        begins = Q(**{f"{column}__startswith": word})
+        return begins if first else begins | Q(**{f"{column}__contains": f" {word}"})
+
+    return condition
+
+
+_DATE = re.compile(
+    r"(eq|ne|ge|le|gt|lt|sa|eb|ap)?(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:(T\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d:\d\d))?"
+)
+DATE_WORDS = "takes a day, or a time with its offset, such as ge2026-03-02"
+
+
+def bounds_of(value: str, zone: str) -> tuple[str, datetime, datetime]:
+    """How a date compares, and the half-open time it names: a day, month or year is the site's (§3.1.1.4.7)."""
+    found = _DATE.fullmatch(value.strip().replace(" ", "+"))
+    try:
+        if found is None:
+            raise ValueError
+        how, year, month, day, wall, offset = found.groups()
+        if wall:
+            at = datetime.fromisoformat(f"{year}-{month}-{day}{wall}{offset.replace('Z', '+00:00')}")
+            finest = timedelta(microseconds=1) if "." in wall else timedelta(seconds=1)
+            return (
+                how or "eq",
+                at.astimezone(UTC),
+                at + (finest if wall.count(":") == 2 else timedelta(minutes=1)),
+            )
+        first = date(int(year), int(month or 1), int(day or 1))
+        after = first + timedelta(days=1) if day else _next(first, months=1 if month else 12)
+        return how or "eq", clock.day_bounds(first, zone)[0], clock.day_bounds(after, zone)[0]
+    except (ValueError, OverflowError, AttributeError):
+        raise BadValue(DATE_WORDS) from None
+
+
+def _next(first: date, *, months: int) -> date:
+    return (
+        first.replace(year=first.year + 1)
+        if months == 12 or first.month == 12
+        else first.replace(month=first.month + 1)
+    )
+
+
+def compared(value: str, zone: str) -> tuple[tuple[str, datetime], ...]:
+    """A date as comparisons (`gte`, `lt`) that all hold; one that must not hold is `not`."""
+    how, first, after = bounds_of(value, zone)
+    match how:
+        case "ge":
+            return (("gte", first),)
+        case "gt" | "sa":
+            return (("gte", after),)
+        case "le":
+            return (("lt", after),)
+        case "lt" | "eb":
+            return (("lt", first),)
+        case _:
+            return (("gte", first), ("lt", after))
+
+
+def _all_hold(value: str, zone: str, one: Callable[[str, datetime], Q]) -> Q:
+    whole = Q()
+    for comparison, at in compared(value, zone):
+        whole &= one(comparison, at)
+    return ~whole if value.startswith("ne") else whole
+
+
+def moment(column: str) -> Condition:
+    """A time."""
+    return lambda site, value: _all_hold(
+        value, site.timezone, lambda comparison, at: Q(**{f"{column}__{comparison}": at})
+    )
+
+
+def day(column: str) -> Condition:
+    """A date without a time."""
+
+    def condition(site: Site, value: str) -> Q:
+        return _all_hold(
+            value,
+            "UTC",
+            lambda comparison, at: Q(**{f"{column}__{comparison}": at.date()}),
+        )
+
+    return condition
+
+
+def moment_of(rows: Callable[[], QuerySet[Model]], column: str) -> Condition:
+    """The earliest time of some other rows that belong to this one (`rows` are joined by `OuterRef`)."""
+
+    def one(comparison: str, at: datetime) -> Q:
+        before = Q(Exists(rows().filter(**{f"{column}__lt": at})))
+        return ~before if comparison == "gte" else before
+
+    return lambda site, value: _all_hold(value, site.timezone, one)
+
+
+def updated(kind: str, *, facts: str, by: str, made: str) -> Condition:
+    """`_lastUpdated`: by the facts that tell of a row (`facts` names their column, `by` the row's), and by what was sent.
+
+    `made` is when the row was made, for what no fact tells of.
+    """
+
+    def condition(site: Site, value: str) -> Q:
+        def one(comparison: str, at: datetime) -> Q:
+            told = Fact.objects.filter(site=site, recorded_at__gte=at).exclude(
+                **{facts: None if facts == "patient" else ""}
+            )
+            sent = SentResource.objects.filter(site=site, kind=kind, at__gte=at)
+            later = (
+                Q(**{f"{by}__in": told.values(facts)})
+                | Q(pk__in=sent.values("key"))
+                | Q(**{f"{made}__gte": at})
+            )
+            return later if comparison == "gte" else ~later
+
+        return _all_hold(value, site.timezone, one)
+
+    return condition
+
+
+def patient_identifier(column: str = "pk") -> Condition:
+    """A patient's number; `column` holds the patient's key."""
+
+    def condition(site: Site, value: str) -> Q:
+        system, number = token_of(value)
+        numbers = PatientIdentifier.objects.filter(site=site, value=number)
+        if system is not None:
+            numbers = numbers.filter(authority=authority_of(system))
+        return Q(**{f"{column}__in": numbers.values("patient")})
+
+    return condition
+
+
+def exam_identifier(column: str = "pk") -> Condition:
+    """A number of an exam: placer, accession or study UID; `column` holds the exam's key."""
+
+    def condition(site: Site, value: str) -> Q:
+        system, number = token_of(value)
+        uid = number.removeprefix(OID_PREFIX)
+        exams = Exam.objects.filter(site=site).order_by().values("pk")
+        placed = exams.filter(order__in=Order.objects.filter(site=site, placer=number))
+        if system == DICOM_UID_SYSTEM or number != uid:
+            found = exams.filter(study_instance_uid=uid)
+        elif system:
+            found = placed.filter(order__placer_authority=authority_of(system))
+        else:
+            # A union of three looks into indexes; one condition with "or" would read every exam.
+            found = placed.union(exams.filter(accession=number), exams.filter(study_instance_uid=number))
+        return Q(**{f"{column}__in": found})
+
+    return condition
+
+
+def outer(column: str) -> dict[str, OuterRef]:
+    """How rows of another table belong to this one."""
+    return {column: OuterRef("pk")}

@@ -1,0 +1,367 @@
+"""Resources made of rows, a page at a time, each in a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Max, Prefetch, QuerySet
+from django.db.models.functions import Coalesce
+
+from xraydesk.access.models import RecordRead, Site
+from xraydesk.billing.models import Coverage
+from xraydesk.facts.models import Fact
+from xraydesk.imaging.models import Image, StepExam
+from xraydesk.imaging.states import ImageState
+from xraydesk.journey.exam_view import ExamView, name_of, views_of
+from xraydesk.links.fhir import (
+    audit_codec,
+    coverage_codec,
+    patient_codec,
+    report_codec,
+    request_codec,
+    study_codec,
+)
+from xraydesk.links.fhir.elements_codec import Resource, with_meta
+from xraydesk.links.fhir.overlay_codec import Part, overlaid
+from xraydesk.links.models import SentResource
+from xraydesk.orders.models import Exam
+from xraydesk.patients.demographics import Identifier
+from xraydesk.patients.models import Patient, PatientIdentifier
+from xraydesk.results.models import Call, Finding, Report
+from xraydesk.results.states import CallOutcome
+
+SHOWN = (ImageState.MATCHED, ImageState.SENT, ImageState.HELD)
+"""States of images that belong to their exam beyond doubt, or did when they came."""
+
+
+def images_of_exam() -> QuerySet[Image]:
+    """Images that belong to their exam, each with when it was acquired (`acquired`), as it tells or as it came."""
+    return Image.objects.filter(state__in=SHOWN).annotate(acquired=Coalesce("acquired_at", "received_at"))
+
+
+INSTANCES_MAX = 2000
+"""More images of one study are not listed one by one."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A resource, and whose record (patient key, accession) it shows; no key where it shows nobody's."""
+
+    resource: Resource
+    patient: int | None = None
+    accession: str = ""
+
+
+Loader = Callable[[Site, Sequence[int]], list[Shown]]
+"""The resources of rows of a site by their keys, in the order of the keys; those that are not there are left out."""
+
+
+def in_order(keys: Sequence[int], found: Iterable[tuple[int, Shown]]) -> list[Shown]:
+    by_key = dict(found)
+    return [by_key[key] for key in keys if key in by_key]
+
+
+def updated_exams(site: Site, accessions: Iterable[str]) -> dict[str, datetime]:
+    """When something was last told of each exam."""
+    told = Fact.objects.filter(site=site, accession__in=set(accessions)).exclude(accession="")
+    return dict(told.values_list("accession").annotate(Max("recorded_at")).order_by())
+
+
+def _updated_patients(site: Site, keys: Iterable[int]) -> dict[int, datetime]:
+    told = Fact.objects.filter(site=site, patient__in=set(keys))
+    found = told.values_list("patient").annotate(Max("recorded_at")).order_by()
+    return {key: at for key, at in found if key is not None}
+
+
+def _sent(site: Site, kind: str, keys: Sequence[int]) -> dict[int, SentResource]:
+    return {row.key: row for row in SentResource.objects.filter(site=site, kind=kind, key__in=keys)}
+
+
+def _as_sent(
+    own: Resource, sent: SentResource | None, parts: Iterable[Part], updated_at: datetime
+) -> Resource:
+    resource = overlaid(own, sent.resource if sent else None, parts)
+    return with_meta(resource, max(updated_at, sent.at) if sent else updated_at)
+
+
+def patients(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """Patients with all their numbers."""
+    numbers = PatientIdentifier.objects.order_by("sort", "id")
+    rows = Patient.objects.filter(site=site, pk__in=keys).prefetch_related(Prefetch("identifiers", numbers))
+    updated, sent = _updated_patients(site, keys), _sent(site, "Patient", keys)
+    return in_order(
+        keys,
+        (
+            (
+                row.pk,
+                Shown(
+                    _as_sent(
+                        patient_codec.patient(_patient_facts(row)),
+                        sent.get(row.pk),
+                        patient_codec.PARTS,
+                        updated.get(row.pk, row.created_at),
+                    ),
+                    row.pk,
+                ),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _patient_facts(row: Patient) -> patient_codec.PatientFacts:
+    return patient_codec.PatientFacts(
+        id=str(row.pk),
+        identifiers=tuple(Identifier(i.value, i.authority, i.type) for i in row.identifiers.all()),
+        name=name_of(row),
+        birth_date=row.birth_date,
+        sex=row.sex,
+        phone=row.phone,
+        address=row.address,
+        language=row.language,
+        deceased=row.deceased,
+        merged_into=str(row.merged_into_id or ""),
+    )
+
+
+def requests(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """Exams as ServiceRequests."""
+    views = views_of(Exam.objects.filter(pk__in=keys), site=site)
+    updated = updated_exams(site, [view.exam.accession for view in views])
+    sent = _sent(site, "ServiceRequest", keys)
+    return in_order(
+        keys,
+        (
+            (
+                view.exam.pk,
+                Shown(
+                    _as_sent(
+                        request_codec.service_request(_request_facts(view)),
+                        sent.get(view.exam.pk),
+                        request_codec.PARTS,
+                        updated.get(view.exam.accession, view.exam.created_at),
+                    ),
+                    view.exam.patient_id,
+                    view.exam.accession,
+                ),
+            )
+            for view in views
+        ),
+    )
+
+
+def _request_facts(view: ExamView) -> request_codec.RequestFacts:
+    exam, order = view.exam, view.exam.order
+    return request_codec.RequestFacts(
+        id=str(exam.pk),
+        patient_id=str(exam.patient_id),
+        placer=order.placer,
+        placer_authority=order.placer_authority,
+        accession=exam.accession,
+        study_instance_uid=exam.study_instance_uid,
+        stage=view.stage,
+        priority=exam.priority,
+        code=exam.procedure_code,
+        code_system=exam.procedure_system,
+        text=exam.procedure_text,
+        body_part=exam.procedure.body_part if exam.procedure else "",
+        laterality=exam.laterality,
+        authored_at=exam.created_at,
+        wished_at=exam.requested_at,
+        provider_id=order.provider_id,
+        provider_name=order.provider_name,
+        reason=exam.reason,
+        clinical_information=exam.clinical_information,
+    )
+
+
+def studies(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """Exams that have images, as ImagingStudies."""
+    exams = {exam.pk: exam for exam in Exam.objects.filter(site=site, pk__in=keys)}
+    by_exam: dict[int, list[Image]] = {}
+    listed = Image.objects.filter(exam__in=exams, state__in=SHOWN).defer("header", "corrections")
+    for image in listed.order_by("id"):
+        by_exam.setdefault(image.exam_id or 0, []).append(image)
+    updated = updated_exams(site, [exam.accession for exam in exams.values()])
+    return in_order(
+        keys,
+        (
+            (
+                key,
+                Shown(
+                    with_meta(
+                        study_codec.imaging_study(_study_facts(exams[key], images)),
+                        updated.get(exams[key].accession, max(i.received_at for i in images)),
+                    ),
+                    exams[key].patient_id,
+                    exams[key].accession,
+                ),
+            )
+            for key, images in by_exam.items()
+        ),
+    )
+
+
+def _study_facts(exam: Exam, images: Sequence[Image]) -> study_codec.StudyFacts:
+    return study_codec.StudyFacts(
+        id=str(exam.pk),
+        patient_id=str(exam.patient_id),
+        request_id=str(exam.pk),
+        study_instance_uid=exam.study_instance_uid,
+        accession=exam.accession,
+        description=exam.procedure_text,
+        started_at=min(image.acquired_at or image.received_at for image in images),
+        instances=tuple(
+            study_codec.InstanceFacts(
+                i.sop_instance_uid, i.sop_class_uid, i.series_instance_uid, i.modality, i.body_part
+            )
+            for i in images[:INSTANCES_MAX]
+        ),
+    )
+
+
+def reports(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """The reports of exams, each in its last version."""
+    rows = list(Report.objects.filter(site=site, pk__in=keys).select_related("exam"))
+    exams = [report.exam_id for report in rows]
+    begun = dict(
+        StepExam.objects.filter(exam__in=exams, voided=False)
+        .order_by("-step__started_at")
+        .values_list("exam_id", "step__started_at")
+    )
+    with_images = set(Image.objects.filter(exam__in=exams, state__in=SHOWN).values_list("exam_id", flat=True))
+    return in_order(
+        keys,
+        (
+            (
+                row.pk,
+                Shown(
+                    with_meta(
+                        report_codec.diagnostic_report(
+                            _report_facts(row, begun.get(row.exam_id), has_study=row.exam_id in with_images)
+                        ),
+                        row.changed_at,
+                    ),
+                    row.exam.patient_id,
+                    row.exam.accession,
+                ),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _report_facts(report: Report, begun_at: datetime | None, *, has_study: bool) -> report_codec.ReportFacts:
+    exam = report.exam
+    return report_codec.ReportFacts(
+        id=str(report.pk),
+        patient_id=str(exam.patient_id),
+        request_id=str(exam.pk),
+        study_id=str(exam.pk) if has_study else "",
+        accession=exam.accession,
+        state=report.state,
+        code=exam.procedure_code,
+        code_system=exam.procedure_system,
+        code_text=exam.procedure_text,
+        begun_at=begun_at,
+        said_at=report.said_at,
+        radiologist=report.radiologist_name or report.radiologist_id,
+        text=report.text,
+        impression=report.impression,
+    )
+
+
+def findings(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """Findings that must be told, as Communications, with each attempt to tell them."""
+    rows = (
+        Finding.objects.filter(site=site, pk__in=keys)
+        .select_related("exam")
+        .prefetch_related(Prefetch("calls", Call.objects.order_by("at", "id")))
+    )
+    return in_order(
+        keys,
+        (
+            (
+                row.pk,
+                Shown(
+                    with_meta(
+                        report_codec.communication(_finding_facts(row)),
+                        max(
+                            at
+                            for at in (
+                                row.found_at,
+                                row.opened_at,
+                                row.ended_at,
+                                *(c.at for c in row.calls.all()),
+                            )
+                            if at
+                        ),
+                    ),
+                    row.exam.patient_id,
+                    row.exam.accession,
+                ),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _finding_facts(row: Finding) -> report_codec.FindingFacts:
+    calls = list(row.calls.all())
+    return report_codec.FindingFacts(
+        id=str(row.pk),
+        patient_id=str(row.exam.patient_id),
+        request_id=str(row.exam_id),
+        report_id=str(row.report_id or ""),
+        state=row.state,
+        category=row.category,
+        words=row.words,
+        opened_at=row.opened_at,
+        read_back_at=next((c.at for c in calls if c.outcome == CallOutcome.READ_BACK), None),
+        people=tuple(str(person.get("name", "")) for person in row.people if person.get("name")),
+        calls=tuple(report_codec.CallFacts(c.at, c.way, c.recipient, c.outcome, c.read_back) for c in calls),
+    )
+
+
+def coverages(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """Who pays, as it was sent; of the record that stands where two were made one."""
+    rows = Coverage.objects.filter(site=site, pk__in=keys).select_related("patient")
+    return in_order(keys, ((row.pk, _coverage(row)) for row in rows))
+
+
+def _coverage(row: Coverage) -> Shown:
+    patient = row.patient.merged_into_id or row.patient_id
+    resource = coverage_codec.coverage(str(row.pk), str(patient), row.resource)
+    return Shown(with_meta(resource, row.changed_at), patient)
+
+
+def audit_events(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """Lines of the log of who read what. Looking at them is no look at a patient's record."""
+    return in_order(
+        keys,
+        (
+            (
+                row.pk,
+                Shown(
+                    with_meta(
+                        audit_codec.audit_event(
+                            audit_codec.ReadFacts(
+                                id=str(row.pk),
+                                at=row.at,
+                                who=row.who,
+                                patient_id=str(row.patient),
+                                accession=row.accession,
+                                what=row.what,
+                                reason=row.reason,
+                                site=site.code,
+                            )
+                        ),
+                        row.at,
+                    )
+                ),
+            )
+            for row in RecordRead.objects.filter(site=site, pk__in=keys)
+        ),
+    )

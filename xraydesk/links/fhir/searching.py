@@ -1,0 +1,354 @@
+"""Searching: what is asked for, read against the table of what is served, and found a page at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from xraydesk.access.models import Site
+from xraydesk.links.fhir.answers_codec import Entry, Issue
+from xraydesk.links.fhir.callers import Caller
+from xraydesk.links.fhir.conditions import TEXT_LENGTH_MAX, BadValue, any_of
+from xraydesk.links.fhir.elements_codec import read_reference, references
+from xraydesk.links.fhir.kinds import KINDS, Kind, Parameter, Source
+from xraydesk.links.fhir.rows import Shown
+
+COUNT_USUAL = 50
+COUNT_MAX = 100
+VALUES_MAX = 100
+"""Any of so many values may be asked for in one parameter."""
+
+PARAMETERS_MAX = 50
+INCLUDED_MAX = 500
+"""No more resources than these are put beside a page."""
+
+SILENT = ("_format", "_pretty")
+"""Parameters that change nothing here and are let through."""
+
+_COMMA = re.compile(r"(?<!\\),")
+_ESCAPED = re.compile(r"\\([,$|\\])")
+
+
+class BadSearch(ValueError):
+    """A search cannot be answered as it was asked; `issues` say which parameters and why."""
+
+    def __init__(self, issues: Sequence[Issue]) -> None:
+        super().__init__("; ".join(issue.words for issue in issues))
+        self.issues = tuple(issues)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search as it was understood. `conditions` are (parameter, values, negated); `sort` is a column, `-` first where it falls."""
+
+    kind: Kind
+    conditions: tuple[tuple[str, tuple[str, ...], bool], ...]
+    count: int = COUNT_USUAL
+    sort: str = ""
+    includes: tuple[tuple[str, str], ...] = ()
+    revincludes: tuple[tuple[str, str], ...] = ()
+    summary: str = "false"
+    elements: tuple[str, ...] = ()
+    with_total: bool = True
+    ignored: tuple[Issue, ...] = ()
+
+
+@dataclass(frozen=True)
+class After:
+    """Where a page ends: the source, the value that is sorted by, and the key."""
+
+    source: int
+    value: Any
+    key: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """A page: its matches, what is put beside them, how many there are in all, and where it ends if more follow."""
+
+    matches: tuple[Shown, ...]
+    included: tuple[Shown, ...]
+    total: int | None
+    after: After | None
+
+
+def read_search(
+    kind: Kind, asked: Sequence[tuple[str, str]], *, lenient: bool, limits: Iterable[tuple[str, str]] = ()
+) -> Search:
+    """A search from its parameters. What is not known is refused, or where `lenient` left out and told.
+
+    Raises BadSearch.
+    """
+    if len(asked) > PARAMETERS_MAX:
+        raise BadSearch([Issue("too-costly", f"No more than {PARAMETERS_MAX} parameters are taken.")])
+    reading = _Reading(kind)
+    for name, value in [*asked, *limits]:
+        try:
+            reading.take(name, value)
+        except BadValue as bad:
+            reading.wrong.append(Issue("invalid", f"{name[:60]} {bad}.", _where(kind, name)))
+        except KeyError:
+            reading.unknown.append(
+                Issue(
+                    "not-supported",
+                    f"The parameter {name[:60]} is not known for {kind.name}; see metadata.",
+                    _where(kind, name),
+                    "warning" if lenient else "error",
+                )
+            )
+    wrong = reading.wrong if lenient else [*reading.wrong, *reading.unknown]
+    if wrong:
+        raise BadSearch(wrong)
+    return reading.search(tuple(reading.unknown))
+
+
+def _where(kind: Kind, name: str) -> str:
+    return f"http.{name[:60]}" if name.isascii() else f"http.{kind.name}"
+
+
+class _Reading:
+    """A search while its parameters are read."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.conditions: list[tuple[str, tuple[str, ...], bool]] = []
+        self.set: dict[str, Any] = {}
+        self.includes: list[tuple[str, str]] = []
+        self.revincludes: list[tuple[str, str]] = []
+        self.wrong: list[Issue] = []
+        self.unknown: list[Issue] = []
+
+    def search(self, ignored: tuple[Issue, ...]) -> Search:
+        return Search(
+            self.kind,
+            tuple(self.conditions),
+            includes=tuple(dict.fromkeys(self.includes)),
+            revincludes=tuple(dict.fromkeys(self.revincludes)),
+            ignored=ignored,
+            **self.set,
+        )
+
+    def take(self, name: str, value: str) -> None:
+        """Read one parameter; KeyError where it is not known, BadValue where its value cannot be read."""
+        if "\0" in value:
+            raise BadValue("holds a character that no text has")
+        base, colon, modifier = name.partition(":")
+        if base in self.kind.parameters:
+            self._condition(base, modifier if colon else "", value)
+        elif base in ("_include", "_revinclude") and modifier in ("", "iterate"):
+            self._include(base, value)
+        elif name in _RESULT:
+            self.set |= _RESULT[name](self.kind, value)
+        elif name not in SILENT:
+            raise KeyError(name)
+
+    def _condition(self, name: str, modifier: str, value: str) -> None:
+        parameter = self.kind.parameters[name]
+        values = tuple(_ESCAPED.sub(r"\1", part) for part in _COMMA.split(value) if part)
+        if len(values) > VALUES_MAX or any(len(part) > TEXT_LENGTH_MAX for part in values):
+            raise BadValue(f"takes at most {VALUES_MAX} values of {TEXT_LENGTH_MAX} characters")
+        if modifier == "identifier" and name == "patient":
+            name = "patient.identifier"
+        elif modifier in parameter.targets:
+            values = tuple(part if "/" in part else f"{modifier}/{part}" for part in values)
+        elif (
+            modifier
+            and not (modifier == "not" and parameter.type == "token")
+            and (name, modifier) != _BY_NUMBER
+        ):
+            raise KeyError(name)
+        self.conditions.append((name, values, modifier == "not"))
+
+    def _include(self, name: str, value: str) -> None:
+        kind, _, parameter = value.partition(":")
+        parameter = parameter.partition(":")[0]
+        source = KINDS.get(kind)
+        names = _leading(source) if source and parameter == "*" else [parameter]
+        for one in names:
+            if source is None or one not in _leading(source):
+                raise BadValue(f"takes TYPE:PARAMETER of a reference, not {value[:60]}")
+            if name == "_include":
+                self.includes.append((kind, one))
+            elif self.kind.name in source.parameters[one].targets:
+                self.revincludes.append((kind, one))
+            else:
+                raise BadValue(f"leads to no {self.kind.name}: {value[:60]}")
+
+
+_BY_NUMBER = ("requester", "identifier")
+
+
+def _leading(kind: Kind | None) -> list[str]:
+    """The parameters of a type that lead to others served here."""
+    return [name for name, p in kind.parameters.items() if p.targets] if kind else []
+
+
+def _count(kind: Kind, value: str) -> dict[str, Any]:
+    if not (value.isascii() and value.isdigit()) or len(value) > 9:
+        raise BadValue("takes a whole number")
+    return {"count": min(int(value), COUNT_MAX)}
+
+
+def _sort(kind: Kind, value: str) -> dict[str, Any]:
+    name = value.removeprefix("-")
+    if name == "_id":
+        return {"sort": "-pk" if value.startswith("-") else ""}
+    if name not in kind.sorts:
+        raise BadValue(
+            f"takes one of {', '.join(['_id', *kind.sorts])}, with - before it to turn the order round"
+        )
+    return {"sort": ("-" if value.startswith("-") else "") + kind.sorts[name]}
+
+
+def _summary(kind: Kind, value: str) -> dict[str, Any]:
+    if value not in ("true", "false", "count", "data", "text"):
+        raise BadValue("takes true, false, count, data or text")
+    return {"summary": value}
+
+
+def _elements(kind: Kind, value: str) -> dict[str, Any]:
+    return {"elements": tuple(part.rpartition(".")[2] for part in value.split(",") if part)[:VALUES_MAX]}
+
+
+def _total(kind: Kind, value: str) -> dict[str, Any]:
+    if value not in ("none", "accurate", "estimate"):
+        raise BadValue("takes none, accurate or estimate")
+    return {"with_total": value != "none"}
+
+
+_RESULT = {"_count": _count, "_sort": _sort, "_summary": _summary, "_elements": _elements, "_total": _total}
+
+
+def find(caller: Caller, search: Search, *, after: After | None = None, total: int | None = None) -> Found:
+    """One page of what a search finds. `after` is where the page before ended, `total` what was counted for it."""
+    site = caller.member.site
+    sources = [(source, _rows(site, source, search)) for source in search.kind.sources]
+    if total is None and search.with_total:
+        total = sum(rows.count() for _, rows in sources)
+    count = 0 if search.summary == "count" else search.count
+    matches: list[Shown] = []
+    end: After | None = None
+    begin = after.source if after else 0
+    for number, (source, rows) in enumerate(sources[begin:], start=begin):
+        here = after if after and after.source == number else None
+        page = _page(rows, search, here, count - len(matches) + 1) if count else []
+        fits = page[: count - len(matches)]
+        matches += source.shown(site, [key for _, key in fits])
+        if len(page) > len(fits):
+            value, key = fits[-1] if fits else (None, 0)
+            end = After(number, value, key)
+            break
+    included = [*_included(caller, search, matches), *_reverse_included(caller, search, matches)]
+    return Found(tuple(matches), tuple(_once(included, matches)), total, end)
+
+
+def _rows(site: Site, source: Source, search: Search) -> QuerySet[Any]:
+    whole = Q()
+    for name, values, negated in search.conditions:
+        parameter: Parameter = source.parameters[name]
+        try:
+            one = any_of(parameter.condition(site, value) for value in values)
+        except BadValue as bad:
+            raise BadSearch([Issue("invalid", f"{name} {bad}.", f"http.{name}")]) from None
+        whole &= ~one if negated else one
+    return source.rows(site).filter(whole)
+
+
+def _page(rows: QuerySet[Any], search: Search, after: After | None, count: int) -> list[tuple[Any, int]]:
+    falling = search.sort.startswith("-")
+    column = search.sort.removeprefix("-") or "pk"
+    way, sign = ("lt", "-") if falling else ("gt", "")
+    if after and after.key:
+        beyond = Q(**{f"pk__{way}": after.key})
+        if column != "pk":
+            value = _sorted_value(after.value)
+            beyond = Q(**{f"{column}__{way}": value}) | (Q(**{column: value}) & beyond)
+        rows = rows.filter(beyond)
+    order = [f"{sign}{column}"] if column == "pk" else [f"{sign}{column}", f"{sign}pk"]
+    return list(rows.order_by(*order).values_list(column, "pk")[:count])
+
+
+def _sorted_value(value: Any) -> Any:
+    return datetime.fromisoformat(value["at"]) if isinstance(value, dict) else value
+
+
+def load(caller: Caller, kind: Kind, ids: Iterable[str]) -> list[Shown]:
+    """Resources of a type by their ids, as far as the caller may see them."""
+    wanted = ",".join(ids)
+    if not wanted:
+        return []
+    limits = caller.limits(kind)
+    search = read_search(
+        kind, [("_id", wanted), ("_total", "none"), ("_count", str(COUNT_MAX))], lenient=False, limits=limits
+    )
+    return list(find(caller, search).matches)
+
+
+def _included(caller: Caller, search: Search, matches: Sequence[Shown]) -> list[Shown]:
+    """What the matches refer to, each once."""
+    wanted: dict[str, dict[str, None]] = {}
+    for kind, name in search.includes:
+        parameter = KINDS[kind].parameters[name]
+        for shown in matches:
+            if shown.resource["resourceType"] != kind:
+                continue
+            for text in references(shown.resource.get(parameter.element)):
+                for target in parameter.targets:
+                    if key := read_reference(text, target):
+                        wanted.setdefault(target, {})[key] = None
+    found: list[Shown] = []
+    for target, ids in wanted.items():
+        if caller.may(KINDS[target], "read"):
+            found += load(caller, KINDS[target], list(ids)[:COUNT_MAX])
+    return found
+
+
+def _reverse_included(caller: Caller, search: Search, matches: Sequence[Shown]) -> list[Shown]:
+    """What refers to the matches."""
+    found: list[Shown] = []
+    ids = ",".join(f"{s.resource['resourceType']}/{s.resource['id']}" for s in matches)
+    for kind, name in search.revincludes:
+        if not ids or not caller.may(KINDS[kind], "search"):
+            continue
+        asked = [(name, ids), ("_total", "none"), ("_count", str(COUNT_MAX))]
+        search_back = read_search(KINDS[kind], asked, lenient=False, limits=caller.limits(KINDS[kind]))
+        found += all_pages(caller, search_back, INCLUDED_MAX)[0]
+    return found[:INCLUDED_MAX]
+
+
+def all_pages(caller: Caller, search: Search, most: int) -> tuple[list[Shown], bool]:
+    """What a search finds, page after page, at most so many; and whether there is more."""
+    found: list[Shown] = []
+    after: After | None = None
+    while len(found) < most:
+        page = find(caller, search, after=after)
+        found += page.matches
+        after = page.after
+        if after is None:
+            return found[:most], len(found) > most
+    return found[:most], True
+
+
+def _once(included: Iterable[Shown], matches: Sequence[Shown]) -> list[Shown]:
+    def name(shown: Shown) -> str:
+        return f"{shown.resource['resourceType']}/{shown.resource['id']}"
+
+    there = {name(shown) for shown in matches}
+    kept: dict[str, Shown] = {}
+    for shown in included:
+        if name(shown) not in there:
+            kept.setdefault(name(shown), shown)
+    return list(kept.values())
+
+
+def entries_of(found: Found) -> list[Entry]:
+    """A page as entries of a bundle."""
+    return [
+        *(Entry(shown.resource) for shown in found.matches),
+        *(Entry(shown.resource, "include") for shown in found.included),
+    ]
