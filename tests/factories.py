@@ -112,7 +112,7 @@ def make_patient(site: Site, *, number: str = "", **fields: Any) -> Patient:
     }
     patient = Patient.objects.create(site=site, **(defaults | fields))
     PatientIdentifier.objects.create(
-        site=site, patient=patient, value=number or f"N{next(_numbers)}", authority="HOSP", type="MR"
+        site=site, patient=patient, value=number or f"MR{next(_numbers)}", authority="HOSP", type="MR"
     )
     return patient
 
