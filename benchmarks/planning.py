@@ -4,7 +4,7 @@ Method. For each problem, in one process: the plan of the first-come desk; what 
 up to 50 exams, 4 s above, the solver's import included where it is the first); what CP-SAT finds for the whole day as one model,
 started from the desk's quick plan, with two workers in the same time. Each plan is judged by the checker. Where a file
 `best_known.json` lies beside the problems, `share` is how much of the way from its first-come cost to its best known cost
-a plan goes, in percent, and `holder` says who has the least cost now. Without arguments: days of our own from a seed.
+a plan goes, in percent, and `holder` says who has the least cost now. Without arguments: days of our own from a seed, of every kind.
 
     python benchmarks/planning.py [FOLDER]
 """
@@ -21,16 +21,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks._days import KINDS, made
 from xraydesk.scheduling.engine.checker import check
 from xraydesk.scheduling.engine.dispatch import dispatch
-from xraydesk.scheduling.engine.exact import Neighbourhood, put_all
+from xraydesk.scheduling.engine.exact import Neighbourhood
 from xraydesk.scheduling.engine.firstcome import first_come
+from xraydesk.scheduling.engine.placing import put_all
 from xraydesk.scheduling.engine.problem import Problem
 from xraydesk.scheduling.engine.reading import read_problem
 from xraydesk.scheduling.engine.solve import solve
 from xraydesk.scheduling.engine.stop import Stop
-from xraydesk.scheduling.tests.problems import day
 
+SIZES = (40, 150)
 SMALL = 50
 SECONDS = (1.0, 4.0)
 
@@ -38,8 +40,7 @@ SECONDS = (1.0, 4.0)
 def problems(arguments: list[str]) -> tuple[dict[str, Problem], dict[str, Any]]:
     """Problems by name, and what is known of them."""
     if not arguments:
-        sizes = ((40, 4, 4), (150, 8, 10), (600, 25, 20))
-        return {f"own-{n:04}": day(exams=n, rooms=r, seed=n, stats=s) for n, r, s in sizes}, {}
+        return {f"{kind}-{size:04}": made(kind, size, size) for kind in KINDS for size in SIZES}, {}
     folder = Path(arguments[0])
     known = folder / "best_known.json"
     return (

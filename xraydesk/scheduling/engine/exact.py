@@ -6,11 +6,12 @@ A whole small day is a few exams too, and then the answer comes with a proven lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ortools.sat.python import cp_model
 
 from xraydesk.scheduling.engine.line import NEVER, NOBODY, Line
+from xraydesk.scheduling.engine.placing import porter_groups
 from xraydesk.scheduling.engine.problem import FETCH_EARLY_MINUTES, RETURN_LATE_MINUTES
 from xraydesk.scheduling.engine.state import Day, Jobs, Spot
 
@@ -301,7 +302,7 @@ class Neighbourhood:
 
     def _price(self, i: int, one: _Vars) -> None:
         day, model = self.day, self.model
-        missing = round(day.missing_cost[i] * SCALE)
+        missing = _thousandths(day.missing_cost[i])
         self.constant += missing
         self.costs.append((-missing, one.planned))
         if not one.rooms:
@@ -309,17 +310,17 @@ class Neighbourhood:
         if day.booked_room[i] >= 0 and day.per_room[i] > 0:
             for room, chosen in one.rooms.items():
                 if room != day.booked_room[i]:
-                    self.costs.append((round(day.per_room[i] * SCALE), chosen))
+                    self.costs.append((_thousandths(day.per_room[i]), chosen))
         if day.due[i] < NEVER and day.weight[i] > 0:
             late = model.new_int_var(0, max(0, one.last - day.due[i]), f"l{i}")
             model.add(late >= one.start - day.due[i]).only_enforce_if(one.planned)
-            self.costs.append((round(day.weight[i] * SCALE), late))
+            self.costs.append((_thousandths(day.weight[i]), late))
         if day.per_minute[i] > 0:
             far = max(abs(one.last - day.booked_start[i]), abs(day.booked_start[i] - one.first))
             away = model.new_int_var(0, far, f"d{i}")
             model.add(away >= one.start - day.booked_start[i]).only_enforce_if(one.planned)
             model.add(away >= day.booked_start[i] - one.start).only_enforce_if(one.planned)
-            self.costs.append((round(day.per_minute[i] * SCALE), away))
+            self.costs.append((_thousandths(day.per_minute[i]), away))
 
     # -- all of them ---------------------------------------------------------------------------------
 
@@ -424,6 +425,11 @@ class Neighbourhood:
         return Spot(day.own_cost(i, room, start), room, start, person, jobs)
 
 
+def _thousandths(cost: float) -> int:
+    """A cost in whole thousandths, never more than it is: what is proven of these holds for the costs themselves."""
+    return int(cost * SCALE + 1e-6)
+
+
 def _chosen(options: dict[int, cp_model.IntVar], solver: cp_model.CpSolver) -> int:
     return next((k for k, chosen in options.items() if solver.value(chosen)), NOBODY)
 
@@ -447,87 +453,3 @@ def _free_minutes(line: Line, first: int, last: int) -> int:
         max(0, min(last, end) - max(first, begin)) for begin, end in zip(line.starts, line.ends, strict=True)
     )
     return max(0, last - first - busy)
-
-
-def put_all(day: Day, spots: dict[int, Spot | None]) -> bool:
-    """Move exams to where an exact search put them, where all of that is still free; else change nothing."""
-    before = {i: day.take(i) for i in spots if day.room[i] >= 0}
-    after = {i: spot for i, spot in spots.items() if spot is not None}
-    others = _with_porters(day, after)
-    done: list[int] = []
-    if others is not None:
-        for i in (i for i in day.in_order() if i in after):
-            if not day.stands(i, after[i]):
-                break
-            day.put(i, after[i])
-            done.append(i)
-        else:
-            return True
-    for i in done:
-        day.take(i)
-    if others:
-        day.change_jobs(others)
-    for i in (i for i in day.in_order() if i in before):
-        day.put(i, before[i])
-    return False
-
-
-def porter_groups(day: Day) -> list[list[int]]:
-    """Porters who can take over any of each other's jobs without anybody being short of one.
-
-    The same shifts; or one shift with the same end, whenever it begins.
-    """
-    groups: dict[object, list[int]] = {}
-    for q, porter in enumerate(day.problem.porters or ()):
-        key: object = porter.on if len(porter.on) != 1 else porter.on[0][1]
-        groups.setdefault(key, []).append(q)
-    return list(groups.values())
-
-
-def _with_porters(day: Day, spots: dict[int, Spot]) -> dict[int, Jobs] | None:
-    """Give each job of these exams a porter of its group, telling the group anew who does what.
-
-    What others' jobs were before; None where it cannot be done.
-    """
-    if not day.porters_limited or not any(day.way[i] >= 0 for i in spots):
-        return {}
-    groups = porter_groups(day)
-    group_of = {q: g for g, one in enumerate(groups) for q in one}
-    others = [i for i in range(day.count) if day.room[i] >= 0 and day.way[i] >= 0]
-    todo = []
-    for i in others:
-        fetcher, fetch, returner, back = day.jobs[i]
-        todo += [(fetch, i, 0, group_of[fetcher])] if fetcher >= 0 else []
-        todo += [(back, i, 2, group_of[returner])] if returner >= 0 else []
-    for i, spot in spots.items():
-        if day.way[i] >= 0:
-            todo += [(spot.jobs[1], i, 0, spot.jobs[0]), (spot.jobs[3], i, 2, spot.jobs[2])]
-    who = _told_anew(day, groups, sorted(todo))
-    if who is None:
-        return None
-
-    def with_porter(i: int, jobs: Jobs) -> Jobs:
-        return (who.get((i, 0), NOBODY), jobs[1], who.get((i, 2), NOBODY), jobs[3])
-
-    for i, spot in spots.items():
-        if day.way[i] >= 0:
-            spots[i] = replace(spot, jobs=with_porter(i, spot.jobs))
-    return day.change_jobs({i: with_porter(i, day.jobs[i]) for i in others})
-
-
-def _told_anew(
-    day: Day, groups: list[list[int]], todo: list[tuple[int, int, int, int]]
-) -> dict[tuple[int, int], int] | None:
-    """Who does each job (start, exam, way, group): in order of time, whoever of the group was busy last."""
-    lines = [Line(p.on) for p in day.problem.porters or ()]
-    last = [-NEVER] * len(lines)
-    who = {}
-    for start, i, k, g in todo:
-        free = [q for q in groups[g] if day.can_go(lines[q], q, start, day.way[i])]
-        if not free:
-            return None
-        q = who[i, k] = max(free, key=lambda q: last[q])
-        if day.way[i]:
-            lines[q].add(start, start + day.way[i], i)
-            last[q] = start + day.way[i]
-    return who

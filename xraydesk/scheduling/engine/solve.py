@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 
 from xraydesk.scheduling.engine.dispatch import by_urgency, dispatch, keep_bookings, sweep
 from xraydesk.scheduling.engine.firstcome import first_come
-from xraydesk.scheduling.engine.moving import EPSILON, Mover
+from xraydesk.scheduling.engine.improve import Told, improve
+from xraydesk.scheduling.engine.moving import Mover
 from xraydesk.scheduling.engine.problem import Plan, Problem
 from xraydesk.scheduling.engine.state import Day, NoPlan, day_of_plan
 from xraydesk.scheduling.engine.stop import Stop
@@ -16,19 +16,16 @@ from xraydesk.scheduling.engine.stop import Stop
 PATIENCE = (1.0, 0.5, 2.0, 4.0)
 """How far ahead the days made minute by minute look, in lengths of an exam."""
 
-WHOLE_SHARE = 0.6
-"""Of a day small enough to be searched as a whole, that takes so much of the time that is left."""
-
-MOVES_SHARE = 0.2
-"""Moves one by one take so much of the time at most before neighbourhoods are searched."""
+START_SHARE = 0.1
+"""The quick days take so much of the time at most, the first few of them apart."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The plan found, and how: `searches` of neighbourhoods, of which `better` made it better."""
+    """The plan found, and how: exams put back together so many times, and so many exact searches, of which `better` made it better."""
 
     plan: Plan
-    moves: int = 0
+    tries: int = 0
     searches: int = 0
     better: int = 0
 
@@ -39,19 +36,10 @@ def solve(problem: Problem, stop: Stop, seed: int = 0) -> Result:
     Ended by steps, the same seed gives the same plan. Raises NoPlan where none can exist.
     """
     day = _start(problem, stop)
-    if stop.now():
-        return Result(_plan(day, lower_bound(day)))
-    # Imported only where there is time to use it: it takes a third of a second.
-    from xraydesk.scheduling.engine.improve import Told, improve, search_whole, settle
-
-    told = Told()
-    settle(day, _part(stop, MOVES_SHARE), told)
-    if day.cost_now > EPSILON:
-        search_whole(day, _part(stop, WHOLE_SHARE), seed=seed, told=told)
-    if not told.proven and day.cost_now > EPSILON:
+    told = Told(bound=lower_bound(day))
+    if not stop.now():
         improve(day, stop, seed=seed, told=told)
-    plan = _plan(day, min(day.cost_now, max(lower_bound(day), told.bound)))
-    return Result(plan, told.moves, told.searches, told.better)
+    return Result(_plan(day, min(day.cost_now, told.bound)), told.tries, told.searches, told.better)
 
 
 def _plan(day: Day, bound: float) -> Plan:
@@ -62,14 +50,7 @@ def _plan(day: Day, bound: float) -> Plan:
                 raise NoPlan(
                     f"No place was found for exam {day.exam_ids[other]}, which fixed exam {day.exam_ids[i]} comes after."
                 )
-    return day.plan(None if _hours_overlap(day.problem) else bound)
-
-
-def _hours_overlap(problem: Problem) -> bool:
-    """Whether any hours overlap others of the same room or person: those are used more strictly than need be."""
-    every = [r.open for r in problem.rooms]
-    every += [t.on for t in problem.technologists or ()] + [p.on for p in problem.porters or ()]
-    return any(b[0] < a[1] for spans in every for a, b in pairwise(sorted(spans)))
+    return day.plan(None if day.hours_overlap else bound)
 
 
 def _part(stop: Stop, share: float) -> Stop:
@@ -85,7 +66,7 @@ def _start(problem: Problem, stop: Stop) -> Day:
     plan = first_come(problem)
     if plan.cost < best.cost_now:
         best, _ = day_of_plan(problem, plan)
-    part = _part(stop, MOVES_SHARE)
+    part = _part(stop, START_SHARE)
     ways = [partial(sweep, problem, patience=p) for p in PATIENCE]
     ways.append(partial(_with_room, problem, part))
     for way in ways:
@@ -118,7 +99,9 @@ def _with_room(problem: Problem, stop: Stop) -> Day:
 def lower_bound(day: Day) -> float:
     """What the exams cost at the least, each by itself in the best place it could have: a proven lower bound."""
     total = 0.0
-    empty = Day(day.problem)
+    problem = day.problem
+    # A fixed exam's return may be another porter's, or later, in another plan: with such, porters count for nothing.
+    empty = Day(replace(problem, porters=None) if day.returns_fixed else problem)
     for i in range(day.count):
         if day.fixed[i]:
             total += day.cost_of(i)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 
 from xraydesk.scheduling.engine.line import NEVER, NOBODY, Line
 from xraydesk.scheduling.engine.problem import (
@@ -65,6 +66,7 @@ class Day:
         self.porter_number = {p.id: i for i, p in enumerate(problem.porters or ())}
         self.porters_limited = problem.porters is not None
         self.now = problem.now
+        self.hours_overlap = _hours_overlap(problem)
         self._tell_exams(exams)
         self.room_lines = [Line(r.open) for r in problem.rooms]
         self.person_lines = [Line(t.on) for t in people or ()]
@@ -90,6 +92,10 @@ class Day:
         self.way = [2 * travel[e.origin] if e.origin is not None else NOBODY for e in exams]
         self.after = [tuple(self.number[o] for o in e.after) for e in exams]
         must = self._before_fixed()
+        self.returns_fixed = self.porters_limited and any(
+            self.fixed[i] and self.way[i] >= 0 for i in range(self.count)
+        )
+        """Whether fixed exams' returns have porters here that could be others' in another plan."""
         self.missing_cost = [
             self.problem.unplanned_cost * e.weight + MUST_COST * (i in must) for i, e in enumerate(exams)
         ]
@@ -585,6 +591,13 @@ NO_ONE = -2
 
 MUST_COST = 1e9
 """Added to what it costs to leave out an exam that a fixed one comes after: it cannot be left out."""
+
+
+def _hours_overlap(problem: Problem) -> bool:
+    """Whether any hours overlap others of the same room or person: those are used more strictly than need be."""
+    every = [r.open for r in problem.rooms]
+    every += [t.on for t in problem.technologists or ()] + [p.on for p in problem.porters or ()]
+    return any(b[0] < a[1] for spans in every for a, b in pairwise(sorted(spans)))
 
 
 def day_of_plan(problem: Problem, plan: Plan) -> tuple[Day, list[int]]:

@@ -14,10 +14,11 @@ from tests.shared_data import shared_data
 from xraydesk.scheduling.engine import improve
 from xraydesk.scheduling.engine.checker import broken_rule, check, cost_of
 from xraydesk.scheduling.engine.dispatch import dispatch, sweep
-from xraydesk.scheduling.engine.exact import Neighbourhood, put_all
+from xraydesk.scheduling.engine.exact import Neighbourhood
 from xraydesk.scheduling.engine.firstcome import first_come
 from xraydesk.scheduling.engine.insertion import Planner, applied, repair
 from xraydesk.scheduling.engine.line import Line
+from xraydesk.scheduling.engine.placing import put_all
 from xraydesk.scheduling.engine.problem import Exam, Fixed, Placed, Plan, Porter, Problem, Room, Technologist
 from xraydesk.scheduling.engine.reading import read_problem
 from xraydesk.scheduling.engine.returns import Return, returns
