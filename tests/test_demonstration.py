@@ -28,10 +28,10 @@ from xraydesk.parties.inbox import Inbox, listening
 from xraydesk.parties.mllp import Sender
 from xraydesk.parties.modality import Machine
 from xraydesk.parties.readers import NO_ANSWER_SHARE, Reader
-from xraydesk.parties.reports import CRITICAL, Reading, Reports, link_of
+from xraydesk.parties.reports import Reading, Reports, link_of
 from xraydesk.parties.technologist import hired
 from xraydesk.parties.web import signed_in_as
-from xraydesk.siteplan.invented import Person
+from xraydesk.siteplan.invented import Person, said_of
 from xraydesk.siteplan.plan import ProcedurePlan
 
 pytestmark = pytest.mark.link
@@ -229,7 +229,7 @@ def test_readers_call_the_next_person_where_the_first_does_not_answer_until_it_i
         "birth_date": str(entry.PatientBirthDate),
         "sex": str(entry.PatientSex),
     }
-    reading = Reading(note, Path(), 0.0, said=CRITICAL["CHEST"], critical=True)
+    reading = Reading(note, Path(), 0.0, said=said_of("CHEST", critical=True), critical=True)
     reports = Reports(box.department, link_of(box.department), Random(1), box.ehr.sender)
     assert box.ehr.sender.ask(reports.message(reading, "F")) == "AA"
     browser = signed_in_as("radiologist", box.desk.home, box.department.http)

@@ -13,13 +13,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from xraydesk.lib.ids import new_uid
 from xraydesk.parties.draw import BITS_STORED, COLUMNS, ROWS, draw
+from xraydesk.siteplan.invented import dap_dgycm2
 
 DX_IMAGE = "1.2.840.10008.5.1.4.1.1.1.1"
 CR_IMAGE = "1.2.840.10008.5.1.4.1.1.1"
 XRAY_DOSE_SR = "1.2.840.10008.5.1.4.1.1.88.67"
-
-TYPICAL_DAP_DGYCM2 = {"CHEST": 1.2, "SPINE": 14.0, "PELVIS": 18.0, "ABDOMEN": 20.0, "HIP": 9.0, "SKULL": 5.0}
-"""About what adults get a view; limbs much less. Plausible, not a norm."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,11 @@ class Exposure:
 
 def expose(random: Random, body_part: str, view: str) -> Exposure:
     """Plausible values for one view of a part."""
-    typical = next((dap for part, dap in TYPICAL_DAP_DGYCM2.items() if part in body_part.upper()), 0.35)
-    mas = round(random.uniform(1.0, 3.0) * typical**0.6, 2)
+    dap = dap_dgycm2(random, body_part)
+    mas = round(random.uniform(1.0, 3.0) * dap**0.6, 2)
     return Exposure(
         view=view,
-        dap_dgycm2=round(typical * random.lognormvariate(0, 0.3), 3),
+        dap_dgycm2=dap,
         kvp=round(random.gauss(115 if "CHEST" in body_part.upper() else 70, 3), 1),
         mas=mas,
         exposure_time_ms=max(2, int(mas * random.uniform(3, 6))),

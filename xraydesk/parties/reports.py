@@ -19,6 +19,7 @@ import structlog
 from xraydesk.lib import clock
 from xraydesk.parties.department import Department
 from xraydesk.parties.mllp import Sender, escaped
+from xraydesk.siteplan.invented import said_of
 from xraydesk.siteplan.plan import LinkPlan
 
 log = structlog.get_logger("parties.reports")
@@ -37,16 +38,6 @@ CORRECTED_SHARE = 0.03
 RETRY_SECONDS = 5.0
 
 READERS = (("99", "Reader", "Rita"), ("98", "Osei", "Kofi"), ("97", "Lindqvist", "Ingrid"))
-NORMAL = {
-    "CHEST": ("Heart and mediastinum of normal size. Lungs clear. No effusion.", "No acute finding."),
-    "ABDOMEN": ("Normal gas pattern. No free air.", "No obstruction."),
-    "": ("No fracture, no dislocation. Soft parts without finding.", "No acute bony finding."),
-}
-CRITICAL = {
-    "CHEST": ("Large pneumothorax on the left with shift of the mediastinum.", "Tension pneumothorax, left."),
-    "ABDOMEN": ("Air under both diaphragms.", "Free air."),
-    "": ("Displaced break through the shaft.", "New fracture, displaced."),
-}
 
 
 @dataclass
@@ -88,9 +79,7 @@ class Reports:
             seconds = FIRST_SECONDS if self.read + len(self.waiting) < 2 else READING_SECONDS
             reading = Reading(note, path, time.monotonic() + self.random.uniform(*seconds))
             reading.critical = self.random.random() < CRITICAL_SHARE
-            texts = CRITICAL if reading.critical else NORMAL
-            part = str(note.get("body_part", "")).upper()
-            reading.said = texts.get(part, texts[""])
+            reading.said = said_of(str(note.get("body_part", "")), critical=reading.critical)
             self.waiting[path.name] = reading
 
     def work(self) -> None:

@@ -19,7 +19,7 @@ from xraydesk.access.roles import Role
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.load_site import load_site
-from xraydesk.journey.seed.fill import defer_history, fill_day
+from xraydesk.journey.seed.fill import defer_history, fill_day, fill_gap
 from xraydesk.lib import clock
 from xraydesk.parties.department import PARTIES_FILE
 from xraydesk.project.config import Config
@@ -137,6 +137,8 @@ def _fill_in(site: Site, seed: int) -> None:
     """A day under way, and a job for the days behind it."""
     at = clock.now()
     today = clock.local_day(at, site.timezone)
+    if fill_gap(site=site, at=at, seed=seed):
+        print("what went on since the last stop is filled in", flush=True)
     if fill_day(site=site, day=today, at=at, seed=seed):
         print("a day is under way; the days behind it are filled in", flush=True)
     defer_history(site=site, seed=seed, at=at)

@@ -37,6 +37,22 @@ REASONS = {
     "SPINE": ("back pain, worse at night", "fall from a ladder"),
     "SKULL": ("facial injury",),
 }
+TYPICAL_DAP_DGYCM2 = {"CHEST": 1.2, "SPINE": 14.0, "PELVIS": 18.0, "ABDOMEN": 20.0, "HIP": 9.0, "SKULL": 5.0}
+"""About what adults get a view. Plausible, not a norm."""
+
+LIMB_DAP_DGYCM2 = 0.35
+NORMAL_FINDINGS = {
+    "CHEST": ("Heart and mediastinum of normal size. Lungs clear. No effusion.", "No acute finding."),
+    "ABDOMEN": ("Normal gas pattern. No free air.", "No obstruction."),
+    "": ("No fracture, no dislocation. Soft parts without finding.", "No acute bony finding."),
+}
+CRITICAL_FINDINGS = {
+    "CHEST": ("Large pneumothorax on the left with shift of the mediastinum.", "Tension pneumothorax, left."),
+    "ABDOMEN": ("Air under both diaphragms.", "Free air."),
+    "": ("Displaced break through the shaft.", "New fracture, displaced."),
+}
+"""What readers write, by body part: findings and impression."""
+
 LIMB_REASONS = (
     "fall, swelling, cannot bear weight",
     "twisted it at sport",
@@ -72,6 +88,19 @@ def invent(random: Random, number: str, today: date) -> Person:
         sex=sex,
         visit="V" + number,
     )
+
+
+def dap_dgycm2(random: Random, body_part: str) -> float:
+    """The dose area product of one view of a part, in dGy·cm²."""
+    parts = TYPICAL_DAP_DGYCM2.items()
+    typical = next((dap for part, dap in parts if part in body_part.upper()), LIMB_DAP_DGYCM2)
+    return round(typical * random.lognormvariate(0, 0.3), 3)
+
+
+def said_of(body_part: str, *, critical: bool) -> tuple[str, str]:
+    """What a reader writes of such an exam: findings and impression."""
+    texts = CRITICAL_FINDINGS if critical else NORMAL_FINDINGS
+    return texts.get(body_part.upper(), texts[""])
 
 
 def reason_for(random: Random, body_part: str) -> str:

@@ -26,6 +26,7 @@ NO_SHOW_SHARE = 0.03
 CANCELLED_SHARE = 0.02
 PRELIMINARY_SHARE = 0.15
 WISH_MINUTES = (20, 240)
+FIRST_OF_GAP, NUMBERS_A_MINUTE = 3000, 4
 
 
 def minutes(count: float) -> timedelta:
@@ -53,6 +54,8 @@ class Invented:
     read_at: datetime | None = None
     no_show_at: datetime | None = None
     cancelled_at: datetime | None = None
+    exam_id: int | None = None
+    """The exam that stands on the board already, where only what becomes of it is invented."""
 
     @property
     def place(self) -> Place:
@@ -68,18 +71,23 @@ def invent_day(
     after: datetime,
     until: datetime,
     random: Random,
+    since: datetime | None = None,
+    waiting: Sequence[Invented] = (),
 ) -> list[Invented]:
     """The exams of one local day as far as they had come at `until`, in order of their orders.
 
     `department` is empty, or has what is booked already. An exam that would be under way at `until` has not
-    begun yet: whoever is in the room then belongs to the living.
+    begun yet: whoever is in the room then belongs to the living. `since` leaves out what came before it, `waiting`
+    are exams that were booked before then: what became of them is told first, as they come first to their rooms.
     """
-    numbers = iter(range(1, 10_000))
-    ready: dict[int, datetime] = {}
-    found: list[Invented] = []
+    numbers = iter(range(_first_number(first, since), 10_000))
+    ready = {one.place.room_id: since for one in waiting} if since else {}
+    found: list[Invented] = list(waiting)
     for received in _orders(first, after, random):
         if received >= until:
             break
+        if since and received < since:
+            continue
         exam = _order(plan, received, f"{first:%y%j}{next(numbers):04d}", random)
         booked = _book(department, exam, after)
         if booked is None:
@@ -88,8 +96,13 @@ def invent_day(
         found.append(exam)
     # Rooms are used in the order of the plan, whatever the order of the orders.
     found.sort(key=lambda one: (one.place.start, one.received_at))
-    told = [_happened(exam, until, ready, random) for exam in found]
+    told = [_happened(exam, until, ready, random, since=since) for exam in found]
     return sorted(told, key=lambda one: one.received_at)
+
+
+def _first_number(first: datetime, since: datetime | None) -> int:
+    """Numbers of a day that was gone on with do not meet those that it began with, nor those of another time."""
+    return FIRST_OF_GAP + NUMBERS_A_MINUTE * int((since - first) / timedelta(minutes=1)) if since else 1
 
 
 def _orders(first: datetime, after: datetime, random: Random) -> Iterator[datetime]:
@@ -187,16 +200,24 @@ def _taken(department: Department, place: Place) -> Department:
     return replace(department, rooms=rooms, technologists=people)
 
 
-def _happened(exam: Invented, until: datetime, ready: dict[int, datetime], random: Random) -> Invented:
+def _happened(
+    exam: Invented,
+    until: datetime,
+    ready: dict[int, datetime],
+    random: Random,
+    *,
+    since: datetime | None,
+) -> Invented:
     """What became of a booked exam by `until`. `ready` is when each room was free again."""
     start = exam.place.start
     fate = random.random()
-    if exam.person.patient_class == "O" and fate < NO_SHOW_SHARE:
+    if exam.person.patient_class == "O" and fate < NO_SHOW_SHARE and exam.arrived_at is None:
         return replace(exam, no_show_at=_by(start + minutes(25), until))
-    if fate > 1 - CANCELLED_SHARE:
+    if fate > 1 - CANCELLED_SHARE and exam.exam_id is None:
         return replace(exam, cancelled_at=_by(exam.received_at + (start - exam.received_at) / 2, until))
     early = {"O": (-18, 8), "E": (-12, 4), "I": (-10, 8)}[exam.person.patient_class or "O"]
-    arrived = max(exam.received_at + minutes(1.5), start + minutes(random.uniform(*early)))
+    came = max(exam.received_at + minutes(1.5), start + minutes(random.uniform(*early)))
+    arrived = exam.arrived_at or max(came, since or came)
     begun = max(
         arrived + minutes(random.uniform(0.5, 6)), start - minutes(2), ready.get(exam.place.room_id, start)
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max
 from procrastinate import exceptions
 from procrastinate.contrib.django import app as jobs
 
 from xraydesk.access.models import Site
+from xraydesk.facts.models import Fact
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.seed.day import invent_day, seed_of
+from xraydesk.journey.seed.go_on import end_what_was_under_way, waiting_exams
 from xraydesk.journey.seed.rows import write_day
 from xraydesk.lib import clock, locks
 from xraydesk.orders.models import Exam
@@ -19,6 +22,9 @@ from xraydesk.siteplan.reading import from_json
 
 DAYS_BACK_MAX = 14
 """No demonstration has more days behind it."""
+
+GAP_MIN = timedelta(minutes=20)
+"""A shorter stop leaves nothing to be filled in."""
 
 FILL_TASK = "fill_history"
 FILL_QUEUE = "history"
@@ -45,12 +51,68 @@ def fill_day(*, site: Site, day: date, at: datetime, seed: object) -> int:
         if _has_exams(site, first, after):
             return 0
         department, _ = department_of(site=site, since=first, until=after)
-        plan = from_json(site.plan)
         exams = invent_day(
-            department, plan, first=first, after=after, until=min(at, after), random=seed_of(seed, day)
+            department,
+            from_json(site.plan),
+            first=first,
+            after=after,
+            until=min(at, after),
+            random=seed_of(seed, day),
         )
-        source = next((f"link:{link.name}" for link in plan.links if link.kind == "orders"), "link:EHR")
-        return write_day(site, exams, source=source, at=at)
+        return write_day(site, exams, source=orders_link(site), at=at)
+
+
+def orders_link(site: Site) -> str:
+    """Who sends the orders of a demonstration, as facts name them."""
+    links = from_json(site.plan).links
+    return next((f"link:{link.name}" for link in links if link.kind == "orders"), "link:EHR")
+
+
+def fill_gap(*, site: Site, at: datetime, seed: object) -> int:
+    """Go on with a demonstration's last day where it was stopped, until now or the end of that day; the rows written.
+
+    Whoever was booked is done, new ones come, and whoever was in a room when it stopped has left it. A stop of less
+    than GAP_MIN is none. Days in between are whole days, and filled in as such. Raises NotSimulated.
+    """
+    if not site.simulated or not site.plan:
+        raise NotSimulated(f"{site.code} is no demonstration: nothing is invented for it.")
+    with transaction.atomic():
+        locks.take([f"history:{site.pk}"])
+        since = _stopped_at(site, at)
+        if since is None or at - since < GAP_MIN:
+            return 0
+        day = clock.local_day(since, site.timezone)
+        if clock.local_day(at, site.timezone) - day > timedelta(days=DAYS_BACK_MAX):
+            return 0
+        first, after = clock.day_bounds(day, site.timezone)
+        until = min(at, after)
+        end_what_was_under_way(site=site, since=since)
+        department, _ = department_of(site=site, since=first, until=after)
+        waiting = waiting_exams(site, first=first, until=until)
+        exams = invent_day(
+            department,
+            from_json(site.plan),
+            first=first,
+            after=after,
+            until=until,
+            random=seed_of(f"{seed} {since.isoformat()}", day),
+            since=since,
+            waiting=[one for one, _ in waiting],
+        )
+        return write_day(
+            site,
+            exams,
+            source=orders_link(site),
+            at=until,
+            before={exam.pk: exam for _, exam in waiting},
+        )
+
+
+def _stopped_at(site: Site, at: datetime) -> datetime | None:
+    """When the last thing happened to any exam."""
+    happened = Fact.objects.filter(site=site, at__lte=at).exclude(accession="")
+    newest: datetime | None = happened.aggregate(newest=Max("at"))["newest"]
+    return newest
 
 
 def _has_exams(site: Site, first: datetime, after: datetime) -> bool:

@@ -1,8 +1,11 @@
-"""An invented day as rows: patients, orders, exams, bookings, steps, images, reports, charges and facts, by COPY."""
+"""An invented day as rows: patients, orders, exams, bookings, steps, images, reports, charges and facts, by COPY.
+
+What goes on around each exam (dose, porters, results told) is in `around.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +21,8 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Image, PerformedStep, StepExam
 from xraydesk.imaging.states import ImageState, StepState
-from xraydesk.journey.policy import policies_of
+from xraydesk.journey.seed import around
+from xraydesk.journey.seed.around import Around
 from xraydesk.journey.seed.day import Invented
 from xraydesk.journey.told import order_told
 from xraydesk.lib.ids import new_uid
@@ -29,41 +33,44 @@ from xraydesk.orders.numbers import own_number
 from xraydesk.orders.states import OrderState, TriageState
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.results.models import Report, ReportVersion
-from xraydesk.results.states import ReportState
+from xraydesk.results.states import Category, ReportState
 from xraydesk.rooms.models import Modality, Room
 from xraydesk.safety.checks import CheckKind
 from xraydesk.safety.models import SafetyCheck
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.rules import row_for
 from xraydesk.scheduling.states import BookingState
-from xraydesk.siteplan.plan import Policies
-from xraydesk.staff.models import Technologist
+from xraydesk.siteplan.invented import said_of
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.reading import from_json
+from xraydesk.staff.models import Porter, Technologist
 
 IMAGE_CLASS = "1.2.840.10008.5.1.4.1.1.1.1"
 READER = "Reader, Rita"
-NO_FINDING = "No acute finding."
 
 
 @dataclass
 class Names:
-    """What the site file says that invented exams refer to: its rows, by what they are known by, and its policies."""
+    """What the site file says that invented exams refer to: its rows, by what they are known by, and its plan."""
 
     procedures: dict[str, Procedure]
     rooms: dict[int, Room]
     technologists: dict[int, Technologist]
     ae_titles: dict[int, str]
-    policies: Policies
+    porters: list[Porter]
+    plan: SitePlan
 
     @classmethod
     def of(cls, site: Site) -> Names:
-        """Those of a site, four queries."""
+        """Those of a site, five queries."""
         machines = Modality.objects.filter(site=site, retired=False).order_by("-id")
         return cls(
             procedures={p.code: p for p in Procedure.objects.filter(site=site, retired=False)},
             rooms={room.pk: room for room in Room.objects.filter(site=site)},
             technologists={t.pk: t for t in Technologist.objects.filter(site=site)},
             ae_titles=dict(machines.values_list("room_id", "ae_title")),
-            policies=policies_of(site),
+            porters=list(Porter.objects.filter(site=site, retired=False).order_by("id")),
+            plan=from_json(site.plan),
         )
 
 
@@ -80,7 +87,7 @@ class Rows:
     def write(self) -> int:
         """Write all of them; how many."""
         for model, rows in self.found.items():
-            if model not in KEYED:
+            if model not in KEYED and model not in around.KEYED:
                 for row, key in zip(rows, next_keys(model, len(rows)), strict=True):
                     row.pk = key
             copy_rows(model, rows)
@@ -90,22 +97,37 @@ class Rows:
 KEYED = (Patient, Order, Exam, PerformedStep, Report)
 """Tables that others of the same day refer to: their keys are known before."""
 
-TABLES = (
+TABLES: tuple[type[Model], ...] = (
     Patient, PatientIdentifier, Order, Exam, Booking, SafetyCheck, PerformedStep, StepExam, Image, Report,
-    ReportVersion, Charge, Fact,
+    ReportVersion, Charge, *around.TABLES, Fact,
 )  # fmt: skip
 
 
-def write_day(site: Site, exams: Sequence[Invented], *, source: str, at: datetime) -> int:
-    """Write an invented day, in the caller's transaction; the number of rows. Nothing follows from it by itself."""
+def write_day(
+    site: Site,
+    exams: Sequence[Invented],
+    *,
+    source: str,
+    at: datetime,
+    before: Mapping[int, Exam] | None = None,
+) -> int:
+    """Write an invented day, in the caller's transaction; the number of rows. Nothing follows from it by itself.
+
+    `before` has the exams that are on record already, by their keys: of them only what happened since.
+    """
     names = Names.of(site)
     keys = {model: next_keys(model, len(exams)) for model in KEYED}
     rows = Rows({model: [] for model in TABLES})
+    more = {model: iter(next_keys(model, len(exams) * count)) for model, count in around.KEYED.items()}
     drawn: dict[int, list[tuple[int, datetime]]] = {}
     for number, one in enumerate(exams):
-        _Writer(
-            site, one, names, rows, {model: keys[model][number] for model in KEYED}, source, at, drawn
-        ).write()
+        writer = _Writer(
+            site, one, names, rows, {model: keys[model][number] for model in KEYED}, more, source, at, drawn
+        )
+        if one.exam_id is not None and before:
+            writer.go_on(before[one.exam_id])
+        else:
+            writer.write()
     facts = rows.found[Fact]
     facts.sort(key=lambda fact: fact.at)
     return rows.write()
@@ -120,6 +142,7 @@ class _Writer:
     names: Names
     rows: Rows
     keys: dict[type[Model], int]
+    more: dict[type[Model], Iterator[int]]
     source: str
     at: datetime
     drawn: dict[int, list[tuple[int, datetime]]]
@@ -130,12 +153,47 @@ class _Writer:
         self.order = self._order()
         self.exam = self._exam()
         self.room = self.names.rooms[self.one.place.room_id]
+        self._look_around()
         self.by_machine = f"modality:{self.names.ae_titles.get(self.room.pk, self.room.code)}"
         link = f"link:{self.source.removeprefix('link:')}"
         self._tell(FactKind.ORDER_RECEIVED, self.one.received_at, link, order_told(self.exam), in_room=False)
         self._tell(FactKind.EXAM_ACCEPTED, self._triaged_at(), "rule", in_room=False)
         self._booking()
         self._what_happened()
+
+    def go_on(self, exam: Exam) -> None:
+        """What became of an exam that was booked already."""
+        one = self.one
+        self.exam, self.order, self.patient = exam, exam.order, exam.patient
+        self.room = self.names.rooms[one.place.room_id]
+        self.by_machine = f"modality:{self.names.ae_titles.get(self.room.pk, self.room.code)}"
+        self._look_around()
+        booking = Booking.objects.filter(exam=exam, state=BookingState.BOOKED)
+        had_arrived = booking.exclude(arrived_at=None).exists()
+        if one.no_show_at:
+            booking.update(state=BookingState.NO_SHOW, ended_at=one.no_show_at)
+            self._tell(FactKind.NO_SHOW, one.no_show_at, "user:coordinator")
+            self.around.end_fetch(None, off_at=one.no_show_at)
+            return
+        state = BookingState.DONE if one.ended_at else BookingState.BOOKED
+        booking.update(state=state, arrived_at=one.arrived_at)
+        if one.arrived_at:
+            self.around.end_fetch(one.arrived_at, off_at=one.arrived_at)
+        self._what_happened(tell_arrival=not had_arrived)
+
+    def _look_around(self) -> None:
+        self.around = Around(
+            site=self.site,
+            plan=self.names.plan,
+            one=self.one,
+            exam=self.exam,
+            room=self.room,
+            porters=self.names.porters,
+            now=self.at,
+            keys=self.more,
+            add=self.rows.add,
+            tell=self._tell,
+        )
 
     def _triaged_at(self) -> datetime:
         return self.one.received_at + timedelta(seconds=1)
@@ -224,7 +282,7 @@ class _Writer:
 
     def _due_at(self) -> datetime | None:
         """By when it is to begin, as the site's policies say."""
-        policies = self.names.policies
+        policies = self.names.plan.policies
         soon = {"stat": policies.stat_due_minutes, "urgent": policies.urgent_due_minutes}
         wait = soon.get(str(self.one.priority))
         return self.one.received_at + timedelta(minutes=wait) if wait else None
@@ -272,6 +330,7 @@ class _Writer:
             "given": given,
         }
         self._tell(FactKind.EXAM_BOOKED, booked_at, "rule", told)
+        self.around.fetch(booked_at)
         if one.no_show_at:
             self._tell(FactKind.NO_SHOW, one.no_show_at, "user:coordinator", told)
         if one.cancelled_at:
@@ -279,16 +338,18 @@ class _Writer:
                 FactKind.ORDER_CANCELLED, one.cancelled_at, self.source, {"why": "cancelled by the sender"}
             )
 
-    def _what_happened(self) -> None:
+    def _what_happened(self, *, tell_arrival: bool = True) -> None:
         one = self.one
-        if one.arrived_at:
+        if one.arrived_at and tell_arrival:
             self._tell(FactKind.PATIENT_ARRIVED, one.arrived_at, self.source)
         if one.begun_at is None or one.ended_at is None:
             return
         self._check(one.begun_at)
         self._step(one.begun_at, one.ended_at)
         self._images(one.begun_at, one.ended_at)
+        self.around.dose(one.ended_at - timedelta(seconds=10), self.by_machine)
         self._tell(FactKind.EXAM_ENDED, one.ended_at, self.by_machine)
+        self.around.bring_back(one.ended_at)
         self._report(one.ended_at)
 
     def _check(self, begun_at: datetime) -> None:
@@ -371,13 +432,18 @@ class _Writer:
             for at, s in ((one.preliminary_at, ReportState.PRELIMINARY), (one.read_at, ReportState.FINAL))
             if at
         ]
+        critical = self.around.is_critical
+        text, impression = said_of(one.procedure.body_part, critical=critical)
+        category = Category.MINUTES if critical else None
         report = Report(
             pk=self.keys[Report],
             site=self.site,
             exam=self.exam,
             state=state,
             version=len(said),
-            text=NO_FINDING,
+            text=text,
+            impression=impression,
+            category=category,
             radiologist_name=READER,
             said_at=last,
             read_at=one.read_at,
@@ -391,15 +457,18 @@ class _Writer:
                     report=report,
                     version=version,
                     state=told,
-                    text=NO_FINDING,
+                    text=text,
+                    impression=impression,
                     radiologist_name=READER,
                     said_at=at,
                     received_at=at,
                     by="link:REPORTS",
                 )
             )
-            told_of = {"state": str(told), "version": version}
+            told_of = {"state": str(told), "version": version, "category": category}
             self._tell(FactKind.REPORT_RECEIVED, at, "link:REPORTS", told_of, in_room=False)
+        if one.read_at and critical:
+            self.around.told(report, one.read_at)
         if one.read_at:
             self._charge(one.read_at, ended_at)
 
