@@ -49,6 +49,7 @@ class Row:
     stays: bool
     technologist: str
     wanted: bool
+    unseen: bool
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class Shown:
     rows: tuple[Row, ...]
     form: str
     next_url: str = ""
+    better: bool = False
+    """True for one that a longer search found."""
+    look_further: bool = False
+    """True where a longer search could find a better one."""
     left: tuple[str, ...] = ()
     """Why the desk does not do this by itself; empty where it does nothing by itself."""
 
@@ -114,11 +119,14 @@ def shown(
                 stays=step.stays,
                 technologist=step.technologist,
                 wanted=step.accession in proposed.wanted,
+                unseen=step.unseen,
             )
             for step in proposal.steps
         ),
         form=signed(proposed, proposal, site=site, asked=asked),
         next_url=next_url,
+        better=proposal.better,
+        look_further=proposed.look_further and number == 1,
         left=tuple(in_words(one, name=proposed.day.patients.get(one.accession, "")) for one in left),
     )
 

@@ -37,6 +37,7 @@ urlpatterns: list[URLPattern] = [
     path("", board.board, name="board"),
     path("repair", rearranging.repair, name="repair"),
     path("rearrangements", rearranging.rearrangements, name="rearrange"),
+    path("rearrangements/better", rearranging.better, name="rearrangement-better"),
     path("staff/<str:code>/gone", rearranging.gone, name="staff-gone"),
     path("rearrangements/<int:number>/undo", rearranging.undo, name="rearrangement-undo"),
     path("day", day.day, name="day"),

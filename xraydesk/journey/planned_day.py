@@ -96,6 +96,16 @@ class PlannedDay:
         return Place(self.rooms[code], start, start + timedelta(minutes=exam.minutes[placed.room]), who, seat)
 
 
+def later(placed: Placed, minutes: int) -> Placed:
+    """The same place so many minutes later: as another reading of the day counts it."""
+    return replace(
+        placed,
+        start=placed.start + minutes,
+        fetch=replace(placed.fetch, start=placed.fetch.start + minutes) if placed.fetch else None,
+        back=replace(placed.back, start=placed.back.start + minutes) if placed.back else None,
+    )
+
+
 def day_of(
     *,
     site: Site,

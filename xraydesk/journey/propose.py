@@ -45,6 +45,12 @@ class Step:
         """True where room and time are the same: only who does it, or who fetches, changes."""
         return self.start is not None and (self.room, self.start) == (self.was_room, self.was_start)
 
+    @property
+    def unseen(self) -> bool:
+        """True where nobody sees a difference: room, time and technologist are the same, and only who fetches changes."""
+        before, after = self.move.before, self.move.after
+        return self.stays and bool(before and after and before.technologist == after.technologist)
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -54,6 +60,8 @@ class Proposal:
     told: Explanation
     kept: Explanation
     cost: float
+    better: bool = False
+    """True for one that a longer search found."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class Proposed:
     proposals: tuple[Proposal, ...]
     wanted: tuple[str, ...]
     event: Event | None = None
+    look_further: bool = False
+    """True where a longer search could find a better one, and none has been made yet."""
 
 
 def propose_for(
@@ -80,7 +90,8 @@ def propose_for(
     Nobody of `keep` (accession numbers) gives way.
     """
     day = day_of(site=site, at=at, wanted=(accession,), locations=locations, keep=keep)
-    return _options(day, wanted=(accession,), event=None, options_max=options_max)
+    options = options_of(day, wanted=(accession,), options_max=options_max)
+    return as_proposed(day, options, wanted=(accession,))
 
 
 def propose_after(
@@ -94,7 +105,7 @@ def propose_after(
     """How the day could go on after something happened. Writes nothing."""
     told = tuple(wanted)
     day = day_of(site=site, at=at, wanted=told, event=event, locations=locations)
-    return _options(day, wanted=told, event=event, options_max=OPTIONS_MAX)
+    return as_proposed(day, options_of(day, wanted=told), wanted=told, event=event)
 
 
 def propose_place(
@@ -112,21 +123,29 @@ def propose_place(
     planner = Planner(day.told.problem, day.told.plan)
     known = accession in planner.day.number and room in planner.day.room_number
     option = planner.at_place(accession, room, minute) if known else None
-    return _as_proposed(day, (option,) if option else (), wanted=(accession,), event=None)
+    return as_proposed(day, (option,) if option else (), wanted=(accession,))
 
 
-def _options(day: PlannedDay, *, wanted: tuple[str, ...], event: Event | None, options_max: int) -> Proposed:
+def options_of(
+    day: PlannedDay, *, wanted: tuple[str, ...], options_max: int = OPTIONS_MAX
+) -> tuple[Option, ...]:
+    """What the planner would do for these exams, and for those that lost their place; the cheapest first."""
     inside = {e.id for e in day.told.problem.exams}
     names = [name for name in (*wanted, *day.told.plan.unplanned) if name in inside]
-    options = Planner(day.told.problem, day.told.plan).options(
+    return Planner(day.told.problem, day.told.plan).options(
         tuple(dict.fromkeys(names)), options_max=options_max
     )
-    return _as_proposed(day, options, wanted=wanted, event=event)
 
 
-def _as_proposed(
-    day: PlannedDay, options: tuple[Option, ...], *, wanted: tuple[str, ...], event: Event | None
+def as_proposed(
+    day: PlannedDay,
+    options: tuple[Option, ...],
+    *,
+    wanted: tuple[str, ...],
+    event: Event | None = None,
+    better: Option | None = None,
 ) -> Proposed:
+    """Options in the department's terms, with what is said of each. `better` is the one that a longer search found."""
     zone = ZoneInfo(day.zone)
 
     def wall(minute: int) -> str:
@@ -142,6 +161,7 @@ def _as_proposed(
             told=told,
             kept=recorded,
             cost=option.cost,
+            better=option is better,
         )
         for option, told, recorded in zip(options, said, kept, strict=True)
     )

@@ -27,7 +27,7 @@ from xraydesk.journey.book import (
 )
 from xraydesk.journey.errors import BoardChanged, WrongState
 from xraydesk.journey.fetch import plan_transport
-from xraydesk.journey.planned_day import SLACK_MINUTES, Event, PlannedDay, day_of
+from xraydesk.journey.planned_day import SLACK_MINUTES, Event, PlannedDay, day_of, later
 from xraydesk.journey.staff_state import mark_gone
 from xraydesk.lib import clock
 from xraydesk.orders.actions import set_booking_blocked
@@ -99,12 +99,17 @@ def accept(
     )
     shifted = _since(moves, start, day)
     places = _judged(day, shifted)
+    # Who keeps room, time and technologist is part of what was judged, and nothing of it is to be written.
+    moves = [m for m in moves if not _is_where_it_was(before[m.accession], places.get(m.accession))]
+    if not moves:
+        raise BoardChanged("Everybody stands there already. Ask for a new proposal.")
+    before = {m.accession: before[m.accession] for m in moves}
     _hold(exams, before, places)
     for booking in before.values():
         if booking is not None:
             actions.release(booking, at=at, why=f"rearranged: {asked}")
     after: dict[str, Booking] = {}
-    for move in shifted:
+    for move in moves:
         if place := places.get(move.accession):
             after[move.accession] = _insert(
                 exams[move.accession], place, before[move.accession], why=why, at=at, by=by
@@ -210,16 +215,7 @@ def _unchanged(exam: Exam, move: WantedMove) -> Booking | None:
 def _since(moves: Sequence[WantedMove], start: datetime, day: PlannedDay) -> list[WantedMove]:
     """The same moves, in minutes of the day as it is read now."""
     by = int((start - day.start) / timedelta(minutes=1))
-
-    def later(placed: Placed) -> Placed:
-        return replace(
-            placed,
-            start=placed.start + by,
-            fetch=replace(placed.fetch, start=placed.fetch.start + by) if placed.fetch else None,
-            back=replace(placed.back, start=placed.back.start + by) if placed.back else None,
-        )
-
-    return [replace(m, after=later(m.after)) if m.after else m for m in moves]
+    return [replace(m, after=later(m.after, by)) if m.after else m for m in moves]
 
 
 def _judged(day: PlannedDay, moves: Sequence[WantedMove]) -> dict[str, Place]:
@@ -236,6 +232,12 @@ def _judged(day: PlannedDay, moves: Sequence[WantedMove]) -> dict[str, Place]:
     if broken:
         raise BoardChanged(f"The board has changed: {broken}")
     return {m.accession: day.place(m.after) for m in moves if m.after}
+
+
+def _is_where_it_was(booking: Booking | None, place: Place | None) -> bool:
+    """Whether room, seat, time and technologist are those that it is booked with; who fetches may differ."""
+    booked = booking is not None and booking.state == BookingState.BOOKED
+    return bool(booked and booking and actions.place_of(booking) == place)
 
 
 # -- writing ----------------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.core.cache import cache
 
 from tests.factories import make_booking, make_exam, make_site
 from xraydesk.access.models import Site
 from xraydesk.desk.tests.browser import Desk, until
 from xraydesk.desk.tests.scenes import mid_morning_zone
 from xraydesk.journey.arrive import arrive
+from xraydesk.journey.tests.test_better import tight
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.scheduling.models import Booking, Rearrangement
@@ -140,3 +142,25 @@ def test_what_is_dragged_is_not_replaced_by_what_others_do(site: Site, desk: Des
     page.wait_for_selector(f"#e-{other.accession} .ex[data-stage=arrived]", timeout=15_000)
     assert page.get_attribute(f"#t-{exam.accession}", "data-mine") == "held"
     page.mouse.up()
+
+
+def test_a_better_proposal_takes_the_place_of_the_first_unless_somebody_has_moved_on(desk: Desk) -> None:
+    cache.clear()
+    site, _, exam = tight(clock.now().replace(second=0, microsecond=0) + 10 * MIN)
+    site.timezone = mid_morning_zone(clock.now())
+    site.save()
+    page = desk.page(site)
+    page.click(f"#t-{exam.accession} a")
+    page.wait_for_selector("#proposal")
+    page.keyboard.press("n")
+    until(lambda: "Proposal 2 of" in page.inner_text("#proposal h3"))
+    page.wait_for_timeout(1500)
+    assert page.locator("text=better found").count() == 0, "nobody is pulled back from what they look at"
+    page.goto(f"{desk.address}/?exam={exam.accession}")
+    page.wait_for_selector("#proposal h3:has-text('better found')", timeout=30_000)
+    assert page.locator(f"#g-{exam.accession}").count() == 1, "and its ghosts are drawn"
+    button = page.locator("button[form=rearrange]")
+    until(button.is_enabled)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f".line #e-{exam.accession}")
+    assert exam.bookings.filter(state="booked").count() == 1

@@ -37,9 +37,10 @@ from xraydesk.desk.panel import Panel, offers, panel_of, what_can_be_done
 from xraydesk.desk.proposals import ghosts, shown
 from xraydesk.desk.words import due
 from xraydesk.journey.autopilot import why_left
+from xraydesk.journey.better import propose_with_better
 from xraydesk.journey.book import propose_places
 from xraydesk.journey.exam_view import ExamView, find
-from xraydesk.journey.propose import Proposed, propose_for
+from xraydesk.journey.propose import Proposed
 from xraydesk.journey.rearranged import done_by_itself
 from xraydesk.journey.stage import Stage
 from xraydesk.lib import clock
@@ -294,7 +295,9 @@ def _proposed(view: ExamView, asked: Asked, member: Member, at: datetime) -> Pro
     presses = is_prompt(Priority(view.exam.priority)) and what_can_be_done(view, member, at).book
     if not _may_ask(view, member, at) or not (asked.option or presses):
         return None
-    return propose_for(site=member.site, accession=view.exam.accession, at=at, locations=member.locations)
+    return propose_with_better(
+        site=member.site, accession=view.exam.accession, at=at, locations=member.locations
+    )
 
 
 def _number(asked: Asked, proposed: Proposed | None) -> int:

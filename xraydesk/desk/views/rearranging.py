@@ -20,6 +20,7 @@ from xraydesk.desk.answers import SeeOther, back_to, done, refused
 from xraydesk.desk.proposals import may_touch, shown, unsigned
 from xraydesk.desk.rearrangements import as_rows
 from xraydesk.desk.views.board import day_asked
+from xraydesk.journey.better import look_further
 from xraydesk.journey.errors import BoardChanged, Refused, UnknownTechnologist
 from xraydesk.journey.planned_day import Event
 from xraydesk.journey.propose import propose_after
@@ -92,6 +93,24 @@ def accept(request: HttpRequest, member: Member) -> SeeOther:
     number = len(kept.moves)
     said = f"Done: {number} exam{'s' if number != 1 else ''} placed anew. Patients are told in a minute."
     return done(request, said, to=to, undo=reverse("rearrangement-undo", args=[kept.pk]))
+
+
+@require_POST
+@needs(Permission.BOOK)
+def better(request: HttpRequest, member: Member) -> HttpResponse:
+    """Look for something better than the proposal on the screen, for some two seconds: 200 where there is, 204 where not.
+
+    It is then what the board proposes; nothing else changes.
+    """
+    asked = unsigned(request.POST.get("proposal", ""))
+    if asked is None or len(asked.wanted) != 1 or asked.event is not None:
+        return HttpResponse(status=204)
+    if not may_touch(member, asked):
+        raise Http404
+    found = look_further(
+        site=member.site, accession=asked.wanted[0], at=clock.now(), locations=member.locations
+    )
+    return HttpResponse(status=200 if found else 204)
 
 
 @require_POST

@@ -48,6 +48,8 @@ class Costs:
     """A patient who sits in the corridor."""
     inpatient_moved_minute: float = 0.25
     other_room: float = 3.0
+    left_out: float = 8000.0
+    """Times the weight of a minute's wait: more than a whole day's move, so that nobody loses a place who could have another."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ class _Teller:
             technologists=self._technologists(),
             porters=self._porters(porters),
             travel=dict(travel),
+            unplanned_cost=self.costs.left_out,
         )
         gaps = self._gaps(standing, opened)
         told = [self._exam(e, gaps.get(e.accession, self.cleaning)) for e in (*standing, *lost, *fresh)]

@@ -7,13 +7,15 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.shared_data import shared_data
 from xraydesk.scheduling.engine import reading
-from xraydesk.scheduling.engine.problem import Job, Placed, Plan
+from xraydesk.scheduling.engine.problem import Job, Placed, Plan, Problem
 from xraydesk.scheduling.engine.reading import BadPlan, BadProblem, plan_as_json, read_plan, read_problem
+from xraydesk.scheduling.engine.writing import problem_as_json
+from xraydesk.scheduling.tests.problems import problems
 
 EXAM: dict[str, Any] = {"id": "E1", "patient": "P17", "minutes": {"XR1": 12}}
 PROBLEM: dict[str, Any] = {
@@ -400,3 +402,9 @@ def test_real_problems_are_read() -> None:
     assert files
     for file in files:
         assert len(read_problem(file.read_bytes()).exams) >= 20
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems())
+def test_a_problem_written_as_json_is_read_as_it_was(problem: Problem) -> None:
+    assert read_problem(json.dumps(problem_as_json(problem)).encode()) == problem
