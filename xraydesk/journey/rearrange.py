@@ -114,25 +114,37 @@ def accept(
             after[move.accession] = _insert(
                 exams[move.accession], place, before[move.accession], why=why, at=at, by=by
             )
+    if event and event.gone:
+        mark_gone(site=site, code=event.gone, at=at, by=by)
+    done = [(exams[m.accession], before[m.accession], after.get(m.accession)) for m in moves]
+    return keep_and_tell(site=site, moves=done, asked=asked, why=why, at=at, by=by)
+
+
+def keep_and_tell(
+    *,
+    site: Site,
+    moves: Sequence[tuple[Exam, Booking | None, Booking | None]],
+    asked: str,
+    why: Iterable[str],
+    at: datetime,
+    by: str,
+) -> Rearrangement:
+    """Keep what was done to exams together (each with its old and its new place), so that it can be undone, and tell of it.
+
+    Facts, porters' jobs and patients' notices; an exam without a new place waits for a person.
+    """
     kept = actions.insert_rearrangement(
         site_id=site.pk,
         asked=asked,
         why=why,
         moves=[
-            {
-                "accession": m.accession,
-                "before": _kept(before[m.accession]),
-                "after": _kept(after.get(m.accession)),
-            }
-            for m in moves
+            {"accession": exam.accession, "before": _kept(old), "after": _kept(new)}
+            for exam, old, new in moves
         ],
         at=at,
         by=by,
     )
-    if event and event.gone:
-        mark_gone(site=site, code=event.gone, at=at, by=by)
-    for move in moves:
-        exam, old, new = exams[move.accession], before[move.accession], after.get(move.accession)
+    for exam, old, new in moves:
         _tell(exam, old, new, kept=kept, at=at, by=by)
         if old and new:
             _notify(exam, old, new, at=at)

@@ -21,7 +21,8 @@ FAR_DAYS = 366
 """A room that is down without an end is looked at so far ahead."""
 
 
-def _locked_room(room_id: int) -> Room:
+def locked_room(room_id: int) -> Room:
+    """A room in use, locked. Raises UnknownRoom."""
     room = (
         Room.objects.select_for_update(no_key=True, of=("self",))
         .select_related("site")
@@ -44,7 +45,7 @@ def set_room_down(
 
     Raises UnknownRoom, and WrongState where `until` has passed.
     """
-    room = _locked_room(room_id)
+    room = locked_room(room_id)
     if until is not None and until <= at:
         raise WrongState(
             f"{room.code} cannot be down until a time that has passed. Give a later one, or none."
@@ -69,7 +70,7 @@ def set_room_down(
 @transaction.atomic
 def set_room_ready(*, room_id: int, at: datetime, by: str) -> None:
     """The room can be used again. Ready already: nothing changes. Raises UnknownRoom."""
-    room = _locked_room(room_id)
+    room = locked_room(room_id)
     if room.state == Room.State.READY:
         return
     actions.set_ready(room)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from xraydesk.lib.text import shortened
-from xraydesk.rooms.models import Room, RoomNote
+from xraydesk.rooms.models import PlannedClosure, Room, RoomNote
 
 NOTE_LENGTH_MAX = 500
 REASON_LENGTH_MAX = 200
@@ -32,3 +33,21 @@ def set_ready(room: Room) -> None:
     room.down_until = None
     room.down_reason = ""
     room.save(update_fields=["state", "down_until", "down_reason"])
+
+
+def plan_closure(room: Room, *, during: Any, reason: str, at: datetime, by: str) -> PlannedClosure:
+    """The room will not be used for a while. `during` is a range of moments."""
+    return PlannedClosure.objects.create(
+        site_id=room.site_id,
+        room=room,
+        during=during,
+        reason=shortened(reason.strip(), REASON_LENGTH_MAX),
+        at=at,
+        by=by,
+    )
+
+
+def end_closure(closure: PlannedClosure, *, at: datetime, by: str) -> None:
+    """The room will be used after all."""
+    closure.ended_at, closure.ended_by = at, by
+    closure.save(update_fields=["ended_at", "ended_by"])

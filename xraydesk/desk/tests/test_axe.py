@@ -75,6 +75,7 @@ def pages(exam: Exam, finding: Finding) -> list[str]:
     return [
         reverse("find-place", args=[held.places[0]["key"]]),
         reverse("hold", args=[held.pk]),
+        reverse("maintenance", args=["XR2"]) + "?minutes=60&first=00:00&last=00:00",
         "/",
         f"/?exam={exam.accession}",
         reverse("attention"),

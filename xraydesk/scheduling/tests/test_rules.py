@@ -14,8 +14,10 @@ from xraydesk.scheduling.rules import (
     Next,
     Waiting,
     booking_way,
+    claims_of,
     decide_booking,
     in_order_of_booking,
+    is_booked_ahead,
     is_prompt,
     row_for,
     wished_time,
@@ -129,3 +131,20 @@ def test_no_row_would_leave_more_room_than_the_one_chosen(blocks: list[tuple[int
     chosen = row_for(blocks, AT)
     assert room(chosen) == max(room(row) for row in range(ROWS))
     assert all(room(row) < room(chosen) for row in range(chosen))
+
+
+@pytest.mark.parametrize(
+    ("priority", "patient_class", "claims", "ahead"),
+    [
+        (Priority.STAT, "O", {"stat"}, False),
+        (Priority.URGENT, "E", {"urgent", "emergency"}, False),
+        (Priority.ROUTINE, " i ", {"inpatient"}, False),
+        (Priority.ROUTINE, "O", set(), True),
+        (Priority.ROUTINE, "", set(), True),
+    ],
+)
+def test_whose_kept_time_an_exam_may_use_and_who_is_booked_into_published_places(
+    priority: Priority, patient_class: str, claims: set[str], ahead: bool
+) -> None:
+    assert claims_of(priority, patient_class) == claims
+    assert is_booked_ahead(priority, patient_class) is ahead
