@@ -79,3 +79,17 @@ class Message(models.Model):
                 name="message_to_go",
             ),
         ]
+
+
+class Paused(models.Model):
+    """A person keeps what goes to one system back; while the row is there, nothing goes."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    outlink = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "outlink"], name="a_link_is_paused_once"),
+        ]
