@@ -325,6 +325,10 @@ def _not_done(wish: Requisition, error: errors.Refused, partner: Partner) -> Eff
         effect = replace(effect, waiting=item, accession=accession)
         if replies:
             effect = replace(effect, code="AA", trouble=None)
+    elif isinstance(error, errors.AlreadyStarted):
+        accession = _accession_of(partner.site, wish, partner.link.name)
+        item = Waiting(ItemKind.MESSAGE_NOT_APPLIED, str(error), accession=accession)
+        effect = replace(effect, waiting=item, accession=accession)
     return effect
 
 

@@ -239,7 +239,8 @@ class FaultyFeed:
     def agrees(self) -> None:
         """At the end, when everything was delivered: the desk has what the sender believes."""
         self.check()
-        found = {o.placer: o for o in Order.objects.select_related("patient")}
+        mine = Order.objects.filter(placer__startswith=f"P{self.seed}-")
+        found = {o.placer: o for o in mine.select_related("patient")}
         assert set(found) == set(self.orders)
         owners = dict(
             PatientIdentifier.objects.filter(patient__merged_into=None).values_list("value", "patient_id")

@@ -111,6 +111,16 @@ def test_a_cancel_after_the_start_is_refused_and_the_exam_goes_on(ask: Ask) -> N
     assert exam.cancelled_at is None
 
 
+def test_a_change_after_the_start_is_refused_and_becomes_an_item_of_the_exam(ask: Ask) -> None:
+    ask(order(control="C1"))
+    exam = Exam.objects.get()
+    begin(exam)
+    assert ask(order(control="C2", action="XO", start="202603030900"))[1].startswith("MSA|AE|C2|")
+    item = Item.objects.get()
+    assert (item.kind, item.accession) == ("message could not be applied", exam.accession)
+    assert Message.objects.get(control_id="C2").accession == exam.accession
+
+
 def test_a_link_that_asks_for_replies_is_told_that_the_order_was_not_cancelled(ask: Ask) -> None:
     """Row 17: AA with ORR^O02, ORC-1 UC, where the link asks for application replies."""
     assert ask(order(control="C1", app="HIS"))[2].startswith("ORC|OK|P1^HIS|")
