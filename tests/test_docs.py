@@ -71,6 +71,14 @@ def test_what_the_page_about_links_shows_fits_into_a_site_file() -> None:
     assert "ARCHIVE" in [destination.name for destination in plan.destinations]
 
 
+def test_what_the_page_about_engines_shows_fits_into_a_site_file() -> None:
+    hospital = (ROOT / "site" / "hospital.toml").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "howto" / "engines.md").read_text(encoding="utf-8")
+    plan = read_toml_text("\n".join([hospital, *shown("toml", page)]))
+    assert [link.name for link in plan.links][2:] == ["EPIC", "MILLENNIUM"]
+    assert plan.outlinks[-1].folder == "/srv/hl7/out"
+
+
 @pytest.mark.link
 def test_what_the_page_about_links_tells_to_type_works(tmp_path: Path) -> None:
     need("echoscu", "findscu", "curl")

@@ -109,7 +109,6 @@ SILENT = frozenset(
         FactKind.ITEM_CLOSED,
         FactKind.SAFETY_CHECKED,
         FactKind.SITE_LOADED,
-        FactKind.PATIENT_UPDATED,
         FactKind.EXAM_REASSIGNED,
         FactKind.BOOKING_FAILED,
         FactKind.PLACE_HELD,

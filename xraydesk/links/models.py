@@ -100,3 +100,17 @@ class SentResource(models.Model):
             models.UniqueConstraint(fields=["site", "kind", "key"], name="a_resource_was_sent_last_once"),
         ]
         indexes: ClassVar = [models.Index(fields=["site", "kind", "at"], name="sent_resource_by_time")]
+
+
+class Paused(models.Model):
+    """A person keeps what goes to one system back; while the row is there, nothing goes."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    outlink = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "outlink"], name="a_link_is_paused_once"),
+        ]

@@ -13,8 +13,8 @@ from xraydesk.access.models import Site
 from xraydesk.lib.text import shortened
 from xraydesk.orders import rules
 from xraydesk.orders.asked import asked, order_values
-from xraydesk.orders.models import CodeMapping, Exam, ExamNote, Order, Procedure
-from xraydesk.orders.numbers import Numbers, Taken, assign
+from xraydesk.orders.models import CodeMapping, Exam, ExamNote, NumberGiven, Order, Procedure
+from xraydesk.orders.numbers import Numbers, Taken, assign, own_number
 from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.states import TRANSITIONS, OrderState, Priority, TriageAction, TriageState
 from xraydesk.patients.models import Patient
@@ -87,6 +87,17 @@ def add_exams(
     ]
     Exam.objects.bulk_create(exams)
     return exams
+
+
+def give_number(*, site: Site, authority: str, placer: str, at: datetime) -> str:
+    """A filler number for an order that is still to come; nobody else gets it. The caller holds `lock_name`."""
+    given, _ = NumberGiven.objects.get_or_create(
+        site=site,
+        placer_authority=authority,
+        placer=placer,
+        defaults={"number": own_number(site.code, _next_exam_keys(1)[0]), "at": at},
+    )
+    return given.number
 
 
 def lock_name(*, site_id: int, authority: str, placer: str) -> str:

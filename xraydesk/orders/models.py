@@ -112,6 +112,23 @@ class Order(models.Model):
         indexes: ClassVar = [models.Index(fields=["site", "placer"], name="order_by_placer")]
 
 
+class NumberGiven(models.Model):
+    """A filler number that a sender asked for before its order (ORC-1 SN); asked again, it is the same."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    placer = models.CharField(max_length=64)
+    placer_authority = models.CharField(max_length=227, blank=True)
+    number = models.CharField(max_length=16)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "placer_authority", "placer"], name="a_number_is_given_once"
+            ),
+        ]
+
+
 class Exam(models.Model):
     """One exam to be done, one an OBR, with the numbers that never change once it is made.
 

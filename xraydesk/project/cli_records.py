@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -315,6 +316,69 @@ def replay_message(
         put_one(_message(one, where), as_json=as_json)
         if one.state not in (MessageState.APPLIED, MessageState.IGNORED):
             raise typer.Exit(NOT_FOUND)
+
+
+@message.command("preview")
+def preview_messages(
+    accession: Annotated[str, typer.Argument(metavar="ACCESSION")],
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="An outlink of the site file.")],
+    home: Home = None,
+    site: SiteCode = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a system would be told of an exam, were all of it to happen now; nothing is sent or kept."""
+    with desk(home):
+        from xraydesk.links.outgoing.tell import preview
+        from xraydesk.orders.models import Exam
+        from xraydesk.siteplan.reading import from_json
+
+        where = site_of(site)
+        exam = Exam.objects.filter(site=where, accession=accession).first()
+        plans = from_json(where.plan).outlinks if where.plan else ()
+        outlink = next((one for one in plans if one.name == to), None)
+        if exam is None or outlink is None:
+            raise no(f"There is no exam {accession} here, or no outlink {to}.")
+        shown = [{"type": kind, "raw": text.replace("\r", "\n")} for kind, text in preview(exam, outlink)]
+    if as_json:
+        put_list(shown, as_json=True, columns=())
+    else:
+        print("\n".join(one["raw"] for one in shown) or f"{to} would be told nothing of this exam.")
+
+
+@message.command("take")
+def take_messages(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Messages, batches or feed logs.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take the messages of files as if they came over the wire, each by the link that its sender has; exit status 1 where one was refused.
+
+    What came before is recognised and changes nothing.
+    """
+    rows = []
+    with desk(home):
+        from xraydesk.lib import clock
+        from xraydesk.links.hl7.reader import Unreadable, read_batch
+        from xraydesk.links.hl7.receive import Peer, Receiver
+
+        receiver = Receiver()
+        for file in files:
+            try:
+                raw = file.read_bytes()
+            except OSError as trouble:
+                raise no(f"{file} cannot be read: {trouble.strerror}") from None
+            for answer in receiver.receive(raw, peer=Peer(), at=clock.now()):
+                try:
+                    answered = read_batch(answer).messages
+                except Unreadable:  # pragma: no cover - our own answers can be read
+                    continue
+                rows += [
+                    {"file": str(file), "control_id": a.first("MSA").get(2), "ack": a.first("MSA").get(1)}
+                    for a in answered
+                ]
+    put_list(rows, as_json=as_json, columns=(column("file"), column("control_id"), column("ack")))
+    if not rows or any(row["ack"] not in ("AA", "CA") for row in rows):
+        raise typer.Exit(NOT_FOUND)
 
 
 @worklist.command("explain")

@@ -17,7 +17,7 @@ from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
 from xraydesk.links.messages import apply_waiting_reports
-from xraydesk.links.outgoing.tell import tell
+from xraydesk.links.outgoing.tell import tell, tell_of_patient
 from xraydesk.orders.models import Exam
 
 BOOK_TASK = "book"
@@ -128,7 +128,8 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.PATIENT_ARRIVED: (plan_porter,),
     FactKind.ARRIVAL_UNDONE: (plan_porter,),
     FactKind.PATIENT_MOVED: (plan_porters_of_patient,),
-    FactKind.PATIENTS_MERGED: (plan_porters_of_patient,),
-    FactKind.PATIENTS_PARTED: (plan_porters_of_patient,),
-    FactKind.STAY_MOVED: (plan_porters_of_patient,),
+    FactKind.PATIENT_UPDATED: (tell_of_patient,),
+    FactKind.PATIENTS_MERGED: (plan_porters_of_patient, tell_of_patient),
+    FactKind.PATIENTS_PARTED: (plan_porters_of_patient, tell_of_patient),
+    FactKind.STAY_MOVED: (plan_porters_of_patient, tell_of_patient),
 }

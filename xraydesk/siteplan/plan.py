@@ -204,11 +204,13 @@ class Sends(StrEnum):
     """DFT^P03."""
     RESULTS = "results"
     """ORU^R01: a copy of each report."""
+    PATIENTS = "patients"
+    """ADT^A08, A40, A37, A45: who has another name or number, of those who have exams here."""
 
 
 @dataclass(frozen=True)
 class OutlinkPlan:
-    """A system that the desk sends HL7 v2 to, over MLLP. Applications and facilities stand in MSH-3 to MSH-6."""
+    """A system that the desk sends HL7 v2 to, over MLLP or into a folder. Applications and facilities stand in MSH-3 to MSH-6."""
 
     name: str
     host: str
@@ -221,6 +223,18 @@ class OutlinkPlan:
     tls: bool = False
     insecure: bool = False
     """True where it may lie beyond loopback and be spoken to in clear."""
+    folder: str = ""
+    """Where each message is put as a file of its own, in place of a host and port."""
+    certificate: str = ""
+    """File with the certificate that the desk shows there (PEM); with `key`."""
+    key: str = ""
+    authority: str = ""
+    """File with the certificates that are trusted there; empty for those that this machine trusts."""
+
+    @property
+    def where(self) -> str:
+        """Where it is reached, as people read it."""
+        return self.folder or f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)

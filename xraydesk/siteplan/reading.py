@@ -244,12 +244,17 @@ def _provider(t: Table) -> ProviderPlan:
 
 
 def _outlink(t: Table) -> OutlinkPlan:
+    has_folder = "folder" in t.data
     return t.done(
         OutlinkPlan(
             name=t.code("name"),
-            host=t.text("host", length_max=255),
-            port=t.whole("port", 1, 65535),
+            host=t.text("host", default="" if has_folder else None, length_max=255),
+            port=t.whole("port", 1, 65535, default=1 if has_folder else None),
             sends=t.words("sends", Sends),
+            folder=t.text("folder", default="", length_max=500),
+            certificate=t.text("certificate", default="", length_max=500),
+            key=t.text("key", default="", length_max=500),
+            authority=t.text("authority", default="", length_max=500),
             sending_application=t.text("sending_application", length_max=180),
             sending_facility=t.text("sending_facility", length_max=180),
             receiving_application=t.text("receiving_application", length_max=180),

@@ -305,6 +305,18 @@ def _links(plan: SitePlan) -> Problems:
 def _outlinks(plan: SitePlan) -> Problems:
     yield from _once([p.name for p in plan.outlinks], lambda i: ("outlink", i, "name"), "outlink")
     for i, outlink in enumerate(plan.outlinks):
+        if outlink.folder and not outlink.folder.startswith("/"):
+            yield Problem(
+                ("outlink", i, "folder"), "is written from the root of the machine, as /srv/hl7/out"
+            )
+        if outlink.folder and outlink.host:
+            yield Problem(("outlink", i, "folder"), "a system has a folder, or a host and port, not both")
+        if bool(outlink.certificate) != bool(outlink.key):
+            yield Problem(
+                ("outlink", i, "certificate"), "a certificate needs its key, and a key its certificate"
+            )
+        if (outlink.certificate or outlink.authority) and not outlink.tls:
+            yield Problem(("outlink", i, "tls"), "certificates are for tls = true")
         if outlink.host and not outlink.tls and not outlink.insecure and not is_loopback(outlink.host):
             yield Problem(
                 ("outlink", i, "host"),

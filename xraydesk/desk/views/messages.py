@@ -115,7 +115,8 @@ def message_page(request: HttpRequest, member: Member, message_id: int) -> HttpR
         "differs": links.compared(message, before)[:DIFFERENCES_SHOWN_MAX] if before else [],
         "read": json.dumps(links.read_of(message), indent=2, ensure_ascii=False),
         "items": Item.objects.filter(site=member.site, message=message.pk, closed_at=None),
-        "may_decide": message.direction == Direction.OUT and message.state == MessageState.REJECTED,
+        "may_send_again": outgoing.may_be_sent_again(message),
+        "may_leave": outgoing.may_be_left(message),
         "may_replay": message.direction == Direction.IN
         and message.state not in (MessageState.APPLIED, MessageState.IGNORED),
     }

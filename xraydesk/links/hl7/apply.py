@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,13 +16,14 @@ from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.actions import heard
 from xraydesk.journey import errors
 from xraydesk.journey.merge import Merged, receive_merge
+from xraydesk.journey.numbers import number_for_order
 from xraydesk.journey.receive import Received, receive_order, receive_patient_event
 from xraydesk.journey.report import ReceivedReport, receive_reports
 from xraydesk.links.hl7 import patient as news
 from xraydesk.links.hl7.ack import OrderReply, Trouble
 from xraydesk.links.hl7.field_rules import as_ruled
 from xraydesk.links.hl7.merging import MERGES, read_merges
-from xraydesk.links.hl7.order import read_requisitions
+from xraydesk.links.hl7.order import NumberAsked, read_number_requests, read_requisitions
 from xraydesk.links.hl7.partners import Partner
 from xraydesk.links.hl7.reader import Message
 from xraydesk.links.hl7.refusals import Condition, NeedsPerson, Rejected
@@ -239,7 +240,28 @@ def _merge(event: str, message: Message, partner: Partner, at: datetime, steps: 
     return Effect(MessageState.APPLIED if is_new else MessageState.IGNORED, patient=done[0].patient.pk)
 
 
+def _numbers(asked: Sequence[NumberAsked], partner: Partner, at: datetime) -> Effect:
+    """Numbers that are asked for are given in a reply of their own kind, whatever the link wants otherwise."""
+    replies = []
+    try:
+        with _together(len(asked)):
+            for one in asked:
+                number = number_for_order(
+                    site=partner.site,
+                    placer=one.placer,
+                    authority=one.authority,
+                    link=partner.link.name,
+                    at=at,
+                )
+                replies.append(OrderReply("NA", one.placer, one.authority, number))
+    except errors.Refused as error:
+        return refused(*_condition_of(error), str(error))
+    return Effect(MessageState.APPLIED, orders=tuple(replies))
+
+
 def _order(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
+    if asked := read_number_requests(message):
+        return _numbers(asked, partner, at)
     wishes = read_requisitions(message, zone=partner.zone)
     done: list[Received] = []
     try:
@@ -303,6 +325,10 @@ def _not_done(wish: Requisition, error: errors.Refused, partner: Partner) -> Eff
         effect = replace(effect, waiting=item, accession=accession)
         if replies:
             effect = replace(effect, code="AA", trouble=None)
+    elif isinstance(error, errors.AlreadyStarted):
+        accession = _accession_of(partner.site, wish, partner.link.name)
+        item = Waiting(ItemKind.MESSAGE_NOT_APPLIED, str(error), accession=accession)
+        effect = replace(effect, waiting=item, accession=accession)
     return effect
 
 

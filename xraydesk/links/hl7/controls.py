@@ -21,14 +21,18 @@ CONTROLS: dict[tuple[str, str], OrderControl] = {
 """Every pair that makes sense here. RP takes the old order back, RO brings the one in its place; CH is one of a
 parent's (PA) exams. A pair that is not here contradicts itself or means nothing to a department that fills orders."""
 
-NUMBER_PLEASE = frozenset({"SN", "NA"})
+NUMBER_PLEASE = "SN"
+"""The sender asks for our number of an order that it will send."""
+
+NUMBER_GIVEN = "NA"
+"""The sender gives a number of its own to an order of ours."""
 
 
 def control_of(code: str, status: str, number: int) -> OrderControl:
     """What the pair ORC-1, ORC-5 of the `number`-th ORC asks for.
 
-    Raises NeedsPerson for SN and NA, which ask for or bring an order number; Rejected with
-    103 at ORC-1 for a pair that is not known (row 16 of the faults), with 101 where ORC-1 is empty.
+    Raises NeedsPerson for NA, which brings a number for an order of ours; Rejected for SN beside
+    other wishes, with 103 at ORC-1 for a pair that is not known (row 16 of the faults), with 101 where ORC-1 is empty.
     """
     if not code:
         raise Rejected(
@@ -36,8 +40,10 @@ def control_of(code: str, status: str, number: int) -> OrderControl:
             f"ORC^{number}^1",
             "ORC-1 is empty: it must say what is to be done with the order",
         )
-    if code in NUMBER_PLEASE:
-        raise NeedsPerson(f"ORC-1 {code} asks for an order number; this desk gives out no placer numbers")
+    if code == NUMBER_GIVEN:
+        raise NeedsPerson(
+            "ORC-1 NA gives an order number; orders of this desk keep the number they have. Nothing was changed"
+        )
     control = CONTROLS.get((code, status))
     if control is None:
         pair = f"ORC-1 {code} with ORC-5 {status}" if status else f"ORC-1 {code}"

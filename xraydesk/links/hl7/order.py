@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from xraydesk.links.hl7.controls import control_of
+from xraydesk.links.hl7.controls import NUMBER_PLEASE, control_of
 from xraydesk.links.hl7.patient import read_demographics
 from xraydesk.links.hl7.reader import NOWHERE, Message, Segment
 from xraydesk.links.hl7.refusals import Condition, Rejected
@@ -99,6 +99,22 @@ def groups_of(message: Message) -> list[Group]:
             case _:
                 pass
     return groups
+
+
+@dataclass(frozen=True)
+class NumberAsked:
+    """An order for which the sender wants our number."""
+
+    placer: str
+    authority: str
+
+
+def read_number_requests(message: Message) -> tuple[NumberAsked, ...]:
+    """The orders for which numbers are asked (every ORC-1 is SN), each once; empty where the message is about something else."""
+    groups = groups_of(message)
+    if not groups or any(group.orc.get(1) != NUMBER_PLEASE for group in groups):
+        return ()
+    return tuple(dict.fromkeys(NumberAsked(*placer_of(group)) for group in groups))
 
 
 def read_requisitions(message: Message, *, zone: str) -> tuple[Requisition, ...]:

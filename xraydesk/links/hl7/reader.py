@@ -25,6 +25,9 @@ FEED_LOG_MARKS = re.compile(r"<SB>|<EB>|<R>(?=[\r\n]|$)")
 """What the feed logs of some engines write for VT, FS and CR."""
 
 
+MARK = "\ufeff"
+"""A byte-order mark, as text."""
+
 MESSAGES_MAX = 5000
 """No file, batch or frame may have more messages than this."""
 
@@ -234,7 +237,9 @@ def escaped(value: str, separators: Separators) -> str:
     )
 
 
-HEADER = re.compile(r"(?:^|[\r\n\x0b])[ \t\x00]{0,8}(MSH[^\r\n]*)")
+HEADER = re.compile(r"(?:^|[\r\n\x0b])(?:\xef\xbb\xbf)?[ \t\x00]{0,8}(MSH[^\r\n]*)")
+"""A byte-order mark may stand before any of them: some engines write one file after the other."""
+
 HEADER_WITHIN_BYTES = 65_536
 """A header that has not begun after so many bytes is not looked for."""
 
@@ -276,16 +281,17 @@ def read_batch(raw: bytes, *, fallback: str = "iso8859-1") -> Batch:
     envelope = ""
     inside = False
     for line in LINE_END.split(text.replace("\x0b", "\r").replace("\x1c", "\rBTS\r")):
-        name = line.lstrip()[:3]
+        start = line.lstrip().removeprefix(MARK).lstrip()
+        name = start[:3]
         if name == "MSH":
-            groups.append([line.lstrip()])
+            groups.append([start])
             inside = True
         elif name in ENVELOPE_ENDS:
             inside = False
         elif inside and line.strip():
             groups[-1].append(line)
         elif name in HEADERS:
-            envelope = envelope or line.lstrip()
+            envelope = envelope or start
     if len(groups) > MESSAGES_MAX:
         raise Unreadable(f"there are more than {MESSAGES_MAX} messages in it: send them in parts")
     if not groups:  # pragma: no cover - in every character set of the table ASCII is ASCII

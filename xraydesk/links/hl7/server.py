@@ -296,4 +296,7 @@ def _tls(config: Any) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(config.tls_cert, config.tls_key)
+    if config.mllp_client_ca is not None:
+        context.load_verify_locations(config.mllp_client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
     return context

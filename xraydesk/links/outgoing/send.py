@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 
 from xraydesk.access.models import Site
 from xraydesk.attention.actions import close_items, raise_item
@@ -17,16 +18,24 @@ from xraydesk.journey.errors import Refused
 from xraydesk.lib import clock
 from xraydesk.lib.text import shortened
 from xraydesk.links.hl7.reader import read_message
-from xraydesk.links.models import Message
+from xraydesk.links.models import Message, Paused
 from xraydesk.links.outgoing.defer import defer_sending
-from xraydesk.links.outgoing.wire import Answered, Wire
+from xraydesk.links.outgoing.folder import Folder
+from xraydesk.links.outgoing.wire import Answered, NotReached, Wire
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.siteplan.plan import OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
+Link = Wire | Folder
+
 log = structlog.get_logger(__name__)
 
 ON_THE_WAY = (MessageState.QUEUED, MessageState.SENT)
+OVER = (MessageState.REJECTED, MessageState.ACCEPTED, MessageState.WITHDRAWN)
+NOT_REACHED = "not reached: "
+POISON_ATTEMPTS = 8
+"""A message that was given so often and never answered, while others would be, waits for a person."""
+
 MESSAGES_AT_ONCE_MAX = 500
 SECONDS_AT_ONCE_MAX = 20.0
 """After so many messages or seconds a job lets others work, and asks for another of itself."""
@@ -53,35 +62,64 @@ def send_out(*, site_id: int, outlink: str) -> None:
         _withdraw(site, outlink)
         return
     started = time.monotonic()
-    with Wire(to) as wire:
+    with Folder(to) if to.folder else Wire(to) as wire:
         for _ in range(MESSAGES_AT_ONCE_MAX):
-            head = _head(site, outlink)
+            head = None if is_paused(site, outlink) else _head(site, outlink)
             if head is None:
                 return
             if head.next_at is not None and head.next_at > clock.now():
                 defer_sending(site_id=site_id, outlink=outlink, not_before=head.next_at)
                 return
-            if not _send(head, wire, to) or time.monotonic() - started > SECONDS_AT_ONCE_MAX:
+            went = _send(head, wire, to) or _passes_over(head, wire, to)
+            if not went or time.monotonic() - started > SECONDS_AT_ONCE_MAX:
                 break
     head = _head(site, outlink)
     if head is not None:
         defer_sending(site_id=site_id, outlink=outlink, not_before=head.next_at)
 
 
+def is_paused(site: Site, outlink: str) -> bool:
+    """True while a person keeps back what goes to a system."""
+    return Paused.objects.filter(site=site, outlink=outlink).exists()
+
+
+def _waiting(site_id: int, outlink: str) -> QuerySet[Message]:
+    return Message.objects.filter(
+        site=site_id, direction=Direction.OUT, link=outlink, state__in=ON_THE_WAY
+    ).order_by("id")
+
+
 def _head(site: Site, outlink: str) -> Message | None:
     """The oldest message that waits. One that was given to the wire and not answered goes again, with its number."""
-    waiting = Message.objects.filter(site=site, direction=Direction.OUT, link=outlink, state__in=ON_THE_WAY)
-    return waiting.order_by("id").first()
+    return _waiting(site.pk, outlink).first()
 
 
-def _send(message: Message, wire: Wire, to: OutlinkPlan) -> bool:
+def _passes_over(stuck: Message, wire: Link, to: OutlinkPlan) -> bool:
+    """True where one message is never answered and the next one is: it is put before a person, and the rest goes on.
+
+    The next one is of another exam, so that no exam's messages change their order.
+    """
+    stuck.refresh_from_db()
+    if stuck.attempts < POISON_ATTEMPTS or stuck.why.startswith(NOT_REACHED):
+        return False
+    another = _waiting(stuck.site_id, to.name).exclude(accession=stuck.accession).exclude(pk=stuck.pk).first()
+    if another is None or not _send(another, wire, to):
+        return False
+    with transaction.atomic():
+        why = f"it was given {stuck.attempts} times and never answered, while others are"
+        Message.objects.filter(pk=stuck.pk).update(state=MessageState.REJECTED, why=why, next_at=None)
+        _put_refused_before_a_person(stuck, why, at=clock.now())
+    return True
+
+
+def _send(message: Message, wire: Link, to: OutlinkPlan) -> bool:
     """Give one message to the wire and write down what came of it; False where no answer came."""
     at = clock.now()
     Message.objects.filter(pk=message.pk).update(
         state=MessageState.SENT, sent_at=at, attempts=message.attempts + 1
     )
     try:
-        answered = wire.ask(bytes(message.raw), number=message.control_id)
+        answered = wire.ask(bytes(message.raw), number=message.control_id, sequence=message.pk)
     except OSError as away:
         _not_answered(message, to, why=_words(away), at=clock.now())
         return False
@@ -92,7 +130,8 @@ def _send(message: Message, wire: Wire, to: OutlinkPlan) -> bool:
 
 def _words(away: OSError) -> str:
     """Why nobody answered, without anything of the message."""
-    return shortened(away.strerror or str(away) or type(away).__name__, 200)
+    words = away.strerror or str(away) or type(away).__name__
+    return shortened(f"{NOT_REACHED}{words}" if isinstance(away, NotReached) else words, 200)
 
 
 def _not_answered(message: Message, to: OutlinkPlan, *, why: str, at: datetime) -> None:
@@ -100,15 +139,13 @@ def _not_answered(message: Message, to: OutlinkPlan, *, why: str, at: datetime) 
     with transaction.atomic():
         Message.objects.filter(pk=message.pk).update(next_at=at + timedelta(seconds=pause), why=why)
         if message.at < at - SILENT_MAX:
-            waiting = Message.objects.filter(
-                site=message.site_id, direction=Direction.OUT, link=to.name, state__in=ON_THE_WAY
-            ).count()
+            waiting = _waiting(message.site_id, to.name).count()
             raise_item(
                 site_id=message.site_id,
                 kind=ItemKind.MESSAGE_NOT_SENT,
                 key=silent_key(to.name),
                 at=at,
-                text=f"{to.name} at {to.host}:{to.port} has taken nothing for ten minutes ({why}). {waiting} messages "
+                text=f"{to.name} at {to.where} has taken nothing for ten minutes ({why}). {waiting} messages "
                 "wait and go by themselves once it answers: see that it runs and is reached.",
                 message=message.pk,
                 control_id=message.control_id,
@@ -139,16 +176,20 @@ def _answered(message: Message, answered: Answered, *, at: datetime) -> None:
     if hook is not None:
         hook(message, answered, at)
     if not answered.is_taken and hook is None:
-        raise_item(
-            site_id=message.site_id,
-            kind=ItemKind.MESSAGE_NOT_SENT,
-            key=refused_key(message),
-            at=at,
-            text=f"{message.link} refused a message ({message.type}): {why}. Mend the cause and send it again, or leave it.",
-            accession=message.accession,
-            message=message.pk,
-            control_id=message.control_id,
-        )
+        _put_refused_before_a_person(message, why, at=at)
+
+
+def _put_refused_before_a_person(message: Message, why: str, *, at: datetime) -> None:
+    raise_item(
+        site_id=message.site_id,
+        kind=ItemKind.MESSAGE_NOT_SENT,
+        key=refused_key(message),
+        at=at,
+        text=f"{message.link} refused a message ({message.type}): {why}. Mend the cause and send it again, or leave it.",
+        accession=message.accession,
+        message=message.pk,
+        control_id=message.control_id,
+    )
 
 
 def _charge_answered(message: Message, answered: Answered, at: datetime) -> None:
@@ -186,10 +227,11 @@ def resume_sending() -> None:
 
 @transaction.atomic
 def send_again(*, message_id: int, at: datetime, by: str) -> Message:
-    """A person sends a message again that was refused there. Raises NotOutgoing."""
-    message = _refused(message_id)
+    """A person sends a message again, with the same number: one that was refused there, or was lost there. Raises NotOutgoing."""
+    message = _ended(message_id)
     message.state, message.next_at, message.why = MessageState.QUEUED, None, ""
-    message.save(update_fields=["state", "next_at", "why"])
+    message.attempts = 0
+    message.save(update_fields=["state", "next_at", "why", "attempts"])
     close_items(site_id=message.site_id, key=refused_key(message), at=at, by=by, how="sent again")
     defer_sending(site_id=message.site_id, outlink=message.link)
     return message
@@ -197,16 +239,46 @@ def send_again(*, message_id: int, at: datetime, by: str) -> Message:
 
 @transaction.atomic
 def leave_it(*, message_id: int, at: datetime, by: str) -> Message:
-    """A person leaves a refused message as it is. Raises NotOutgoing."""
-    message = _refused(message_id)
-    message.state = MessageState.WITHDRAWN
-    message.save(update_fields=["state"])
-    close_items(site_id=message.site_id, key=refused_key(message), at=at, by=by, how="left as it is")
-    return message
-
-
-def _refused(message_id: int) -> Message:
+    """A person leaves a message as it is that was refused, or that holds up the others. Raises NotOutgoing."""
     message = Message.objects.select_for_update().filter(pk=message_id, direction=Direction.OUT).first()
-    if message is None or message.state != MessageState.REJECTED:
+    if message is None or not may_be_left(message):
         raise NotOutgoing("This message waits for nobody's decision: nothing was changed.")
+    message.state, message.next_at = MessageState.WITHDRAWN, None
+    message.save(update_fields=["state", "next_at"])
+    close_items(site_id=message.site_id, key=refused_key(message), at=at, by=by, how="left as it is")
+    defer_sending(site_id=message.site_id, outlink=message.link)
     return message
+
+
+def may_be_left(message: Message) -> bool:
+    """True for an outgoing message that was refused, or was tried and not answered."""
+    is_out = message.direction == Direction.OUT
+    return is_out and (
+        message.state == MessageState.REJECTED or (message.state in ON_THE_WAY and message.attempts > 0)
+    )
+
+
+def may_be_sent_again(message: Message) -> bool:
+    """True for an outgoing message that is over."""
+    return message.direction == Direction.OUT and message.state in OVER
+
+
+def _ended(message_id: int) -> Message:
+    message = Message.objects.select_for_update().filter(pk=message_id, direction=Direction.OUT).first()
+    if message is None or not may_be_sent_again(message):
+        raise NotOutgoing("This message is on its way, or came in: nothing was changed.")
+    return message
+
+
+@transaction.atomic
+def pause(*, site: Site, outlink: str, at: datetime, by: str) -> None:
+    """Keep back what goes to a system; what happens meanwhile is queued. Paused already: nothing changes."""
+    Paused.objects.get_or_create(site=site, outlink=outlink, defaults={"at": at, "by": by})
+
+
+@transaction.atomic
+def resume(*, site: Site, outlink: str) -> None:
+    """Let it go on, at once and in order."""
+    Paused.objects.filter(site=site, outlink=outlink).delete()
+    _waiting(site.pk, outlink).update(next_at=None)
+    defer_sending(site_id=site.pk, outlink=outlink)

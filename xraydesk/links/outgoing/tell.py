@@ -12,7 +12,7 @@ from django.db.models import Max
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.lib import clock, locks
-from xraydesk.links.hl7 import appointment, charge, report_out, status
+from xraydesk.links.hl7 import appointment, charge, patient_out, report_out, status
 from xraydesk.links.hl7.outgoing_header import message, patient_segments
 from xraydesk.links.hl7.reader import Segment, written
 from xraydesk.links.hl7.times import write_time
@@ -20,7 +20,8 @@ from xraydesk.links.models import Message
 from xraydesk.links.outgoing import told
 from xraydesk.links.outgoing.defer import defer_sending
 from xraydesk.links.states import Direction, MessageState
-from xraydesk.orders.models import Exam
+from xraydesk.orders.models import Exam, Order
+from xraydesk.patients.models import Merge
 from xraydesk.siteplan.plan import OutlinkPlan, Sends
 from xraydesk.siteplan.reading import from_json
 
@@ -138,13 +139,17 @@ def _letters(exam: Exam, fact: Fact, sends: Sequence[Sends], is_told: bool) -> t
 
 
 def _write(exam: Exam, fact: Fact, outlink: OutlinkPlan, letter: Letter) -> None:
+    _keep(fact, outlink, letter, zone=exam.site.timezone, accession=exam.accession, patient=exam.patient_id)
+
+
+def _keep(
+    fact: Fact, outlink: OutlinkPlan, letter: Letter, *, zone: str, accession: str, patient: int
+) -> None:
     at = clock.now()
     number = f"{letter.kind[0][0]}{fact.pk}"
-    raw = message(
-        letter.kind, letter.segments, number=number, to=outlink, at=clock.in_zone(at, exam.site.timezone)
-    )
+    raw = message(letter.kind, letter.segments, number=number, to=outlink, at=clock.in_zone(at, zone))
     Message.objects.create(
-        site_id=exam.site_id,
+        site_id=fact.site_id,
         direction=Direction.OUT,
         link=outlink.name,
         control_id=number,
@@ -154,8 +159,65 @@ def _write(exam: Exam, fact: Fact, outlink: OutlinkPlan, letter: Letter) -> None
         raw=raw,
         charset="utf-8",
         body_sha256=hashlib.sha256(raw.partition(b"\r")[2]).hexdigest(),
-        accession=exam.accession,
-        patient=exam.patient_id,
+        accession=accession,
+        patient=patient,
         fact=fact.pk,
-        simulated=exam.simulated,
+        simulated=fact.simulated,
     )
+
+
+def tell_of_patient(fact: Fact) -> None:
+    """Queue what a fact about a patient means to each system that asked: only of patients who have exams here.
+
+    Safe to run again: a fact is told once a system.
+    """
+    if fact.patient is None or not fact.site.plan:
+        return
+    wanted = [o for o in from_json(fact.site.plan).outlinks if Sends.PATIENTS in o.sends]
+    letter = _letter_of_patient(fact) if wanted else None
+    if letter is None:
+        return
+    for outlink in wanted:
+        locks.take([f"outlink:{fact.site_id}:{outlink.name}"])
+        told_before = Message.objects.filter(
+            site=fact.site_id, direction=Direction.OUT, link=outlink.name, fact=fact.pk
+        )
+        if not told_before.exists():
+            _keep(fact, outlink, letter, zone=fact.site.timezone, accession="", patient=fact.patient)
+            defer_sending(site_id=fact.site_id, outlink=outlink.name)
+
+
+def _letter_of_patient(fact: Fact) -> Letter | None:
+    at = clock.in_zone(fact.at, fact.site.timezone)
+    if fact.kind == FactKind.PATIENT_UPDATED:
+        patient = told.record_of(fact.patient) if fact.data.get("identity") else None
+        if patient is None or not Exam.objects.filter(patient=fact.patient).exists():
+            return None
+        return Letter(("ADT", "A08", "ADT_A01"), patient_out.changed_segments(patient, at=at))
+    merge = Merge.objects.filter(site=fact.site_id, pk=fact.data.get("merge") or 0).first()
+    stays, goes = (told.record_of(merge.stays_id), told.record_of(merge.goes_id)) if merge else (None, None)
+    if merge is None or stays is None or goes is None or not goes.identifiers or not merge.moved.get("exams"):
+        return None
+    is_back = fact.kind == FactKind.PATIENTS_PARTED
+    if not merge.whole:
+        orders = Order.objects.filter(pk__in=merge.moved.get("orders", ())).exclude(visit_number="")
+        visits = sorted(set(orders.values_list("visit_number", flat=True)))
+        to, from_ = (goes, stays) if is_back else (stays, goes)
+        body = patient_out.moved_segments(to, from_, visits, at=at)
+        return Letter(("ADT", "A45", "ADT_A45"), body) if visits else None
+    if is_back:
+        return Letter(("ADT", "A37", "ADT_A37"), patient_out.parted_segments(stays, goes, at=at))
+    return Letter(("ADT", "A40", "ADT_A39"), patient_out.merged_segments(stays, goes, at=at))
+
+
+def preview(exam: Exam, outlink: OutlinkPlan) -> list[tuple[str, str]]:
+    """What a system would be told of an exam's history, as (type, text), were it all to happen now; nothing is kept."""
+    facts = Fact.objects.filter(site=exam.site_id, accession=exam.accession, kind__in=KINDS).order_by("pk")
+    is_told, found = False, []
+    at = clock.in_zone(clock.now(), exam.site.timezone)
+    for fact in facts[:FACTS_MAX]:
+        letters, is_told = _letters(exam, fact, outlink.sends, is_told)
+        for letter in letters:
+            raw = message(letter.kind, letter.segments, number=f"PREVIEW{fact.pk}", to=outlink, at=at)
+            found.append((letter.type, raw.decode()))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from xraydesk.links.hl7.outgoing_header import OrderTold, PatientTold
 from xraydesk.links.hl7.report_out import ReportTold
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import Priority
+from xraydesk.patients.models import Patient
 from xraydesk.results.models import Report
 from xraydesk.results.states import ReportState
 from xraydesk.rooms.models import Room
@@ -44,7 +46,23 @@ def order_of(exam: Exam) -> OrderTold:
 
 def patient_of(exam: Exam) -> PatientTold:
     """Whose exam it is, and where they lie."""
-    patient, order = exam.patient, exam.order
+    order = exam.order
+    return replace(
+        _patient(exam.patient),
+        patient_class=order.patient_class,
+        ward=order.ward,
+        bed=order.bed,
+        visit_number=order.visit_number,
+    )
+
+
+def record_of(patient_id: int | None) -> PatientTold | None:
+    """A record with its own numbers, also one that went into another; None where there is none."""
+    patient = Patient.objects.filter(pk=patient_id or 0).first()
+    return _patient(patient) if patient else None
+
+
+def _patient(patient: Patient) -> PatientTold:
     numbers = patient.identifiers.order_by("sort", "id")[:10]
     return PatientTold(
         identifiers=tuple((n.value, n.authority, n.type) for n in numbers),
@@ -53,10 +71,6 @@ def patient_of(exam: Exam) -> PatientTold:
         middle=patient.middle,
         birth_date=patient.birth_date,
         sex=patient.sex,
-        patient_class=order.patient_class,
-        ward=order.ward,
-        bed=order.bed,
-        visit_number=order.visit_number,
     )
 
 

@@ -20,6 +20,10 @@ STRAY_ANSWERS_MAX = 5
 TAKEN = frozenset({"AA", "CA"})
 
 
+class NotReached(ConnectionError):
+    """The other system could not be connected to: the message is sent again, and nothing is wrong with it."""
+
+
 class NoAnswer(ConnectionError):
     """The other system hung up, or did not answer this message in time: it is sent again."""
 
@@ -60,13 +64,16 @@ class Wire:
             self._socket.close()
         self._socket, self._kept = None, b""
 
-    def ask(self, raw: bytes, *, number: str) -> Answered:
-        """Send one message and wait for the answer that names it (MSA-2).
+    def ask(self, raw: bytes, *, number: str, sequence: int = 0) -> Answered:
+        """Send one message and wait for the answer that names it (MSA-2). Over a wire its `sequence` means nothing.
 
-        Raises OSError, NoAnswer among them, where none came; the connection is closed then.
+        Raises OSError where none came, NotReached where nobody listens; the connection is closed then.
         """
         try:
-            connection = self._connected()
+            try:
+                connection = self._connected()
+            except OSError as away:
+                raise NotReached(away.strerror or str(away) or type(away).__name__) from away
             connection.sendall(b"\x0b" + raw + b"\x1c\r")
             deadline = time.monotonic() + ANSWER_SECONDS_MAX
             for _ in range(STRAY_ANSWERS_MAX):
@@ -80,13 +87,15 @@ class Wire:
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
-            plain = socket.create_connection((self._to.host, self._to.port), CONNECT_SECONDS_MAX)
+            plain = self._socket = socket.create_connection(
+                (self._to.host, self._to.port), CONNECT_SECONDS_MAX
+            )
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._to.tls:
-                context = ssl.create_default_context()
+                context = ssl.create_default_context(cafile=self._to.authority or None)
+                if self._to.certificate:
+                    context.load_cert_chain(self._to.certificate, self._to.key)
                 self._socket = context.wrap_socket(plain, server_hostname=self._to.host)
-            else:
-                self._socket = plain
         return self._socket
 
     def _frame(self, connection: socket.socket, deadline: float) -> bytes:

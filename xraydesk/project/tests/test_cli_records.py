@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
 
-from tests.factories import AT, make_booking, make_exam, make_patient, make_site
+from tests.factories import AT, load_demo_site, make_booking, make_exam, make_patient, make_site, plan_with
 from xraydesk.access.models import Site
 from xraydesk.attention.actions import close_items, raise_item
 from xraydesk.attention.kinds import ItemKind
@@ -20,12 +21,15 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging.models import Image
 from xraydesk.imaging.states import ImageState
 from xraydesk.lib import clock
+from xraydesk.links.hl7.tests.conftest import EHR
+from xraydesk.links.hl7.tests.sent import order
 from xraydesk.links.models import Message
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.orders.states import TriageState
 from xraydesk.project.cli import run
 from xraydesk.project.cli_records import PAGE
 from xraydesk.project.config import config
+from xraydesk.siteplan.reading import from_json
 
 pytestmark = pytest.mark.django_db
 
@@ -324,3 +328,40 @@ def test_a_home_without_a_desk_says_so_in_one_sentence(tmp_path: Path, ask: Ask)
         status, out, err = ask(*words, "--home", str(tmp_path))
         assert (status, out) == (2, "")
         assert err == f"xraydesk: No desk runs in {tmp_path}: start it with `xraydesk up`\n"
+
+
+def test_a_file_of_messages_is_taken_as_if_it_came_over_the_wire(
+    ask: Ask, site: Site, tmp_path: Path
+) -> None:
+    site.plan = plan_with(EHR)
+    site.save()
+    batch = tmp_path / "night.hl7"
+    batch.write_text(
+        "BHS|^~\\&|EHR|HOSP\r" + order(control="C1") + order(control="C2", placer="P2") + "BTS|2\r"
+    )
+    assert [(r["control_id"], r["ack"]) for r in objects(ask("message", "take", str(batch), "--json"))] == [
+        ("C1", "AA"),
+        ("C2", "AA"),
+    ]
+    assert ask("message", "take", str(batch))[0] == 0
+    assert Message.objects.filter(seen=2).count() == 2
+    alone = tmp_path / "change.hl7"
+    alone.write_text(order(control="C3", placer="P9", action="XO"))
+    status, out, _ = ask("message", "take", str(alone), "--json")
+    assert (status, json.loads(out)["ack"]) == (1, "AE")
+    assert ask("message", "take", str(tmp_path / "nothing"))[0] == 1
+
+
+def test_what_a_system_would_be_told_is_shown_and_nothing_goes(ask: Ask) -> None:
+    site = load_demo_site()
+    exam = make_exam(site)
+    with transaction.atomic():
+        record(site_id=site.pk, kind=FactKind.EXAM_BEGUN, at=AT, by="rule", accession=exam.accession)
+    (name, *_) = [o.name for o in from_json(site.plan).outlinks]
+    (told,) = objects(ask("message", "preview", exam.accession, "--to", name, "--json"))
+    assert told["type"] == "ORM^O01"
+    assert "ORC|SC" in ask("message", "preview", exam.accession, "--to", name)[1]
+    assert ask("message", "preview", exam.accession, "--to", "NOSUCH")[0] == 1
+    other = make_exam(site)
+    assert "told nothing" in ask("message", "preview", other.accession, "--to", name)[1]
+    assert not Message.objects.exists()

@@ -574,6 +574,15 @@ def test_whom_the_desk_tells_and_who_is_called_is_read() -> None:
         ('host = "127.0.0.1"\nport = 11114', 'host = "10.0.0.1"\nport = 1', "outlink 1, host", "tls = true"),
         ('host = "127.0.0.1"\nport = 11114', 'host = "ehr.local"\nport = 1', "outlink 1, host", "in clear"),
         ('"status", "charges", "status"', '"news"', "outlink 1, sends 1", "none of: appointments"),
+        ('host = "127.0.0.1"', 'folder = "/srv/out"\nhost = "127.0.0.1"', "outlink 1, folder", "not both"),
+        ('host = "127.0.0.1"\nport = 11114', 'folder = "out"', "outlink 1, folder", "from the root"),
+        (
+            'host = "127.0.0.1"',
+            'certificate = "/c"\nhost = "127.0.0.1"',
+            "outlink 1, certificate",
+            "needs its key",
+        ),
+        ('host = "127.0.0.1"', 'authority = "/c"\nhost = "127.0.0.1"', "outlink 1, tls", "are for tls"),
         ('["status", "charges", "status"]', "[]", "outlink 1, sends", "is empty"),
         ('covered_by = "7002"', 'covered_by = "7009"', "provider 1, covered_by", "no provider 7009"),
         ('covered_by = "7002"', 'covered_by = "7001"', "provider 1, covered_by", "for themselves"),
@@ -702,3 +711,10 @@ def test_a_link_says_what_its_sender_puts_elsewhere() -> None:
 def test_a_rule_that_cannot_be_followed_is_told(wrong: str, says: str) -> None:
     with pytest.raises(SiteFileErrors, match=says):
         read_toml_text(with_rules(f"[link.fields]\n{wrong}\n"))
+
+
+def test_a_system_may_have_a_folder_in_place_of_a_host() -> None:
+    text = OUT.replace('host = "127.0.0.1"\nport = 11114', 'folder = "/srv/hl7/out"')
+    (outlink,) = read_toml_text(GOOD + text).outlinks
+    assert (outlink.folder, outlink.host, outlink.where) == ("/srv/hl7/out", "", "/srv/hl7/out")
+    assert read_toml_text(GOOD + OUT).outlinks[0].where == "127.0.0.1:11114"

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from xraydesk.links.hl7.controls import CONTROLS, NUMBER_PLEASE, control_of
-from xraydesk.links.hl7.order import read_requisitions
+from xraydesk.links.hl7.controls import CONTROLS, NUMBER_GIVEN, control_of
+from xraydesk.links.hl7.order import NumberAsked, read_number_requests, read_requisitions
 from xraydesk.links.hl7.patient import EVENTS, read_news
 from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.hl7.refusals import Condition, NeedsPerson, Rejected
@@ -73,13 +73,21 @@ def test_every_other_pair_is_refused_at_its_place(code: str, status: str) -> Non
     assert error.value.condition.ack == "AE"
 
 
-def test_an_empty_order_control_is_missing_and_a_wish_for_a_number_is_for_a_person() -> None:
+def test_an_empty_order_control_is_missing_and_a_number_for_an_order_of_ours_is_for_a_person() -> None:
     with pytest.raises(Rejected) as error:
         control_of("", "", 1)
     assert error.value.condition is Condition.FIELD_MISSING
-    for code in NUMBER_PLEASE:
-        with pytest.raises(NeedsPerson):
-            control_of(code, "", 1)
+    with pytest.raises(NeedsPerson):
+        control_of(NUMBER_GIVEN, "", 1)
+
+
+def test_numbers_are_asked_for_by_orders_that_ask_for_nothing_else() -> None:
+    def asked(*lines: str) -> tuple[NumberAsked, ...]:
+        return read_number_requests(read_message("\r".join(("MSH|^~\\&|EHR", PID, *lines)).encode()))
+
+    several = ("ORC|SN|P1^EHR", "OBR|1|P1^EHR||X", "ORC|SN|P2", "ORC|SN|P1^EHR")
+    assert asked(*several) == (NumberAsked("P1", "EHR"), NumberAsked("P2", ""))
+    assert asked("ORC|SN|P1", "ORC|NW|P2") == asked() == ()
 
 
 def test_an_order_says_all_that_it_says() -> None:

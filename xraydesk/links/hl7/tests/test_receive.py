@@ -111,6 +111,16 @@ def test_a_cancel_after_the_start_is_refused_and_the_exam_goes_on(ask: Ask) -> N
     assert exam.cancelled_at is None
 
 
+def test_a_change_after_the_start_is_refused_and_becomes_an_item_of_the_exam(ask: Ask) -> None:
+    ask(order(control="C1"))
+    exam = Exam.objects.get()
+    begin(exam)
+    assert ask(order(control="C2", action="XO", start="202603030900"))[1].startswith("MSA|AE|C2|")
+    item = Item.objects.get()
+    assert (item.kind, item.accession) == ("message could not be applied", exam.accession)
+    assert Message.objects.get(control_id="C2").accession == exam.accession
+
+
 def test_a_link_that_asks_for_replies_is_told_that_the_order_was_not_cancelled(ask: Ask) -> None:
     """Row 17: AA with ORR^O02, ORC-1 UC, where the link asks for application replies."""
     assert ask(order(control="C1", app="HIS"))[2].startswith("ORC|OK|P1^HIS|")
@@ -428,9 +438,32 @@ def test_what_a_step_refuses_is_an_error_with_its_place_and_an_item(
     assert set(Item.objects.values_list("text", flat=True)) == {"This cannot be done."}
 
 
-def test_a_wish_for_an_order_number_waits_for_a_person(ask: Ask) -> None:
-    assert ask(order(control="C1", action="SN"))[1] == "MSA|AA|C1"
-    assert "placer numbers" in Item.objects.get().text
+def test_a_number_that_is_asked_for_is_given_and_asked_again_it_is_the_same(ask: Ask) -> None:
+    answer = ask(order(control="C1", action="SN"))
+    assert "|ORR^O02^ORR_O02|" in answer[0]
+    assert answer[1] == "MSA|AA|C1"
+    number = answer[2].split("|")[3]
+    assert answer[2] == f"ORC|NA|P1^EHR|{number}"
+    assert ask(order(control="C2", action="SN"))[2] == answer[2]
+    assert ask(order(control="C3", placer="P2", action="SN"))[2] != answer[2]
+    assert not Order.objects.exists()
+    ask(order(control="C4").replace("ORC|NW|P1^EHR||", f"ORC|NW|P1^EHR|{number}|", 1))
+    assert Exam.objects.get().filler == number
+    assert ask(order(control="C5", action="SN"))[2] == answer[2]
+    imaging = ask(order(control="C6", placer="P3", action="SN", type_="OMI^O23^OMI_O23"))
+    assert "|ORI^O24^ORI_O24|" in imaging[0]
+
+
+def test_a_number_for_no_order_is_refused_and_one_beside_other_wishes_too(ask: Ask) -> None:
+    nameless = order(control="C1", action="SN").replace("|P1^EHR|", "||")
+    assert ask(nameless)[1].startswith("MSA|AE|C1|")
+    mixed = order(control="C2", action="SN", extra="ORC|NW|P2^EHR\rOBR|1|P2^EHR||XRCHEST2")
+    assert ask(mixed)[2].split("|")[3].startswith("103^")
+
+
+def test_a_number_for_an_order_of_ours_waits_for_a_person(ask: Ask) -> None:
+    assert ask(order(control="C1", action="NA"))[1] == "MSA|AA|C1"
+    assert "keep the number they have" in Item.objects.get().text
 
 
 def test_a_replay_finds_a_message_that_no_link_brings_any_more(ask: Ask, site: Site) -> None:

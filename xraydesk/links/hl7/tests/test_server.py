@@ -281,28 +281,33 @@ def test_a_sender_in_clear_from_elsewhere_is_hung_up_on(
     assert code(answers(peer)[0]) == ("AA", "C1")
 
 
-def test_a_sender_may_speak_tls(site: Site, tmp_path: Path) -> None:
+def certificate_of(folder: Path, name: str) -> tuple[Path, Path]:
     if not shutil.which("openssl"):
         pytest.skip("openssl, which makes the certificate, is not installed")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]  # noqa: RUF005
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"]  # noqa: RUF005
         + ["-keyout", str(key), "-out", str(certificate), "-days", "2"],
         check=True,
         capture_output=True,
     )
-    settings = Config(mllp=f"0.0.0.0:{_free_port()}", home=tmp_path, tls_cert=certificate, tls_key=key)
+    return certificate, key
+
+
+def served_over_tls(settings: Config, trust: ssl.SSLContext) -> list[bytes]:
+    """What a sender who trusts as `trust` does hears of the desk; nothing where it is hung up on."""
     heard: list[bytes] = []
 
     def send() -> None:
         port = int(settings.mllp.rpartition(":")[2])
-        trust = ssl.create_default_context(cafile=str(certificate))
         _wait_until(lambda: _answers_at(port))
         try:
             plain = socket.create_connection(("127.0.0.1", port), 10)
             with trust.wrap_socket(plain, server_hostname="localhost") as peer:
                 peer.sendall(framed(order(control="C1")))
                 heard.extend(answers(peer))
+        except OSError:
+            pass  # hung up on
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -310,7 +315,34 @@ def test_a_sender_may_speak_tls(site: Site, tmp_path: Path) -> None:
     sender.start()
     run(settings)
     sender.join(10)
+    return heard
+
+
+def test_a_sender_may_speak_tls(site: Site, tmp_path: Path) -> None:
+    certificate, key = certificate_of(tmp_path, "localhost")
+    settings = Config(mllp=f"0.0.0.0:{_free_port()}", home=tmp_path, tls_cert=certificate, tls_key=key)
+    heard = served_over_tls(settings, ssl.create_default_context(cafile=str(certificate)))
     assert code(heard[0]) == ("AA", "C1")
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_a_sender_shows_a_certificate_where_the_desk_asks_for_one(
+    site: Site, tmp_path: Path, shows: bool
+) -> None:
+    certificate, key = certificate_of(tmp_path, "localhost")
+    theirs = certificate_of(tmp_path, "ehr")
+    settings = Config(
+        mllp=f"0.0.0.0:{_free_port()}",
+        home=tmp_path,
+        tls_cert=certificate,
+        tls_key=key,
+        mllp_client_ca=theirs[0],
+    )
+    trust = ssl.create_default_context(cafile=str(certificate))
+    if shows:
+        trust.load_cert_chain(*theirs)
+    heard = served_over_tls(settings, trust)
+    assert [code(answer) for answer in heard] == ([("AA", "C1")] if shows else [])
 
 
 def _wait_until(true: Callable[[], bool]) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,11 +29,12 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.journey.tests.performing import jobs
 from xraydesk.lib import clock
 from xraydesk.links import jobs as tasks
-from xraydesk.links.models import Message
+from xraydesk.links.models import Message, Paused
 from xraydesk.links.outgoing import send, wire
 from xraydesk.links.outgoing.tell import tell
 from xraydesk.links.outgoing.tests.test_tell import happened, outlink, told_site
 from xraydesk.orders.models import Exam
+from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 
@@ -42,7 +48,8 @@ def ack(number: str, code: str = "AA", words: str = "") -> bytes:
 class Ehr:
     """A listener that answers as it is told; what it heard is a list of control numbers, in order."""
 
-    def __init__(self, port: int, answer: Answer) -> None:
+    def __init__(self, port: int, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
         self.heard: list[str] = []
         self.connections = 0
         self.answer = answer
@@ -58,6 +65,8 @@ class Ehr:
 
     def _hear(self, connection: socket.socket) -> None:
         kept = b""
+        with contextlib.suppress(OSError):
+            connection = self.tls.wrap_socket(connection, server_side=True) if self.tls else connection
         with connection, contextlib.suppress(OSError):
             while part := connection.recv(65536):
                 kept += part
@@ -72,8 +81,8 @@ class Ehr:
 
 
 @contextlib.contextmanager
-def ehr(port: int, answer: Answer = ack) -> Iterator[Ehr]:
-    listening = Ehr(port, answer)
+def ehr(port: int, answer: Answer = ack, tls: ssl.SSLContext | None = None) -> Iterator[Ehr]:
+    listening = Ehr(port, answer, tls)
     try:
         yield listening
     finally:
@@ -279,9 +288,163 @@ def test_what_is_refused_there_waits_for_a_person_and_the_rest_goes_on(port: int
     browser.post(reverse("message-leave", args=[message.pk]))
     assert states()[0] == "withdrawn"
     browser.post(reverse("message-leave", args=[message.pk]))
-    browser.post(reverse("message-send-again", args=[message.pk]))
     assert states()[0] == "withdrawn"
     assert second
+
+
+def test_a_message_that_is_never_answered_while_others_are_waits_for_a_person_and_the_rest_goes_on(
+    port: int,
+) -> None:
+    site = told_site(outlink(port=port))
+    poison, second, third = queue(site, 3)
+    tell(happened(Exam.objects.order_by("id")[0], FactKind.EXAM_ENDED))
+
+    def hangs_up_on_one(number: str) -> bytes | None:
+        return None if number == poison else ack(number)
+
+    with ehr(port, hangs_up_on_one) as other:
+        for _ in range(send.POISON_ATTEMPTS):
+            run(site)
+            due()
+    assert states() == ["rejected there", "accepted", "accepted", "accepted"]
+    assert other.heard[: send.POISON_ATTEMPTS] == [poison] * send.POISON_ATTEMPTS
+    last = Message.objects.order_by("id").values_list("control_id", flat=True)[3]
+    assert other.heard[send.POISON_ATTEMPTS :] == [second, third, last]
+    assert "never answered, while others are" in Item.objects.get(closed_at=None).text
+
+
+def test_where_no_other_is_answered_either_nothing_is_given_up(port: int) -> None:
+    site = told_site(outlink(port=port))
+    queue(site, 2)
+    with ehr(port, lambda number: None):
+        for _ in range(send.POISON_ATTEMPTS + 1):
+            run(site)
+            due()
+    assert states() == ["sent", "sent"]
+    Message.objects.update(attempts=send.POISON_ATTEMPTS)
+    run(site)
+    assert Message.objects.order_by("id")[0].why.startswith("not reached: ")
+    assert Message.objects.order_by("id")[1].attempts == send.POISON_ATTEMPTS
+
+
+def test_a_person_leaves_a_message_that_holds_up_the_others(port: int) -> None:
+    site = told_site(outlink(port=port))
+    first, second = queue(site, 2)
+    run(site)
+    stuck = Message.objects.get(control_id=first)
+    browser = signed_in(site)
+    assert "Leave it" in browser.get(reverse("message", args=[stuck.pk])).content.decode()
+    browser.post(reverse("message-leave", args=[stuck.pk]))
+    with ehr(port) as other:
+        run(site)
+    assert other.heard == [second]
+    browser.post(reverse("message-send-again", args=[stuck.pk]))
+    with ehr(port) as other:
+        run(site)
+    assert other.heard == [first]
+
+
+def test_what_goes_to_a_system_is_paused_and_resumed(port: int) -> None:
+    site = told_site(outlink(port=port))
+    wanted = queue(site, 2)
+    browser = signed_in(site)
+    browser.post(reverse("link-pause", args=["EHR-OUT"]))
+    browser.post(reverse("link-pause", args=["EHR-OUT"]))
+    page = reverse("link", args=["out", "EHR-OUT"])
+    assert "paused" in browser.get(page).content.decode()
+    with ehr(port) as other:
+        run(site)
+        assert other.heard == []
+        browser.post(reverse("link-resume", args=["EHR-OUT"]))
+        run(site)
+    assert other.heard == wanted
+
+
+def test_a_links_page_says_how_it_goes_and_what_went_wrong(port: int) -> None:
+    site = told_site(outlink(port=port))
+    browser = signed_in(site)
+    page = reverse("link", args=["out", "EHR-OUT"])
+    assert "never used" in browser.get(page).content.decode()
+    first, _ = queue(site, 2)
+    with ehr(port, lambda n: ack(n, "AE", "no") if n == first else ack(n)):
+        run(site)
+    html = browser.get(page).content.decode()
+    assert "<b>up</b>" in html
+    assert "rejected there" in html
+    queue(site, 1)
+    run(site)
+    assert "not answering" in browser.get(page).content.decode()
+    heard = reverse("link", args=["in", "EHR"])
+    assert "never heard" in browser.get(heard).content.decode()
+    Message.objects.create(
+        site=site, direction="in", link="EHR", at=clock.now(), state="refused", raw=b"", body_sha256="x"
+    )
+    assert "refused" in browser.get(heard).content.decode()
+    for nothing in (["out", "NOSUCH"], ["in", "EHR-OUT"], ["on", "EHR"]):
+        assert browser.get(reverse("link", args=nothing)).status_code == 404
+
+
+@pytest.mark.parametrize("form", ["link-pause", "link-resume"])
+def test_a_stranger_other_roles_and_other_sites_pause_nothing(port: int, form: str) -> None:
+    site = told_site(outlink(port=port))
+    address = reverse(form, args=["EHR-OUT"])
+    assert Client().post(address)["Location"].startswith(reverse("sign-in"))
+    assert signed_in(site, Role.RADIOLOGIST).post(address).status_code == 404
+    assert signed_in(make_site("O1")).post(address).status_code == 404
+    assert Client().get(reverse("link", args=["out", "EHR-OUT"])).status_code == 302
+    assert not Paused.objects.exists()
+
+
+def test_a_folder_takes_each_message_as_a_file_of_its_own_in_order(tmp_path: Path) -> None:
+    to = replace(outlink(), host="", folder=str(tmp_path / "drop"))
+    site = told_site(to)
+    wanted = queue(site, 2)
+    run(site)
+    assert Message.objects.order_by("id")[0].why.startswith("not reached: ")
+    (tmp_path / "drop").mkdir()
+    due()
+    run(site)
+    assert states() == ["accepted"] * 2
+    files = sorted((tmp_path / "drop").iterdir())
+    assert [file.name.split("-")[1] for file in files] == [f"{number}.hl7" for number in wanted]
+    assert files[0].read_bytes() == bytes(Message.objects.order_by("id")[0].raw)
+
+
+def certificates(folder: Path, name: str) -> tuple[str, str]:
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]  # noqa: RUF005
+        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    return str(certificate), str(key)
+
+
+@pytest.mark.skipif(
+    not shutil.which("openssl"), reason="openssl, which makes the certificates, is not installed"
+)
+def test_the_desk_shows_its_certificate_where_it_is_asked_for_and_trusts_whom_the_site_file_says(
+    port: int, tmp_path: Path
+) -> None:
+    theirs, ours = certificates(tmp_path, "theirs"), certificates(tmp_path, "ours")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*theirs)
+    context.load_verify_locations(ours[0])
+    context.verify_mode = ssl.CERT_REQUIRED
+    to = replace(outlink(port=port), tls=True, authority=theirs[0])
+    site = told_site(to)
+    queue(site, 1)
+    with ehr(port, tls=context):
+        run(site)
+        assert states() == ["sent"]
+        site.plan = to_json(
+            replace(from_json(site.plan), outlinks=(replace(to, certificate=ours[0], key=ours[1]),))
+        )
+        site.save()
+        due()
+        run(site)
+    assert states() == ["accepted"]
 
 
 def test_the_page_of_messages_says_who_is_told_and_what_waits(port: int) -> None:

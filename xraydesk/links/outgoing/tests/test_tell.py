@@ -9,17 +9,21 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from tests.factories import load_demo_site, make_booking, make_exam
+from tests.factories import AT, load_demo_site, make_booking, make_exam, make_patient
 from xraydesk.access.models import Site
 from xraydesk.billing.models import Charge
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
+from xraydesk.journey.merge import merge_by_hand, receive_merge, undo_merge
 from xraydesk.lib import clock
 from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.models import Message
-from xraydesk.links.outgoing.tell import tell
-from xraydesk.orders.models import Exam
+from xraydesk.links.outgoing.tell import preview, tell, tell_of_patient
+from xraydesk.orders.models import Exam, Order
+from xraydesk.patients.demographics import Demographics, Identifier, VisitDetails
+from xraydesk.patients.merge_rules import MergeKind, MergeNews
+from xraydesk.patients.models import Merge
 from xraydesk.results.models import Report
 from xraydesk.siteplan.plan import OutlinkPlan, Sends
 from xraydesk.siteplan.reading import from_json, to_json
@@ -168,3 +172,92 @@ def test_where_nothing_is_known_of_a_place_or_a_report_nothing_is_made_up() -> N
     tell(happened(exam, FactKind.EXAM_BOOKED, given=True))
     tell(happened(exam, FactKind.REPORT_RECEIVED, state="final"))
     assert queued(exam) == []
+
+
+def adt(link: str = "EHR-OUT") -> list[str]:
+    found = Message.objects.filter(link=link, type__startswith="ADT").order_by("id")
+    return [bytes(m.raw).decode().replace("\r", "\n") for m in found]
+
+
+def merged(site: Site, *, exam: bool = True) -> Merge:
+    stays, goes = make_patient(site, number="N1"), make_patient(site, number="N2", family="Unknown", given="")
+    if exam:
+        Order.objects.filter(pk=make_exam(site, patient=goes).order_id).update(visit_number="V1")
+    return merge_by_hand(site=site, stays_id=stays.pk, goes_id=goes.pk, at=AT, by="user:a")
+
+
+def the_fact(kind: FactKind) -> Fact:
+    return Fact.objects.filter(kind=kind).latest("pk")
+
+
+def test_whoever_keeps_images_is_told_which_record_stays_and_when_it_is_taken_back() -> None:
+    site = told_site(outlink(), outlink("BILLING", 2, (Sends.CHARGES,)))
+    merge = merged(site)
+    for _ in range(2):
+        tell_of_patient(the_fact(FactKind.PATIENTS_MERGED))
+    (told,) = adt()
+    assert "ADT^A40^ADT_A39" in told
+    assert "\nPID|1||N1^^^HOSP^MR||" in told
+    assert "\nMRG|N2^^^HOSP^MR||||||Unknown" in told
+    undo_merge(merge_id=merge.pk, at=AT, by="user:a")
+    tell_of_patient(the_fact(FactKind.PATIENTS_PARTED))
+    assert "ADT^A37^ADT_A37" in adt()[1]
+    assert adt()[1].count("\nPID|") == 2
+    assert not adt("BILLING")
+
+
+def test_a_stay_that_went_over_and_came_back_is_told_as_such() -> None:
+    site = told_site()
+    make_patient(site, number="N1")
+    wrong = make_patient(site, number="N2")
+    Order.objects.filter(pk=make_exam(site, patient=wrong).order_id).update(visit_number="V7")
+    said = Demographics((Identifier("N1", "HOSP", "MR"),), visit=VisitDetails(number="V7"))
+    news = MergeNews(MergeKind.MOVE_VISIT, said, (Identifier("N2", "HOSP", "MR"),), prior_visit="V7")
+    done = receive_merge(site=site, news=news, link="EHR", at=AT, by="link:EHR", why="ADT^A45")
+    tell_of_patient(the_fact(FactKind.STAY_MOVED))
+    undo_merge(merge_id=done.merges[0].pk, at=AT, by="user:a")
+    tell_of_patient(the_fact(FactKind.PATIENTS_PARTED))
+    over, back = adt()
+    assert "\nPID|1||N1^" in over
+    assert "\nMRG|N2^^^HOSP^MR||||V7" in over
+    assert "\nPID|1||N2^" in back
+
+
+def test_another_name_is_told_of_those_who_have_exams_here_alone() -> None:
+    site = told_site()
+    patient = make_exam(site).patient
+    nobody = make_patient(site)
+    for one, identity in ((patient, True), (patient, False), (nobody, True)):
+        with transaction.atomic():
+            fact = record(
+                site_id=site.pk,
+                kind=FactKind.PATIENT_UPDATED,
+                at=AT,
+                by="link:EHR",
+                patient=one.pk,
+                data={"identity": identity},
+            )
+        tell_of_patient(fact)
+    (told,) = adt()
+    assert "ADT^A08^ADT_A01" in told
+
+
+def test_a_merge_without_exams_and_a_site_that_tells_nobody_send_nothing() -> None:
+    site = told_site()
+    merged(site, exam=False)
+    tell_of_patient(the_fact(FactKind.PATIENTS_MERGED))
+    site.plan = {}
+    site.save()
+    tell_of_patient(Fact.objects.get(pk=the_fact(FactKind.PATIENTS_MERGED).pk))
+    assert not adt()
+
+
+def test_what_would_be_told_of_an_exam_is_shown_before_anything_goes() -> None:
+    exam = make_exam(told_site())
+    for kind in (FactKind.EXAM_BOOKED, FactKind.EXAM_BEGUN, FactKind.EXAM_ENDED):
+        happened(exam, kind, **(place() if kind is FactKind.EXAM_BOOKED else {}))
+    shown = preview(exam, outlink(sends=(Sends.APPOINTMENTS, Sends.STATUS)))
+    assert [kind for kind, _ in shown] == ["SIU^S12", "ORM^O01", "ORM^O01"]
+    assert exam.accession in shown[1][1]
+    assert preview(exam, outlink(sends=(Sends.CHARGES,))) == []
+    assert not Message.objects.exists()

@@ -1,0 +1,132 @@
+"""One link, in or out: how it goes, what waits, what went wrong; pause and resume what goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from xraydesk.access.members import Member
+from xraydesk.access.roles import Permission
+from xraydesk.attention.models import Item
+from xraydesk.desk.access import needs
+from xraydesk.desk.answers import SeeOther, done
+from xraydesk.lib import clock
+from xraydesk.links.models import Message, Paused
+from xraydesk.links.outgoing import send as outgoing
+from xraydesk.links.states import Direction, MessageState
+from xraydesk.siteplan.plan import LinkPlan, OutlinkPlan
+from xraydesk.siteplan.reading import from_json
+
+WRONG = (MessageState.REFUSED, MessageState.WAITING, MessageState.REJECTED, MessageState.FAILED)
+SPANS = (
+    ("the last hour", timedelta(hours=1)),
+    ("24 hours", timedelta(hours=24)),
+    ("7 days", timedelta(days=7)),
+)
+WAITING_SHOWN_MAX = 20
+
+
+@dataclass
+class LinkShown:
+    """One link as its page tells of it."""
+
+    name: str
+    direction: str
+    how: str
+    """In words: up, quiet, paused, away."""
+    since: datetime | None = None
+    last: Message | None = None
+    rates: list[tuple[str, int]] = field(default_factory=list)
+    wrong: list[tuple[str, str, int]] = field(default_factory=list)
+    """Errors of seven days by kind: the message's type, its state, how many."""
+    waiting: int = 0
+    oldest: Message | None = None
+    paused: Paused | None = None
+
+
+def _plan_or_404(member: Member, direction: str, name: str) -> LinkPlan | OutlinkPlan:
+    plan = from_json(member.site.plan) if member.site.plan else None
+    plans: tuple[LinkPlan | OutlinkPlan, ...] = ()
+    if plan is not None:
+        plans = plan.links if direction == Direction.IN else plan.outlinks
+    found = next((p for p in plans if p.name == name), None)
+    if found is None:
+        raise Http404
+    return found
+
+
+@require_safe
+@needs(Permission.SEE_MESSAGES)
+def link_page(request: HttpRequest, member: Member, direction: str, name: str) -> HttpResponse:
+    """Whether a link goes, since when, how much, what waits, and errors by kind."""
+    plan = _plan_or_404(member, direction, name)
+    at = clock.now()
+    mine = Message.objects.filter(site=member.site, direction=direction, link=name).defer("raw", "answer")
+    shown = LinkShown(name, direction, "up")
+    shown.last = mine.order_by("-at", "-id").first()
+    shown.rates = [(word, mine.filter(at__gt=at - span).count()) for word, span in SPANS]
+    recent = mine.filter(at__gt=at - SPANS[-1][1], state__in=WRONG)
+    kinds = recent.values_list("type", "state").annotate(count=Count("pk")).order_by("-count")
+    shown.wrong = [(kind, state, count) for kind, state, count in kinds[:50]]
+    if isinstance(plan, OutlinkPlan):
+        _how_out(shown, member)
+    else:
+        shown.since = shown.last.at if shown.last else None
+        shown.how = "heard" if shown.last else "never heard"
+    items = Item.objects.filter(site=member.site, closed_at=None, message__in=mine.values("pk")).order_by(
+        "until"
+    )
+    context = {
+        "link": shown,
+        "plan": plan,
+        "items": items[:WAITING_SHOWN_MAX],
+        "is_out": direction == Direction.OUT,
+    }
+    return render(request, "desk/link.html", context)
+
+
+def _how_out(shown: LinkShown, member: Member) -> None:
+    waiting = Message.objects.filter(
+        site=member.site, direction=Direction.OUT, link=shown.name, state__in=outgoing.ON_THE_WAY
+    ).defer("raw", "answer")
+    shown.waiting, shown.oldest = waiting.count(), waiting.order_by("id").first()
+    shown.paused = Paused.objects.filter(site=member.site, outlink=shown.name).first()
+    answered = Message.objects.filter(
+        site=member.site, direction=Direction.OUT, link=shown.name, answered_at__isnull=False
+    )
+    last = answered.order_by("-answered_at").values_list("answered_at", flat=True).first()
+    if shown.paused:
+        shown.how, shown.since = "paused", shown.paused.at
+    elif shown.oldest is not None and shown.oldest.attempts:
+        shown.how, shown.since = "not answering", last
+    else:
+        shown.how, shown.since = ("up" if last else "never used"), last
+
+
+@require_POST
+@needs(Permission.SEE_MESSAGES)
+def pause(request: HttpRequest, member: Member, name: str) -> SeeOther:
+    """Keep back what goes to a system."""
+    _plan_or_404(member, Direction.OUT, name)
+    outgoing.pause(site=member.site, outlink=name, at=clock.now(), by=member.who)
+    return done(
+        request,
+        f"Nothing goes to {name} until somebody lets it go on; what happens meanwhile is queued.",
+        to=reverse("link", args=[Direction.OUT, name]),
+        undo=reverse("link-resume", args=[name]),
+    )
+
+
+@require_POST
+@needs(Permission.SEE_MESSAGES)
+def resume(request: HttpRequest, member: Member, name: str) -> SeeOther:
+    """Let it go on."""
+    _plan_or_404(member, Direction.OUT, name)
+    outgoing.resume(site=member.site, outlink=name)
+    return done(request, "It goes on, in order.", to=reverse("link", args=[Direction.OUT, name]))
