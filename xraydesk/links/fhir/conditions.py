@@ -79,6 +79,11 @@ def always(code: str) -> Condition:
     return lambda site, value: ~NOBODY if token_of(value)[1] == code else NOBODY
 
 
+def anything(site: Site, value: str) -> Q:
+    """No condition on rows: what is asked for is read by whoever finds."""
+    return ~NOBODY
+
+
 def flag(column: str, *, negated: bool = False) -> Condition:
     """`true` or `false` of a column that is one."""
 

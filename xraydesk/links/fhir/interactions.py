@@ -16,7 +16,8 @@ from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.kinds import KINDS, Kind
 from xraydesk.links.fhir.replies import Refusal, Reply, refuse
 from xraydesk.links.fhir.rows import Shown
-from xraydesk.links.fhir.writing import WRITERS, Written
+from xraydesk.links.fhir.writers import WRITERS
+from xraydesk.links.fhir.writing import Written
 
 
 def kind_for(caller: Caller, name: str, done: str) -> Kind:
@@ -94,7 +95,7 @@ def create(caller: Caller, name: str, resource: Any, *, if_none_exist: str = "",
             log(caller, "read", kind, found, at=at)
             return Reply(200, found[0].resource)
     written = WRITERS[name](caller, resource, None, at)
-    return _written(caller, kind, "create", written, at=at)
+    return written_reply(caller, kind, "create", written, at=at)
 
 
 def _written_kind(caller: Caller, name: str, done: str) -> Kind:
@@ -117,7 +118,7 @@ def update(caller: Caller, name: str, key: str, resource: Any, *, if_match: str 
     if if_match and if_match.strip() not in ("*", Reply(200, found[0].resource).etag):
         raise refuse(412, "conflict", "It was changed since that version was read. Read it again.")
     written = WRITERS[name](caller, resource, int(found[0].resource["id"]), at)
-    return _written(caller, kind, "update", written, at=at)
+    return written_reply(caller, kind, "update", written, at=at)
 
 
 def conditional_update(caller: Caller, name: str, criteria: str, resource: Any, *, at: datetime) -> Reply:
@@ -132,7 +133,10 @@ def conditional_update(caller: Caller, name: str, criteria: str, resource: Any, 
     return create(caller, name, resource, at=at)
 
 
-def _written(caller: Caller, kind: Kind, done: str, written: Written, *, at: datetime) -> Reply:
+def written_reply(caller: Caller, kind: Kind, done: str, written: Written, *, at: datetime) -> Reply:
+    """What is answered for a row that was written."""
+    if written.gone is not None:
+        return Reply(200, written.gone)
     shown = kind.sources[0].shown(caller.member.site, [written.key])
     log(caller, done, kind, shown, at=at)
     return Reply(201 if written.created else 200, shown[0].resource)
@@ -146,7 +150,7 @@ def validate(caller: Caller, name: str, resource: Any, *, at: datetime) -> None:
     """Whether a resource could be written: its shape, and for what is written here a trial that is undone. Raises Refusal."""
     kind = kind_for(caller, name, "read")
     resource = _checked(kind, resource)
-    if name in WRITERS and caller.may(kind, "create"):
+    if "create" in kind.writes and caller.may(kind, "create"):
         try:
             with transaction.atomic():
                 WRITERS[name](caller, resource, None, at)

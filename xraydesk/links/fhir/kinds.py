@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,12 @@ from xraydesk.access.models import RecordRead, Site
 from xraydesk.billing.models import Coverage
 from xraydesk.imaging.models import Image, StepExam
 from xraydesk.imaging.states import StepState
-from xraydesk.links.fhir import plan_codec, plan_rows, report_codec, request_codec, rows, task_codec
+from xraydesk.links.fhir import plan_codec, plan_rows, report_codec, request_codec, rows, slots, task_codec
 from xraydesk.links.fhir.conditions import (
     Condition,
     actor,
     always,
+    anything,
     by_key,
     day,
     exam_identifier,
@@ -32,7 +33,8 @@ from xraydesk.links.fhir.conditions import (
     token_of,
     updated,
 )
-from xraydesk.links.fhir.rows import Loader
+from xraydesk.links.fhir.elements_codec import read_reference
+from xraydesk.links.fhir.rows import Loader, Shown
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.models import Patient
@@ -63,6 +65,7 @@ class Source:
     prefix: str = ""
 
 
+IHE_SCHEDULING = "https://profiles.ihe.net/ITI/Scheduling/OperationDefinition/"
 VALIDATE = {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 
 
@@ -76,6 +79,8 @@ class Kind:
     sorts: Mapping[str, str] = field(default_factory=dict)
     writes: tuple[str, ...] = ()
     operations: Mapping[str, str] = field(default_factory=lambda: dict(VALIDATE))
+    finder: Callable[[Site, Mapping[str, Sequence[Sequence[str]]], int], list[Shown]] | None = None
+    """Finds what no rows are kept of; its parameters are read as any other's."""
     of_access: bool = False
     """True for the log of access: not for everybody who may read."""
 
@@ -136,6 +141,12 @@ def _appointment_status(site: Site, value: str) -> Q:
     states = _reverse(plan_codec.BOOKING_STATUS).get(status, [])
     fits = Q(state__in=states)
     return fits & Q(arrived_at=None) if status == "booked" else fits
+
+
+def _slot(site: Site, value: str) -> Q:
+    """The booking that has the place of a slot."""
+    name = slots.read_name(read_reference(value, "Slot") or value)
+    return Q(room=name.room, during__startswith=name.start) if name else Q(pk__in=())
 
 
 def _requester(site: Site, value: str) -> Q:
@@ -222,9 +233,22 @@ APPOINTMENT = Source(
             "reference", reference("exam", "ServiceRequest"), "basedOn", ("ServiceRequest",)
         ),
         "service-type": Parameter("token", token("exam__procedure_code")),
+        "slot": Parameter("reference", _slot, "slot", ("Slot",)),
         "_lastUpdated": Parameter(
             "date", updated("Appointment", facts="accession", by="exam__accession", made="booked_at")
         ),
+    },
+)
+
+SLOT = Source(
+    lambda site: Room.objects.none(),
+    lambda site, keys: [],
+    {
+        **_id(),
+        "status": Parameter("token", anything),
+        "start": Parameter("date", moment("during__startswith")),
+        "service-type": Parameter("token", anything),
+        "schedule": Parameter("reference", reference("pk", "Schedule"), "schedule", ("Schedule",)),
     },
 )
 
@@ -408,6 +432,14 @@ KINDS: dict[str, Kind] = {
             "a place in the plan, with its room, technologist and patient; those that are over stay",
             (APPOINTMENT,),
             {"date": "during__startswith"},
+            ("update",),
+            VALIDATE | {name: f"{IHE_SCHEDULING}appointment-{name}" for name in ("find", "hold", "book")},
+        ),
+        Kind(
+            "Slot",
+            "a free place for a procedure (`service-type`); found anew each time",
+            (SLOT,),
+            finder=slots.found_slots,
         ),
         Kind("Schedule", "the plan of one room", (SCHEDULE,)),
         Kind(

@@ -164,3 +164,48 @@ def appointment(facts: AppointmentFacts) -> Resource:
         basedOn=[reference("ServiceRequest", facts.request_id)],
         participant=[{"actor": actor, "status": "accepted"} for actor in actors if actor],
     )
+
+
+@dataclass(frozen=True)
+class SlotFacts:
+    """What a Slot resource tells of one place for one procedure."""
+
+    id: str
+    schedule_id: str
+    status: str
+    code: str
+    code_system: str
+    text: str
+    start: datetime
+    end: datetime
+
+
+def slot(facts: SlotFacts) -> Resource:
+    """A Slot resource."""
+    return {
+        "resourceType": "Slot",
+        "id": facts.id,
+        "serviceType": [own_concept(facts.code, facts.code_system, facts.text)],
+        "schedule": reference("Schedule", facts.schedule_id),
+        "status": facts.status,
+        "start": facts.start.isoformat(),
+        "end": facts.end.isoformat(),
+    }
+
+
+def proposed(slot: Resource, *, room_id: str, patient: str) -> Resource:
+    """An Appointment that could be had: a free slot, and for whom. It is nowhere kept, so it has no id."""
+    actors = (
+        [reference("Location", room_id), {"reference": patient}]
+        if patient
+        else [reference("Location", room_id)]
+    )
+    return {
+        "resourceType": "Appointment",
+        "status": "proposed",
+        "serviceType": slot["serviceType"],
+        "start": slot["start"],
+        "end": slot["end"],
+        "slot": [reference("Slot", slot["id"])],
+        "participant": [{"actor": actor, "status": "needs-action"} for actor in actors],
+    }

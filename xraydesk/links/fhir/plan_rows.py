@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
@@ -20,6 +20,20 @@ from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import BookingState
 from xraydesk.staff.models import Technologist
 from xraydesk.transport.models import TransportJob
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def slot_id(room: int, start: datetime, procedure: int) -> str:
+    """The id of the Slot that is a room, a moment and a procedure, the last two by minute and key."""
+    return f"{room}-{int((start - _EPOCH) / MINUTE)}-{procedure}"
+
+
+def slot_start(minute: int) -> datetime:
+    """The moment that a Slot's id names by its minute."""
+    return _EPOCH + minute * MINUTE
+
 
 TRANSPORT_PREFIX = "transport."
 TRIAGE_PREFIX = "triage."
@@ -75,6 +89,7 @@ def _appointment_facts(row: Booking, exam: Exam, zone: str) -> plan_codec.Appoin
         end=clock.in_zone(row.during.upper, zone),
         created_at=row.booked_at,
         why_ended=row.ended_why,
+        slot_ids=(slot_id(row.room_id, row.during.lower, exam.procedure_id),) if exam.procedure_id else (),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,9 @@ SILENT = ("_format", "_pretty")
 
 _COMMA = re.compile(r"(?<!\\),")
 _ESCAPED = re.compile(r"\\([,$|\\])")
+
+
+Finder = Callable[[Site, Mapping[str, Sequence[Sequence[str]]], int], list[Shown]]
 
 
 class BadSearch(ValueError):
@@ -227,6 +230,8 @@ _RESULT = {"_count": _count, "_sort": _sort, "_summary": _summary, "_elements": 
 def find(caller: Caller, search: Search, *, after: After | None = None, total: int | None = None) -> Found:
     """One page of what a search finds. `after` is where the page before ended, `total` what was counted for it."""
     site = caller.member.site
+    if search.kind.finder is not None:
+        return _found_anew(site, search, search.kind.finder)
     sources = [(source, _rows(site, source, search)) for source in search.kind.sources]
     if total is None and search.with_total:
         total = sum(rows.count() for _, rows in sources)
@@ -245,6 +250,20 @@ def find(caller: Caller, search: Search, *, after: After | None = None, total: i
             break
     included = [*_included(caller, search, matches), *_reverse_included(caller, search, matches)]
     return Found(tuple(matches), tuple(_once(included, matches)), total, end)
+
+
+def _found_anew(site: Site, search: Search, finder: Finder) -> Found:
+    asked: dict[str, list[tuple[str, ...]]] = {}
+    for name, values, negated in search.conditions:
+        if negated:
+            raise BadSearch([Issue("not-supported", f"{name}:not is not known here.", f"http.{name}")])
+        asked.setdefault(name, []).append(values)
+    try:
+        found = finder(site, asked, max(search.count, 1))
+    except BadValue as bad:
+        raise BadSearch([Issue("required", f"{search.kind.name} {bad}.", "http.service-type")]) from None
+    matches = () if search.summary == "count" or not search.count else tuple(found)
+    return Found(matches, (), len(found), None)
 
 
 def _rows(site: Site, source: Source, search: Search) -> QuerySet[Any]:

@@ -7,7 +7,7 @@ from importlib.metadata import version as version_of_package
 from django.http import HttpRequest, HttpResponse, QueryDict
 
 from xraydesk.lib import clock
-from xraydesk.links.fhir import capability_codec, interactions, operations, searchsets, transactions
+from xraydesk.links.fhir import booking, capability_codec, interactions, operations, searchsets, transactions
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.http import (
     answer,
@@ -158,10 +158,10 @@ def root(request: HttpRequest, caller: Caller) -> HttpResponse:
 @fhir
 def operation_of_kind(request: HttpRequest, caller: Caller, *, kind: str, name: str) -> HttpResponse:
     """An operation of a type, such as Patient/$match."""
-    known = {"validate": _validate, "match": _match}
+    known = {"validate": _validate, "match": _match, "find": _find, "hold": _hold, "book": _book}
     if name not in known or name not in (KINDS[kind].operations if kind in KINDS else ()):
         raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
-    only(request, "POST")
+    only(request, "POST", *(("GET",) if name == "find" else ()))
     return known[name](request, caller, kind)
 
 
@@ -185,6 +185,28 @@ def _validate(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
 
 def _match(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
     return answer(operations.matched(caller, body_of(request), base=base_of(request), at=clock.now()))
+
+
+def _find(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
+    told = body_of(request) if request.method == "POST" else _as_parameters(request.GET)
+    return answer(booking.find(caller, told, base=base_of(request), at=clock.now()))
+
+
+def _as_parameters(query: QueryDict) -> dict[str, object]:
+    values = [{"name": name, "valueString": value} for name, value in query.items()]
+    return {"resourceType": "Parameters", "parameter": values}
+
+
+def _hold(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
+    told, at = body_of(request), clock.now()
+    reply = written(request, caller, "Appointment/$hold", lambda: booking.hold(caller, told, at=at))
+    return answer_reply(request, reply, written=True)
+
+
+def _book(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
+    told, at = body_of(request), clock.now()
+    reply = written(request, caller, "Appointment/$book", lambda: booking.book(caller, told, at=at))
+    return answer_reply(request, reply, written=True)
 
 
 @fhir

@@ -19,7 +19,7 @@ from xraydesk.lib.ids import new_secret
 from xraydesk.links.fhir import coverage_codec, patient_codec, request_codec, rows
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.conditions import key_of
-from xraydesk.links.fhir.elements_codec import CODES_PREFIX, read_reference
+from xraydesk.links.fhir.elements_codec import CODES_PREFIX, Resource, read_reference
 from xraydesk.links.fhir.replies import Refusal, refuse
 from xraydesk.links.messages import FHIR_LINK
 from xraydesk.links.models import SentResource
@@ -39,10 +39,11 @@ LINK_LENGTH_MAX = 64
 
 @dataclass(frozen=True)
 class Written:
-    """The key of a row, and whether it is new."""
+    """The key of a row, and whether it is new. `gone` is what is told of a row that is there no more."""
 
     key: int
     created: bool
+    gone: Resource | None = None
 
 
 Writer = Callable[[Caller, Mapping[str, Any], int | None, datetime], Written]
@@ -133,9 +134,7 @@ def write_request(caller: Caller, resource: Mapping[str, Any], key: int | None, 
     exam = Exam.objects.select_related("order").get(pk=key) if key is not None else None
     status = rows.requests(member.site, [exam.pk])[0].resource["status"] if exam else ""
     codings = resource.get("code", {}).get("coding", ())
-    codes = [
-        (c.get("code", ""), c.get("system", "").removeprefix(CODES_PREFIX)) for c in codings
-    ]
+    codes = [(c.get("code", ""), c.get("system", "").removeprefix(CODES_PREFIX)) for c in codings]
     offered = [*offered_procedures(member.site, codes, source=f"link:{link_of(caller)}")]
     if exam:
         offered.append((exam.procedure_code, exam.procedure_system))
@@ -228,11 +227,3 @@ def write_coverage_resource(
         at=at,
     )
     return Written(written.pk, row is None)
-
-
-WRITERS: dict[str, Writer] = {
-    "Patient": write_patient,
-    "ServiceRequest": write_request,
-    "Coverage": write_coverage_resource,
-}
-"""Who writes each type that is written."""

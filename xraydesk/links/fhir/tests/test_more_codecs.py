@@ -146,6 +146,17 @@ def test_an_appointment_without_a_technologist_names_none() -> None:
     assert len(told["participant"]) == 2
 
 
+def test_a_free_place_and_what_could_be_had_there() -> None:
+    facts = plan_codec.SlotFacts(
+        "1-2-3", "1", "free", "XRCHEST2", "L", "Chest", AT, AT + timedelta(minutes=10)
+    )
+    slot = valid(plan_codec.slot(facts))
+    for patient in ("", "Patient/1"):
+        told = valid(plan_codec.proposed(slot, room_id="1", patient=patient))
+        assert len(told["participant"]) == (2 if patient else 1)
+        assert told["slot"] == [{"reference": "Slot/1-2-3"}]
+
+
 def test_a_task_with_everything_and_with_hardly_anything() -> None:
     assert valid(task_codec.task(TASK))["statusReason"] == {"text": "lift broken"}
     bare = valid(task_codec.task(replace(TASK, begun_at=None, due_at=None, owner="", why="")))
