@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from xraydesk.scheduling.engine.exact import Neighbourhood, put_all
+from xraydesk.scheduling.engine.exact import Neighbourhood
 from xraydesk.scheduling.engine.moving import EPSILON
+from xraydesk.scheduling.engine.placing import put_all
 from xraydesk.scheduling.engine.problem import Plan, Problem
 from xraydesk.scheduling.engine.state import Day, day_of_plan
 from xraydesk.scheduling.engine.stop import Stop
