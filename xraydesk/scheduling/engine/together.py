@@ -27,6 +27,22 @@ ROOMS_NEW_MAX = 2
 UNPLANNED_MAX = 4
 """So many of those without a place are tried each time."""
 
+POWER = 0.6
+"""Who costs more is sought out more often, by this power of the cost."""
+
+STOOD = 0.35
+"""So often they are put back in about the order in which they stood, the one it is about anywhere among them."""
+
+FEW = 0.5
+"""So often of these, whoever has fewer rooms to go to comes first."""
+
+LINE = 0.1
+LINE_MEAN = 12
+"""So often whole stretches of rooms are taken out, of so many exams on average."""
+
+FIRST = 0.3
+"""So often whoever it is about is put back first."""
+
 HOT = 4.0
 COLD = 0.1
 """A change may cost about so much more and yet now and then be kept, at the beginning and at the end."""
@@ -69,7 +85,7 @@ class Together:
         floor = 0.02 + 0.1 * max(grid.total, 0.0) / max(1, len(grid.movable))
         floor = min(floor, 1.0)
         for i in grid.movable:
-            total += grid.cost[i] ** 0.6 + floor
+            total += grid.cost[i] ** POWER + floor
             sums.append(total)
         self.sums = sums
         self.unplanned = [i for i in grid.movable if grid.seat[i] is None]
@@ -121,13 +137,13 @@ class Together:
         limit = before + EPSILON - heat * log(1.0 - random.random())
         spent = grid.total - sum(self.day.missing_cost[i] for i in out)
         packed = starts and random.random() < (PACKED_NEW if new else PACKED)
-        if not (self._packed(out, starts, spent, limit) if packed else self._back(out, spent, limit)):
+        if not (self._packed(out, starts, spent, limit) if packed else self._back(out, starts, spent, limit)):
             grid.undo()
 
-    def _back(self, out: list[int], spent: float, limit: float) -> bool:
+    def _back(self, out: list[int], starts: dict[int, int], spent: float, limit: float) -> bool:
         """Put them back one after the other; False as soon as it costs more than the limit."""
         grid, day, random = self.grid, self.day, self.random
-        for i in self._order(out):
+        for i in self._order(out, starts):
             missing = day.missing_cost[i]
             found = grid.cheapest(i, min(missing + 1e-6, limit - spent), random)
             if found is None:
@@ -219,6 +235,8 @@ class Together:
         random.shuffle(rooms)
         rooms = rooms[: 1 + int(random.random() * (ROOMS_MAX if self.grid.seat[heart] else ROOMS_NEW_MAX))]
         each = max(1, size // len(rooms))
+        if random.random() < LINE:
+            each = 3 + int(random.expovariate(1 / LINE_MEAN))
         for r in rooms:
             line = in_room[r]
             k = bisect_left(line, (at, -1)) - int(random.random() * (each + 1))
@@ -263,11 +281,19 @@ class Together:
                     todo.append(f)
         return todo
 
-    def _order(self, out: list[int]) -> list[int]:
+    def _order(self, out: list[int], starts: dict[int, int]) -> list[int]:
         """In which order they are put back: one of several, none of which suits every day."""
         random, day, grid = self.random, self.day, self.grid
         kind = random.random()
-        if kind < 0.3:
+        if starts and random.random() < STOOD:
+            end = grid.end
+            key = {i: starts.get(i, random.random() * end) + random.random() * 12 for i in out}
+            low, high = min(starts.values()), max(starts.values())
+            key[out[0]] = low + random.random() * (high - low)
+            if random.random() < FEW:
+                for i in out:
+                    key[i] += end * len(grid.rooms_of[i])
+        elif kind < 0.3:
             key = {i: -day.weight[i] / self.length[i] * (0.5 + random.random()) for i in out}
         elif kind < 0.6:
             key = {i: min(grid.due[i], grid.end) - 3 * day.weight[i] + random.random() * 20 for i in out}
@@ -277,6 +303,8 @@ class Together:
             key = {i: -self.length[i] + random.random() * 3 for i in out}
         else:
             key = {i: random.random() for i in out}
+        if random.random() < FIRST:
+            key[out[0]] = float("-inf")
         order = sorted(out, key=key.__getitem__)
         if any(day.after[i] for i in out):
             return self._in_turn(order)
