@@ -214,7 +214,9 @@ def test_a_stat_is_let_in_by_keys_with_ghosts_before_and_undo_after(site: Site, 
     exam.order.patient_class = "E"
     exam.order.save()
     page = desk.page(site)
-    page.click(f"#t-{exam.accession} a")
+    page.wait_for_selector(".live:not([data-stale])")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
     page.wait_for_selector("#proposal")
     ghost = page.locator(f"#g-{exam.accession}")
     assert ghost.count() == 1

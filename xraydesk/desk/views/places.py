@@ -8,6 +8,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from xraydesk.access.members import Member
@@ -146,7 +147,8 @@ def book(request: HttpRequest, member: Member, accession: str) -> HttpResponse:
         made = booking.book_exam(exam_id=exam.pk, at=clock.now(), by=member.who, place=place)
     except Refused as why:
         return _choose(request, member, exam, place=place, why=why, status=409)
-    return done(request, _placed_words(made), to=_on_board(exam))
+    undo = reverse("cancel-booking", args=[exam.accession])
+    return done(request, _placed_words(made), to=_on_board(exam), undo=undo)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

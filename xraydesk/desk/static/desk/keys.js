@@ -1,5 +1,5 @@
 // Keys for whoever has a phone in the other hand. Everything here is also a link or a button.
-const GO = { b: "board", a: "attention", t: "triage", d: "day", r: "rooms", m: "messages", e: "results" };
+const GO = { b: "board", a: "attention", t: "triage", d: "day", r: "rooms", m: "messages", e: "results", n: "measures" };
 let afterG = 0;
 
 const typing = (e) => e.target.closest("input:not([type=radio],[type=checkbox]), textarea, select, [contenteditable]");
@@ -12,7 +12,7 @@ function step(by) {
   if (rows.length) {
     const here = rows.findIndex((r) => r.classList.contains("on"));
     const next = rows[Math.max(0, Math.min(rows.length - 1, here + by))] ?? rows[0];
-    rows.forEach((r) => { r.classList.toggle("on", r === next); r.toggleAttribute("aria-current", r === next); });
+    rows.forEach((r) => { r.classList.toggle("on", r === next); if (r === next) r.setAttribute("aria-current", "true"); else r.removeAttribute("aria-current"); });
     (next.querySelector("a, button") ?? next).focus();
     next.scrollIntoView({ block: "nearest" });
     return;
