@@ -66,6 +66,7 @@ def let_in(*, exam_id: int, at: datetime) -> Rearrangement | None:
                 start=proposed.day.start,
                 wanted=proposed.wanted,
                 keep=keep,
+                agreed=False,
                 at=at,
                 by=BY_AUTOPILOT,
             )

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
+from xraydesk.contact.queries import notices_of_exam, notices_of_patient
 from xraydesk.desk import history
 from xraydesk.desk.access import exam_or_404, needs
 from xraydesk.desk.answers import SeeOther, done, refused
@@ -111,6 +112,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "dose_accounts": accounts_of_exam(exam_id=exam.pk),
         "checks": _checks(exam),
         "missing": [CHECK_WORDS[kind] for kind in missing_checks(exam, at=clock.now())],
+        "notices": notices_of_exam(exam.pk),
         "notes": exam.notes.order_by("-at")[:20],
         "messages_in": list(messages_in.order_by("id").only("id", "type", "at", "state")[:10]),
         "reasons": DISCONTINUE_REASONS,
@@ -146,6 +148,7 @@ def patient_page(request: HttpRequest, member: Member, patient_id: int) -> HttpR
     context = {
         "banner": banner_of(patient),
         "views": views_of(exams, site=member.site, limit=EXAMS_OF_PATIENT_MAX),
+        "notices": notices_of_patient(patient.pk),
         "visits": patient.visits.order_by("-changed_at")[:20],
         "may_order": member.may(Permission.ORDER),
         "merges": merges_of(patient),

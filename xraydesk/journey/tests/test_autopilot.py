@@ -76,6 +76,7 @@ def test_within_the_limits_it_lets_others_give_way_and_says_that_it_did() -> Non
     booking = live_booking(exam.pk)
     assert booking is not None
     assert booking.during.lower <= AT + 60 * MIN
+    assert not booking.time_was_given, "nobody gave the time"
     moved = {a: (before[a], now) for a, now in places(booked).items() if now != before[a]}
     assert 0 < len(moved) <= 3
     for was, now in moved.values():

@@ -122,6 +122,7 @@ def test_accepting_changes_all_of_it_at_once(site: Site) -> None:
         booking = live_booking(Exam.objects.get(accession=step.accession).pk)
         assert booking is not None
         assert (booking.room.code, booking.during.lower) == (step.room, step.start)
+    assert live_booking(exam.pk).time_was_given, "a person agreed to it"  # type: ignore[union-attr]
     untouched = {e.accession for e in booked} - {s.accession for s in steps}
     assert all(live_booking(e.pk).booked_by == "rule" for e in booked if e.accession in untouched)  # type: ignore[union-attr]
     told = Fact.objects.filter(accession__in=[s.accession for s in steps], data__rearrangement=kept.pk)
