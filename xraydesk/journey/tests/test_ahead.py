@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from tests.factories import ALL_DAY, AT, make_booking, make_exam, make_patient, make_site
+from tests.factories import ALL_DAY, AT, SITE_FILES, make_booking, make_exam, make_patient, make_site
 from xraydesk.access.models import Location, Site
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
@@ -16,7 +16,9 @@ from xraydesk.journey import ahead
 from xraydesk.journey.ahead import Wish, book, end_expired, find_hold, find_slots, hold, let_go
 from xraydesk.journey.book import ask_for_place, book_exam, cancel_booking, propose_places
 from xraydesk.journey.errors import HoldOver, PlaceTaken, PlaceUnfit, UnknownExam, UnknownHold, WrongState
+from xraydesk.journey.load_site import load_site
 from xraydesk.journey.planned_day import day_of
+from xraydesk.lib import clock
 from xraydesk.orders.models import Exam, Procedure
 from xraydesk.orders.states import Priority, TriageState
 from xraydesk.rooms.models import PlannedClosure, Room
@@ -27,6 +29,7 @@ from xraydesk.scheduling.queries import live_booking
 from xraydesk.scheduling.states import BookingState, Going, HoldState
 from xraydesk.siteplan.jsonform import to_json
 from xraydesk.siteplan.plan import Policies, SitePlan, WardPlan
+from xraydesk.siteplan.reading import read_toml
 from xraydesk.staff.models import Companion, Porter, Technologist
 
 pytestmark = pytest.mark.django_db
@@ -417,3 +420,31 @@ def test_a_visit_is_booked_whole_or_not_at_all(site: Site) -> None:
     assert live_booking(first.pk) is None
     with pytest.raises(PlaceTaken):
         held(site, make_exam(site), minute=65)
+
+
+def test_a_house_of_thirty_rooms_is_loaded_and_booked_ahead_in_by_what_it_publishes_and_keeps() -> None:
+    load_site(plan=read_toml(SITE_FILES / "university.toml"), at=AT, by="desk")
+    site = Site.objects.get(code="UNIV")
+    assert Room.objects.filter(site=site, retired=False).count() == 30
+    rooms = {room.pk: room for room in Room.objects.filter(site=site)}
+    patient = make_patient(site, language="tur")
+    swallow, chest = (make_exam(site, patient=patient, code=code) for code in ("XRSWALLOW", "XRCHEST2"))
+    offers = find_slots(site=site, wish=wish(swallow, chest), at=AT, count=5, spread=True)
+    assert offers
+    for offer in offers:
+        assert [part.ask.key for part in offer.parts] == [chest.accession, swallow.accession]
+        assert {one.going for one in offer.along} == {Going.INTERPRETER, Going.ESCORT} or offer.lacks
+        study = offer.parts[1].place
+        start = clock.in_zone(study.start, site.timezone)
+        assert rooms[study.room_id].kind == "fluoroscopy"
+        assert (8 <= start.hour < 12 and start.minute in (0, 30)) or offer.lacks
+    best = next(offer for offer in offers if not offer.lacks)
+    places = {part.ask.key: part.place for part in best.parts}
+    kept = hold(
+        site=site,
+        wish=wish(swallow, chest),
+        places=[places[swallow.accession], places[chest.accession]],
+        at=AT,
+        by="user:a",
+    )
+    assert {b.exam for b in book(site=site, hold_id=kept.pk, at=AT, by="user:a")} == {swallow, chest}

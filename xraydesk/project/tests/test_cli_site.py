@@ -47,7 +47,7 @@ def broken(tmp_path: Path) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("name", ["hospital.toml", "clinic.toml"])
+@pytest.mark.parametrize("name", ["hospital.toml", "clinic.toml", "university.toml"])
 def test_the_examples_are_right(ask: Ask, name: str) -> None:
     status, out, err = ask("site", "check", str(SITE_FILES / name))
     assert (status, err) == (0, "")

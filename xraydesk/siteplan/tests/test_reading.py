@@ -14,7 +14,9 @@ from xraydesk.siteplan.plan import (
     AutopilotPlan,
     BookingWay,
     ClosurePlan,
+    CompanionKind,
     GivesWayTo,
+    KeptFor,
     Sends,
     SitePlan,
 )
@@ -485,7 +487,7 @@ def test_item_kinds_are_checked_where_they_are_known() -> None:
     assert read_toml_text(changed('"exam held"', '"exam lost"')).policies.item_minutes == {"exam lost": 30}
 
 
-@pytest.mark.parametrize("name", ["hospital.toml", "clinic.toml"])
+@pytest.mark.parametrize("name", ["hospital.toml", "clinic.toml", "university.toml"])
 def test_the_examples_can_be_read(name: str) -> None:
     assert read_toml(SITE_FILES / name).rooms
 
@@ -507,8 +509,28 @@ def test_the_hospital_is_as_the_demonstration_promises(hospital: SitePlan) -> No
     assert len({p.charge_code for p in hospital.procedures}) == len(hospital.procedures) >= 35
 
 
-def test_every_open_room_of_the_hospital_has_a_technologist_at_every_minute(hospital: SitePlan) -> None:
+@pytest.fixture(scope="module")
+def university() -> SitePlan:
+    return read_toml(SITE_FILES / "university.toml")
+
+
+def test_the_university_has_thirty_rooms_in_three_locations_that_publish_and_keep(
+    university: SitePlan,
+) -> None:
+    assert len(university.rooms) == 30
+    assert {room.location for room in university.rooms} == {one.code for one in university.locations}
+    assert len(university.locations) == 3
+    assert {whom for room in university.rooms for one in room.kept for whom in one.whom} == set(KeptFor)
+    assert any(room.published for room in university.rooms)
+    assert any(room.closures for room in university.rooms)
+    assert {one.kind for one in university.companions} == set(CompanionKind)
+    assert {m.ae_title: m.room for m in university.modalities} == {r.code: r.code for r in university.rooms}
+
+
+@pytest.mark.parametrize("name", ["hospital.toml", "university.toml"])
+def test_every_open_room_has_a_technologist_at_every_minute(name: str) -> None:
     """Each of the rooms open at once needs a technologist of its own who can do what is done there."""
+    hospital = read_toml(SITE_FILES / name)
 
     def on(hours: object, day: str, at: time) -> bool:
         spans = hours.get(day, ())  # type: ignore[attr-defined]
@@ -523,7 +545,7 @@ def test_every_open_room_of_the_hospital_has_a_technologist_at_every_minute(hosp
             portables = [room for room in open_rooms if room.kind == "portable"]
             assert sum("portable" in p.skills for p in people) >= len(portables)
             assert all("general" in p.skills for p in people)
-            if "XR6" in [room.code for room in open_rooms]:
+            if "ortho" in [room.kind for room in open_rooms]:
                 assert any("longfilm" in p.skills for p in people)
 
 
