@@ -204,6 +204,8 @@ class Sends(StrEnum):
     """DFT^P03."""
     RESULTS = "results"
     """ORU^R01: a copy of each report."""
+    DOCUMENTS = "documents"
+    """MDM^T02, T08: each report as a document to be filed."""
     PATIENTS = "patients"
     """ADT^A08, A40, A37, A45: who has another name or number, of those who have exams here."""
 

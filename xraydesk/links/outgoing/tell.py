@@ -12,7 +12,7 @@ from django.db.models import Max
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.lib import clock, locks
-from xraydesk.links.hl7 import appointment, charge, patient_out, report_out, status
+from xraydesk.links.hl7 import appointment, charge, document_out, patient_out, report_out, status
 from xraydesk.links.hl7.outgoing_header import message, patient_segments
 from xraydesk.links.hl7.reader import Segment, written
 from xraydesk.links.hl7.times import write_time
@@ -121,6 +121,12 @@ def _letters(exam: Exam, fact: Fact, sends: Sequence[Sends], is_told: bool) -> t
         if report:
             body = report_out.report_segments(told.order_of(exam), told.patient_of(exam), report)
             found.append(Letter(("ORU", "R01", "ORU_R01"), body))
+    if Sends.DOCUMENTS in sends and kind is FactKind.REPORT_RECEIVED:
+        report = told.report_of(exam)
+        if report:
+            body = document_out.document_segments(told.order_of(exam), told.patient_of(exam), report)
+            code, event, structure = document_out.document_kind(report)
+            found.append(Letter((code, event, structure), body))
     if Sends.CHARGES in sends and kind in _CHARGES and fact.data.get("gone", True):
         money = told.charge_of(exam, fact, credit=_CHARGES[kind])
         if money:

@@ -22,8 +22,16 @@ from xraydesk.links.hl7.appointment import (
     event_for,
     still_told,
 )
+from xraydesk.links.hl7.document_out import document_kind, document_segments
+from xraydesk.links.hl7.merging import MERGES, read_merges
 from xraydesk.links.hl7.order import groups_of
 from xraydesk.links.hl7.outgoing_header import OrderTold, PatientTold, message
+from xraydesk.links.hl7.patient_out import (
+    changed_segments,
+    merged_segments,
+    moved_segments,
+    parted_segments,
+)
 from xraydesk.links.hl7.reader import Message, Segment, read_message
 from xraydesk.links.hl7.report import read_reports
 from xraydesk.links.hl7.report_out import ReportTold, report_segments
@@ -157,3 +165,52 @@ def test_a_report_without_impression_study_or_reader_says_its_text_alone() -> No
     assert len(list(read.all("OBX"))) == 1
     (said,) = read_reports(read, zone="UTC")
     assert (said.text, said.category) == ("Clear.", None)
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "completion"),
+    [
+        (ReportState.PRELIMINARY, "T02", "PA"),
+        (ReportState.FINAL, "T02", "LA"),
+        (ReportState.CORRECTED, "T08", "LA"),
+        (ReportState.CANCELLED, "T08", "IN"),
+    ],
+)
+def test_a_report_is_a_document_to_whoever_files_documents(
+    state: ReportState, event: str, completion: str
+) -> None:
+    told = ReportTold(state, "Line one\nline | two", "Normal", AT, "99", "Rita Reader")
+    kind = document_kind(told)
+    read, raw = wire((kind[0], kind[1], kind[2]), document_segments(KNEE, ADA, told))
+    assert (read.type, read.first("EVN").get(1)) == (f"MDM^{event}", event)
+    txa = read.first("TXA")
+    assert [txa.get(n) for n in (2, 3, 9, 12, 14, 15, 17, 19)] == [
+        "DI", "TX", "99", "A1-R", "P1", "A1", completion, "AV",
+    ]  # fmt: skip
+    assert [s.get(5) for s in read.all("OBX")] == ["Line one", "line | two", "", "Impression", "Normal"]
+    assert parse_message(raw).name.startswith("MDM_T02")
+
+
+def test_a_document_without_impression_or_reader_says_its_text_alone() -> None:
+    told = ReportTold(ReportState.FINAL, "Clear.", "", AT)
+    read, _ = wire(("MDM", "T02", "MDM_T02"), document_segments(KNEE, ADA, told))
+    assert [s.get(5) for s in read.all("OBX")] == ["Clear."]
+    assert read.first("TXA").get(9) == ""
+
+
+def test_news_of_patients_is_read_as_it_was_meant() -> None:
+    other = PatientTold((("N2", "HOSP", "MR"),), "", "")
+    for kind, body in (
+        ("A08", changed_segments(ADA, at=AT)),
+        ("A40", merged_segments(ADA, other, at=AT)),
+        ("A37", parted_segments(ADA, other, at=AT)),
+        ("A45", moved_segments(ADA, other, ["V1", "V2"], at=AT)),
+    ):
+        read, _ = wire(("ADT", kind, "ADT_A39"), body)
+        if kind in MERGES:
+            found = read_merges(read, kind, "UTC")
+            assert [n.value for n in found[0].patient.identifiers] == ["N1", "7"]
+            assert [n.value for n in found[0].prior] == ["N2"]
+            assert [m.prior_visit for m in found] == (["V1", "V2"] if kind == "A45" else [""])
+        else:
+            assert read.first("PID").get(5) == "Prü|fer"

@@ -130,7 +130,7 @@ def test_a_copy_of_the_report_goes_out_where_it_was_asked() -> None:
         site=exam.site, exam=exam, state="final", text="Clear.", said_at=now, changed_at=now
     )
     tell(happened(exam, FactKind.REPORT_RECEIVED, state="final"))
-    assert queued(exam) == ["ORU^R01"]
+    assert queued(exam) == ["ORU^R01", "MDM^T02"]
 
 
 def test_what_was_learnt_long_ago_and_what_concerns_nobody_is_not_told() -> None:
