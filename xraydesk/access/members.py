@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 
-from xraydesk.access.models import Membership, Site, Token
+from xraydesk.access.models import AppToken, Membership, Site, Token
 from xraydesk.access.roles import Permission, Role, allows
+from xraydesk.lib import clock
+
+APPS_BELOW = "/fhir/"
+"""The addresses at which tokens of apps are taken."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,12 @@ class Member:
     role: Role
     locations: frozenset[int] = frozenset()
     """Primary keys of the locations that the role is limited to; empty for all."""
+    scopes: str | None = None
+    """What a token of an app may do; None for whoever is limited by role alone."""
+    patient: int | None = None
+    """The key of the one record that a token of an app may see; None for all."""
+    app: str = ""
+    """The app through which somebody acts; empty where there is none."""
     is_new: bool = False
     """True for a person who has not closed the introduction yet."""
 
@@ -34,17 +45,15 @@ def member_of(request: HttpRequest) -> Member | None:
     """The member behind a request, by bearer token or else by session; None for a stranger."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and secret:
-        return member_of_token(secret.strip())
+        member = member_of_token(secret.strip())
+        # What an app was let in for has names in FHIR alone; pages know nothing of scopes.
+        if member is None and request.path_info.startswith(APPS_BELOW):
+            return member_of_app_token(secret.strip(), at=clock.now())
+        return member
     user_id = request.session.get(SESSION_KEY)
     if user_id is None:
         return None
-    membership = (
-        Membership.objects.select_related("user", "site")
-        .prefetch_related("locations")
-        .filter(user_id=user_id, user__is_active=True)
-        .order_by("site_id")
-        .first()
-    )
+    membership = membership_of(int(user_id))
     if membership is None:
         return None
     return Member(
@@ -54,6 +63,17 @@ def member_of(request: HttpRequest) -> Member | None:
         role=Role(membership.role),
         locations=frozenset(location.pk for location in membership.locations.all()),
         is_new=membership.user.guide_closed_at is None,
+    )
+
+
+def membership_of(user_id: int) -> Membership | None:
+    """The role that a person acts in; None where they have none, or do not work here any more."""
+    return (
+        Membership.objects.select_related("user", "site")
+        .prefetch_related("locations")
+        .filter(user_id=user_id, user__is_active=True)
+        .order_by("site_id")
+        .first()
     )
 
 
@@ -68,3 +88,41 @@ def member_of_token(secret: str) -> Member | None:
     if token is None:
         return None
     return Member(who=f"token:{token.name}", name=token.name, site=token.site, role=Role(token.role))
+
+
+def member_of_app_token(secret: str, *, at: datetime) -> Member | None:
+    """Who acts through an app, with what its token may do; None where it is unknown, too old, or the app is revoked.
+
+    A service acts as itself. For a person their role counts as well, as it is now.
+    """
+    token = (
+        AppToken.objects.select_related("app__site")
+        .filter(sha256=token_digest(secret), until__gt=at, app__revoked_at=None)
+        .first()
+    )
+    if token is None:
+        return None
+    app = token.app
+    if token.user_id is None:
+        return Member(
+            who=f"app:{app.name}",
+            name=app.name,
+            site=app.site,
+            role=Role.SYSTEM,
+            scopes=token.scopes,
+            patient=token.patient,
+            app=app.name,
+        )
+    membership = membership_of(token.user_id)
+    if membership is None or membership.site_id != app.site_id:
+        return None
+    return Member(
+        who=f"user:{membership.user.name}",
+        name=membership.user.name,
+        site=app.site,
+        role=Role(membership.role),
+        locations=frozenset(location.pk for location in membership.locations.all()),
+        scopes=token.scopes,
+        patient=token.patient,
+        app=app.name,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -124,6 +125,72 @@ class Token(models.Model):
                 fields=["site", "name"], condition=Q(revoked_at=None), name="token_name_in_site"
             ),
             models.CheckConstraint(condition=Q(role__in=[r.value for r in Role]), name="token_role_is_known"),
+        ]
+
+
+class App(models.Model):
+    """A program of somebody else that signs in by OAuth 2 (SMART App Launch): a service with keys, or one that people open.
+
+    `keys` are the public keys of a service (JWK), old and new side by side while they change.
+    `people` says that it acts for a person who signs in here; then `redirects` are the only
+    addresses it is answered at. `scopes` is the most that it may ask for.
+    """
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    client_id = models.CharField(max_length=64, unique=True)
+    name = models.CharField(max_length=64)
+    people = models.BooleanField(default=False)
+    keys = models.JSONField(default=list)
+    redirects = ArrayField(models.CharField(max_length=500), default=list)
+    scopes = models.CharField(max_length=1000)
+    created_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "name"], condition=Q(revoked_at=None), name="app_name_in_site"
+            ),
+            models.CheckConstraint(
+                condition=Q(people=False) | Q(keys=[]), name="an_app_of_people_has_no_keys"
+            ),
+        ]
+
+
+class AppCode(models.Model):
+    """What an app is given once a person has agreed, to be exchanged for a token; only its SHA-256 is kept. Used once."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE)
+    sha256 = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE)
+    redirect = models.CharField(max_length=500)
+    scopes = models.CharField(max_length=1000)
+    patient = models.BigIntegerField(null=True)
+    challenge = models.CharField(max_length=128)
+    until = models.DateTimeField()
+
+
+class AppToken(models.Model):
+    """A bearer token of an app, good for a short time; only its SHA-256 is kept. `patient` is the one record it may see."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE)
+    sha256 = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE)
+    scopes = models.CharField(max_length=1000)
+    patient = models.BigIntegerField(null=True)
+    until = models.DateTimeField()
+
+
+class AppAssertion(models.Model):
+    """The number of a signed request for a token, kept until it is too old, so that nobody sends it twice."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE)
+    number = models.CharField(max_length=255)
+    until = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["app", "number"], name="an_assertion_once"),
         ]
 
 

@@ -6,6 +6,7 @@ from django.urls import URLPattern, path
 
 from xraydesk.desk.views import (
     ahead,
+    apps,
     attention,
     board,
     charges,
@@ -44,6 +45,7 @@ urlpatterns: list[URLPattern] = [
     path("rearrangements/<int:number>/undo", rearranging.undo, name="rearrangement-undo"),
     path("day", day.day, name="day"),
     path("sign-in", signing.sign_in_page, name="sign-in"),
+    path("apps/authorize", apps.let_in, name="let-in"),
     path("sign-out", signing.sign_out, name="sign-out"),
     path("about/intended-use", signing.intended_use, name="intended-use"),
     path("live", live.live, name="live"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +17,8 @@ user = typer.Typer(no_args_is_help=True, help="People who sign in.")
 token = typer.Typer(no_args_is_help=True, help="Bearer tokens of programs.")
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
+programs = typer.Typer(no_args_is_help=True, help="Apps of others that sign in (SMART App Launch).")
+app.add_typer(programs, name="app")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False)]
 WithRole = Annotated[Role, typer.Option("--role", help="What they may do.", show_default=False)]
@@ -102,3 +106,87 @@ def revoke_token(name: Name, home: Home = None, site: SiteCode = None) -> None:
 
         if not actions.revoke_token(site=site_of(site), name=name, at=clock.now()):
             raise no(f"There is no token {name} in force.")
+
+
+Keys = Annotated[
+    Path | None, typer.Option("--keys", help="A file with the public keys of a service (JWK set).")
+]
+
+
+def _keys_in(file: Path | None) -> list[dict[str, Any]]:
+    if file is None:
+        return []
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        keys = told["keys"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise no(f'{file} is no JWK set: it looks like {{"keys": [...]}}.') from None
+    return list(keys) if isinstance(keys, list) else []
+
+
+@programs.command("create")
+def create_app(
+    name: Name,
+    scope: Annotated[
+        str, typer.Option(help="The most that it may do, such as 'system/*.rs'.", show_default=False)
+    ],
+    *,
+    keys: Keys = None,
+    redirect: Annotated[
+        list[str] | None, typer.Option(help="An address at which an app that people open is answered.")
+    ] = None,
+    home: Home = None,
+    site: SiteCode = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let an app sign in: a service with --keys, or one that people open with --redirect; prints its client id."""
+    listed = _keys_in(keys)
+    with desk(home):
+        from xraydesk.access import app_actions
+        from xraydesk.access.actions import AccessRefused
+        from xraydesk.lib import clock
+
+        try:
+            made = app_actions.create_app(
+                site=site_of(site),
+                name=name,
+                scopes=scope,
+                keys=listed,
+                redirects=redirect or [],
+                at=clock.now(),
+            )
+        except AccessRefused as refused:
+            raise no(str(refused)) from None
+    put_one({"name": name, "client_id": made.client_id, "scopes": made.scopes}, as_json=as_json)
+
+
+@programs.command("keys")
+def change_keys(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="A JWK set; old and new keys may stand side by side.")],
+    home: Home = None,
+    site: SiteCode = None,
+) -> None:
+    """Change the public keys of a service."""
+    listed = _keys_in(file)
+    with desk(home):
+        from xraydesk.access import app_actions
+        from xraydesk.access.actions import AccessRefused
+
+        try:
+            changed = app_actions.set_keys(site=site_of(site), name=name, keys=listed)
+        except AccessRefused as refused:
+            raise no(str(refused)) from None
+        if not changed:
+            raise no(f"There is no service {name} in force.")
+
+
+@programs.command("revoke")
+def revoke_app(name: Name, home: Home = None, site: SiteCode = None) -> None:
+    """Shut an app out from now on."""
+    with desk(home):
+        from xraydesk.access import app_actions
+        from xraydesk.lib import clock
+
+        if not app_actions.revoke_app(site=site_of(site), name=name, at=clock.now()):
+            raise no(f"There is no app {name} in force.")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from xraydesk.links.fhir import hooks
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("xraydesk.project.health")),
     path("", include("xraydesk.project.metrics")),
+    path("fhir/cds-services", hooks.services, name="cds-services"),
+    path("fhir/cds-services/<str:hook>", hooks.service, name="cds-service"),
     path("fhir/R4/", include("xraydesk.links.fhir.urls")),
     path("", include("xraydesk.desk.urls")),
 ]

@@ -54,7 +54,7 @@ def find(caller: Caller, told: Any, *, base: str, at: datetime) -> Resource:
     named = _text(parameter(told, "based-on")) or _text(parameter(told, "referral-number"))
     procedure, wish = None, None
     if named:
-        exam = _exam(caller, named, "Parameters.parameter")
+        exam = exam_meant(caller, named, "Parameters.parameter")
         procedure, wish = exam.procedure, ahead.Wish(exam_ids=(exam.pk,))
     else:
         code = next((c for n in ("service-type", "visit-type") if (c := _text(parameter(told, n)))), "")
@@ -185,7 +185,7 @@ def _lost(caller: Caller, exam: Exam, lost: PlaceTaken | PlaceUnfit) -> Refusal:
     return Refusal(status, Issue(code, str(lost), "Appointment.slot"), contained=free)
 
 
-def _exam(caller: Caller, named: str, path: str) -> Exam:
+def exam_meant(caller: Caller, named: str, path: str) -> Exam:
     """The exam of an order that is referred to by its id here. Raises Refusal."""
     key = key_of(read_reference(named, "ServiceRequest") or named)
     found = Exam.objects.select_related("procedure").filter(site=caller.member.site, pk=key or 0)
@@ -214,7 +214,7 @@ def _chosen(caller: Caller, told: Any, *, at: datetime) -> Chosen:
     based = resource.get("basedOn", [])
     if len(based) != 1:
         raise refuse(422, "required", "An appointment is for one ServiceRequest.", "Appointment.basedOn")
-    exam = _exam(caller, based[0].get("reference", ""), "Appointment.basedOn[0]")
+    exam = exam_meant(caller, based[0].get("reference", ""), "Appointment.basedOn[0]")
     actors = [p.get("actor", {}).get("reference", "") for p in resource["participant"]]
     people = [key for actor in actors if (key := read_reference(actor, "Patient"))]
     if any(key_of(key) != exam.patient_id for key in people):

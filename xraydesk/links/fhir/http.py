@@ -22,6 +22,7 @@ from xraydesk.links.fhir.answers_codec import Issue
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.elements_codec import Resource
 from xraydesk.links.fhir.replies import Refusal, Reply, refuse
+from xraydesk.links.fhir.scopes_codec import read_scopes
 from xraydesk.links.fhir.searching import BadSearch
 from xraydesk.links.fhir.writing import link_of
 from xraydesk.links.messages import keep_request
@@ -72,7 +73,14 @@ def caller_of(request: HttpRequest) -> Caller:
     if not member:
         raise refuse(401, "login", "Send a bearer token: xraydesk token create NAME --role system")
     by_token = request.headers.get("Authorization", "").partition(" ")[0].lower() == "bearer"
-    return Caller(cast(Member, member), by_token)
+    known = cast(Member, member)
+    return Caller(
+        known,
+        by_token,
+        scopes=None if known.scopes is None else read_scopes(known.scopes),
+        patient=known.patient,
+        reason=f"through the app {known.app}" if known.app else "",
+    )
 
 
 def is_lenient(request: HttpRequest) -> bool:

@@ -48,3 +48,20 @@ def granted(asked: str, registered: Iterable[str]) -> str:
         )
 
     return " ".join(one for one in dict.fromkeys(asked.split()) if covered(one))
+
+
+_WORDS = {"r": "read", "s": "search", "c": "add", "u": "change", "d": "delete"}
+
+
+def in_words(text: str) -> list[str]:
+    """What scopes let an app do, a line each, as a person is asked about it."""
+    return [
+        f"{', '.join(_WORDS[letter] for letter in scope.letters)}: "
+        + ("every kind of record" if scope.kind == "*" else scope.kind)
+        for scope in read_scopes(text)
+    ]
+
+
+def of_one_patient(text: str) -> bool:
+    """Whether an app is opened for one patient, so that somebody must say which."""
+    return "launch/patient" in text.split() or any(s.context == "patient" for s in read_scopes(text))

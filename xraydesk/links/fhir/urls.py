@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from xraydesk.links.fhir import views
+from xraydesk.links.fhir import sign_in, views
 
 KIND = r"^(?P<kind>[A-Za-z]{1,64})"
 KEY = r"(?P<key>[A-Za-z0-9.-]{1,64})"
 
 urlpatterns = [
+    path(".well-known/smart-configuration", sign_in.smart_configuration, name="smart-configuration"),
+    path("auth/token", sign_in.token, name="smart-token"),
     path("metadata", views.metadata, name="fhir-metadata"),
     path("", views.root, name="fhir-root"),
     re_path(rf"{KIND}$", views.collection, name="fhir-collection"),

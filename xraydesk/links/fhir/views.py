@@ -7,7 +7,15 @@ from importlib.metadata import version as version_of_package
 from django.http import HttpRequest, HttpResponse, QueryDict
 
 from xraydesk.lib import clock
-from xraydesk.links.fhir import booking, capability_codec, interactions, operations, searchsets, transactions
+from xraydesk.links.fhir import (
+    booking,
+    capability_codec,
+    interactions,
+    operations,
+    searchsets,
+    sign_in,
+    transactions,
+)
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.http import (
     answer,
@@ -33,9 +41,14 @@ def metadata(request: HttpRequest) -> HttpResponse:
             base=base_of(request),
             version=version_of_package("xraydesk"),
             served=served(),
-            oauth={},
+            oauth=_oauth(request),
         )
     )
+
+
+def _oauth(request: HttpRequest) -> dict[str, str]:
+    told = sign_in.configuration(sign_in.base_of(request))
+    return {"authorize": told["authorization_endpoint"], "token": told["token_endpoint"]}
 
 
 def served() -> list[capability_codec.Served]:

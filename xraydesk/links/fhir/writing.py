@@ -127,15 +127,25 @@ def patient_meant(caller: Caller, told: Mapping[str, Any], path: str) -> Patient
     return found
 
 
+def source_of(caller: Caller) -> str:
+    """How orders name the program that sent them; codes are mapped for it by this name."""
+    return f"link:{link_of(caller)}"
+
+
+def offered_codes(caller: Caller, resource: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The department's codes that a request may mean, its own and those that a person mapped for this sender."""
+    codings = resource.get("code", {}).get("coding", ())
+    codes = [(c.get("code", ""), c.get("system", "").removeprefix(CODES_PREFIX)) for c in codings]
+    return [*offered_procedures(caller.member.site, codes, source=source_of(caller))]
+
+
 def write_request(caller: Caller, resource: Mapping[str, Any], key: int | None, at: datetime) -> Written:
     """Make an order of one exam, change it, hold it, release it or cancel it."""
     member = caller.member
     patient = patient_meant(caller, resource["subject"], "ServiceRequest.subject")
     exam = Exam.objects.select_related("order").get(pk=key) if key is not None else None
     status = rows.requests(member.site, [exam.pk])[0].resource["status"] if exam else ""
-    codings = resource.get("code", {}).get("coding", ())
-    codes = [(c.get("code", ""), c.get("system", "").removeprefix(CODES_PREFIX)) for c in codings]
-    offered = [*offered_procedures(member.site, codes, source=f"link:{link_of(caller)}")]
+    offered = offered_codes(caller, resource)
     if exam:
         offered.append((exam.procedure_code, exam.procedure_system))
     try:

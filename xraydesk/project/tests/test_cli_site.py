@@ -13,7 +13,7 @@ import pytest
 from tests.factories import AT, SITE_FILES, make_booking, make_exam
 from xraydesk.access.actions import sign_in
 from xraydesk.access.members import member_of_token
-from xraydesk.access.models import Membership, Site, User
+from xraydesk.access.models import App, Membership, Site, User
 from xraydesk.access.roles import Role
 from xraydesk.links.hl7.tests.sent import order
 from xraydesk.links.models import Message
@@ -173,6 +173,28 @@ def test_a_token_is_printed_once_and_works_until_it_is_revoked(ask: Ask) -> None
     told = json.loads(out)
     assert (told["name"], told["role"]) == ("ehr", "system")
     assert member_of_token(told["token"]) is not None
+
+
+@pytest.mark.django_db
+def test_an_app_is_let_in_its_keys_are_changed_and_it_is_shut_out(ask: Ask, tmp_path: Path) -> None:
+    ask("site", "load", HOSPITAL)
+    keys, wrong = tmp_path / "keys.json", tmp_path / "wrong.json"
+    keys.write_text(json.dumps({"keys": [{"kty": "EC", "kid": "1", "crv": "P-384", "x": "a", "y": "b"}]}))
+    wrong.write_text("[]")
+    made = ["app", "create", "lab", "--scope", "system/*.rs", "--keys", str(keys), "--json"]
+    status, out, _ = ask(*made)
+    app = App.objects.get(client_id=json.loads(out)["client_id"])
+    assert (status, app.people, len(app.keys)) == (0, False, 1)
+    assert ask(*made)[0] == 1
+    assert ask("app", "create", "none", "--scope", "system/*.rs")[0] == 1
+    assert ask("app", "create", "bad", "--scope", "system/*.rs", "--keys", str(wrong))[0] == 1
+    back = ["--redirect", "https://app.example/back"]
+    assert ask("app", "create", "viewer", "--scope", "user/*.rs", *back)[0] == 0
+    assert ask("app", "keys", "lab", str(keys)) == (0, "", "")
+    assert ask("app", "keys", "viewer", str(keys))[0] == 1
+    assert ask("app", "keys", "lab", str(tmp_path / "absent.json"))[0] == 1
+    assert ask("app", "revoke", "lab") == (0, "", "")
+    assert ask("app", "revoke", "lab")[0] == 1
 
 
 @pytest.mark.django_db

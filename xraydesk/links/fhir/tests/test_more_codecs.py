@@ -496,3 +496,12 @@ def test_no_more_is_granted_than_a_client_is_registered_for() -> None:
     registered = ["system/*.rs", "launch"]
     asked = "system/Patient.read system/Patient.write launch openid user/Patient.rs launch"
     assert scopes_codec.granted(asked, registered) == "system/Patient.read launch"
+
+
+def test_a_person_is_asked_in_words_and_for_the_patient_where_it_is_of_one() -> None:
+    assert scopes_codec.in_words("user/*.read system/Patient.cu openid") == [
+        "read, search: every kind of record",
+        "add, change: Patient",
+    ]
+    for text, one in (("user/*.rs", False), ("launch/patient", True), ("patient/Task.rs", True)):
+        assert scopes_codec.of_one_patient(text) is one
