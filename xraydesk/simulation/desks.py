@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Set
 from xraydesk.scheduling.engine.dispatch import by_urgency, dispatch, place
 from xraydesk.scheduling.engine.firstcome import first_come
 from xraydesk.scheduling.engine.insertion import Option, Planner, applied
+from xraydesk.scheduling.engine.line import NEVER
 from xraydesk.scheduling.engine.moving import Mover, Trail
 from xraydesk.scheduling.engine.problem import Placed, Plan, Problem
-from xraydesk.scheduling.engine.state import NEVER, Day, Spot, day_of_plan
+from xraydesk.scheduling.engine.state import Day, Spot, day_of_plan
 from xraydesk.scheduling.engine.under_way import Costs
 from xraydesk.simulation.floor import Case, Floor, State
 from xraydesk.simulation.policy import Autopilot, Policy, Way

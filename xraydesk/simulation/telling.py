@@ -57,7 +57,8 @@ def under_way(
     long as they do at the most.
     """
     told = _Teller(floor, overtime=overtime)
-    problem = told.problem([told.exam(case, costs, unmoved=case.id in unmoved) for case in told.known])
+    exams = [told.exam(case, costs, unmoved=case.id in unmoved) for case in told.known]
+    problem = replace(told.problem(exams), unplanned_cost=costs.left_out)
     placed = tuple(_in_force(c, c.place) for c in told.known if c.place is not None)
     return problem, Plan(placed, tuple(c.id for c in told.known if c.place is None))
 
