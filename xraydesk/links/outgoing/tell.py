@@ -125,8 +125,7 @@ def _letters(exam: Exam, fact: Fact, sends: Sequence[Sends], is_told: bool) -> t
         report = told.report_of(exam)
         if report:
             body = document_out.document_segments(told.order_of(exam), told.patient_of(exam), report)
-            code, event, structure = document_out.document_kind(report)
-            found.append(Letter((code, event, structure), body))
+            found.append(Letter(document_out.document_kind(report), body))
     if Sends.CHARGES in sends and kind in _CHARGES and fact.data.get("gone", True):
         money = told.charge_of(exam, fact, credit=_CHARGES[kind])
         if money:
