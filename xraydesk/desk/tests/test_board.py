@@ -258,7 +258,7 @@ def test_the_day_list_has_what_is_needed_to_work_from_paper() -> None:
     for words in (
         "Prüfer, Ada",
         "12 May 1969",
-        "MRN N",
+        "MRN MR",
         "Left knee 2 views",
         "Comes with her daughter.",
         "No place yet",

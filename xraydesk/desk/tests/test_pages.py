@@ -369,7 +369,7 @@ def test_the_messages_page_says_which_links_are_in_clear_and_from_where() -> Non
     site.save()
     page = signed_in(site).get(reverse("messages")).content.decode()
     rows = {
-        row.split("</th>")[0].split(">")[-1]: re.sub(r"<[^>]+>", "", row)
+        re.sub(r"<[^>]+>", "", row.split("</th>")[0]).strip(): re.sub(r"<[^>]+>", "", row)
         for row in page.split("<tr>")
         if '<th scope="row">' in row
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from xraydesk.links.hl7.outgoing_header import OrderTold, PatientTold, patient_segments
 from xraydesk.links.hl7.reader import Segment, written
 from xraydesk.links.hl7.report_out import ReportTold
@@ -19,7 +17,7 @@ COMPLETION = {
 """TXA-17, HL7 table 0271: pre-authenticated, legally authenticated, incomplete."""
 
 
-def document_kind(told: ReportTold) -> Sequence[str]:
+def document_kind(told: ReportTold) -> tuple[str, str, str]:
     """T02 for what is said the first time or finally, T08 for what was corrected or taken back."""
     is_edit = told.state in (ReportState.CORRECTED, ReportState.CANCELLED)
     return ("MDM", "T08" if is_edit else "T02", "MDM_T02")

@@ -49,7 +49,7 @@ def test_each_file_of_a_served_type_goes_in_and_comes_back_or_its_element_is_nam
         assert without(told, "id", "meta", "identifier") == without(resource, "id", "meta", "identifier")
         assert told["identifier"][: len(resource["identifier"])] == resource["identifier"]
         assert client.get(BASE + f"{kind}/{told['id']}").json() == told
-    elif KINDS[kind].writes:
+    elif "create" in KINDS[kind].writes:
         assert (status, told["issue"][0]["expression"][0].partition(".")[0]) == (422, kind)
     else:
         assert status == 405
