@@ -20,6 +20,7 @@ from xraydesk.links.fhir.elements_codec import (
     authority_of,
     read_reference,
 )
+from xraydesk.links.fhir.issuers import authority_here
 from xraydesk.links.models import SentResource
 from xraydesk.orders.models import Exam, Order
 from xraydesk.patients.models import PatientIdentifier
@@ -256,7 +257,7 @@ def patient_identifier(column: str = "pk") -> Condition:
         system, number = token_of(value)
         numbers = PatientIdentifier.objects.filter(site=site, value=number)
         if system is not None:
-            numbers = numbers.filter(authority=authority_of(system))
+            numbers = numbers.filter(authority=authority_here(site, system))
         return Q(**{f"{column}__in": numbers.values("patient")})
 
     return condition
