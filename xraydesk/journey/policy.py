@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xraydesk.access.models import Site
-from xraydesk.siteplan.plan import LinkPlan, Policies
+from xraydesk.siteplan.plan import IssuerPlan, LinkPlan, Policies
 from xraydesk.siteplan.reading import from_json
 
 _USUAL = Policies()
@@ -25,3 +25,8 @@ def identifier_authority(site: Site, link: str) -> str:
     """The issuer of patient numbers that name none: the link's, else the site's."""
     plan = link_of(site, link)
     return (plan.identifier_authority if plan else "") or site.assigning_authority
+
+
+def issuers_of(site: Site) -> tuple[IssuerPlan, ...]:
+    """Who gives out patients' numbers, by name and by FHIR's URI, as the site's file pairs them."""
+    return from_json(site.plan).issuers if site.plan else ()

@@ -109,7 +109,10 @@ class Order(models.Model):
                 condition=Q(state__in=[s.value for s in OrderState]), name="order_state_is_known"
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["site", "placer"], name="order_by_placer")]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "placer"], name="order_by_placer"),
+            models.Index(fields=["site", "provider_id"], name="order_by_provider"),
+        ]
 
 
 class NumberGiven(models.Model):

@@ -51,7 +51,10 @@ class Patient(models.Model):
                 condition=~Q(merged_into=models.F("id")), name="a_record_is_not_merged_into_itself"
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["site", "name_folded"], name="patient_by_name")]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "name_folded"], name="patient_by_name"),
+            models.Index(fields=["site", "birth_date"], name="patient_by_birth"),
+        ]
 
     def __str__(self) -> str:
         return f"patient {self.pk}"

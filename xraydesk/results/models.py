@@ -52,7 +52,10 @@ class Report(models.Model):
                 name="report_category_is_known",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["site", "-changed_at"], name="report_by_change")]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "-changed_at"], name="report_by_change"),
+            models.Index(fields=["site", "said_at"], name="report_by_time"),
+        ]
 
 
 class ReportVersion(models.Model):

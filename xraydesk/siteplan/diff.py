@@ -22,6 +22,7 @@ _PARTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("link", "links", lambda p: p.name),
     ("outlink", "outlinks", lambda p: p.name),
     ("provider", "providers", lambda p: p.number),
+    ("issuer", "issuers", lambda p: p.name),
 )
 _SITE_FIELDS = ("name", "timezone", "assigning_authority", "ae_title")
 

@@ -193,6 +193,14 @@ class ProviderPlan:
     """Number of the provider who is called when this one does not answer."""
 
 
+@dataclass(frozen=True)
+class IssuerPlan:
+    """Who gives out patients' numbers: `name` as HL7 and this file say it (CX-4), `system` the URI that FHIR has for it."""
+
+    name: str
+    system: str
+
+
 class Sends(StrEnum):
     """What the desk can tell another system of."""
 
@@ -404,4 +412,5 @@ class SitePlan:
     links: tuple[LinkPlan, ...] = ()
     outlinks: tuple[OutlinkPlan, ...] = ()
     providers: tuple[ProviderPlan, ...] = ()
+    issuers: tuple[IssuerPlan, ...] = ()
     policies: Policies = Policies()

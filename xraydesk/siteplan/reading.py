@@ -1,7 +1,7 @@
 """Reading a department from its TOML file, and from and to the JSON kept with the site. Pure.
 
 The file's tables are `[site]`, `[[location]]`, `[[room]]`, `[[modality]]`, `[[procedure]]`,
-`[[technologist]]`, `[[porter]]`, `[[companion]]`, `[[ward]]`, `[[provider]]`, `[[destination]]`, `[[link]]`, `[[outlink]]`
+`[[technologist]]`, `[[porter]]`, `[[companion]]`, `[[ward]]`, `[[provider]]`, `[[issuer]]`, `[[destination]]`, `[[link]]`, `[[outlink]]`
 and `[policies]`.
 `docs/howto/site.md` tells of every field.
 """
@@ -21,6 +21,7 @@ from xraydesk.siteplan.plan import (
     DestinationPlan,
     FieldRule,
     GivesWayTo,
+    IssuerPlan,
     KeptFor,
     KeptPlan,
     LinkField,
@@ -83,6 +84,7 @@ def _plan(top: Table) -> SitePlan:
         links=tuple(_link(t) for t in top.tables("link", ROWS_MAX)),
         outlinks=tuple(_outlink(t) for t in top.tables("outlink", ROWS_MAX)),
         providers=tuple(_provider(t) for t in top.tables("provider", ROWS_MAX)),
+        issuers=tuple(_issuer(t) for t in top.tables("issuer", ROWS_MAX)),
         policies=_policies(top.table("policies", needed=False)),
     )
     site.nothing_else()
@@ -207,6 +209,10 @@ def _provider(t: Table) -> ProviderPlan:
             covered_by=t.text("covered_by", default="", length_max=64),
         )
     )
+
+
+def _issuer(t: Table) -> IssuerPlan:
+    return t.done(IssuerPlan(name=t.text("name", length_max=227), system=t.text("system", length_max=227)))
 
 
 def _outlink(t: Table) -> OutlinkPlan:

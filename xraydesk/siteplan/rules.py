@@ -50,6 +50,7 @@ def check(plan: SitePlan, *, item_kinds: Collection[str] = ()) -> tuple[Problem,
         _links,
         _outlinks,
         _providers,
+        _issuers,
         _policies,
     )
     found = [problem for part in parts for problem in part(plan)]
@@ -322,6 +323,18 @@ def _outlinks(plan: SitePlan) -> Problems:
                 ("outlink", i, "host"),
                 f"{outlink.host} lies beyond this machine: write tls = true, "
                 "or insecure = true where patients' data may go there in clear",
+            )
+
+
+def _issuers(plan: SitePlan) -> Problems:
+    yield from _once([p.name for p in plan.issuers], lambda i: ("issuer", i, "name"), "issuer")
+    yield from _once(
+        [p.system for p in plan.issuers], lambda i: ("issuer", i, "system"), "issuer with the system"
+    )
+    for i, issuer in enumerate(plan.issuers):
+        if ":" not in issuer.system or ":" in issuer.name:
+            yield Problem(
+                ("issuer", i, "system"), "is a URI, such as urn:oid:1.2.3 or https://…; the name is none"
             )
 
 

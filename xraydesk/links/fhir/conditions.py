@@ -20,6 +20,7 @@ from xraydesk.links.fhir.elements_codec import (
     authority_of,
     read_reference,
 )
+from xraydesk.links.fhir.issuers import authority_here
 from xraydesk.links.models import SentResource
 from xraydesk.orders.models import Exam, Order
 from xraydesk.patients.models import PatientIdentifier
@@ -225,24 +226,24 @@ def moment_of(rows: Callable[[], QuerySet[Model]], column: str) -> Condition:
     return lambda site, value: _all_hold(value, site.timezone, one)
 
 
-def updated(kind: str, *, facts: str, by: str, made: str) -> Condition:
-    """`_lastUpdated`: by the facts that tell of a row (`facts` names their column, `by` the row's), and by what was sent.
+def updated(kind: str, model: type[Model], *, facts: str, by: str, made: str) -> Condition:
+    """`_lastUpdated`: by the facts that tell of a row of `model` (`facts` names their column, `by` the row's), and by what was sent.
 
-    `made` is when the row was made, for what no fact tells of.
+    `made` is when the row was made, for what no fact tells of. A union of looks into indexes, for the same reason
+    as in `exam_identifier`.
     """
 
     def condition(site: Site, value: str) -> Q:
+        rows = model._default_manager.filter(site=site).order_by().values("pk")
+        nobody = None if facts == "patient" else ""
+
         def one(comparison: str, at: datetime) -> Q:
-            told = Fact.objects.filter(site=site, recorded_at__gte=at).exclude(
-                **{facts: None if facts == "patient" else ""}
+            told = Fact.objects.filter(site=site, recorded_at__gte=at).exclude(**{facts: nobody})
+            sent = SentResource.objects.filter(site=site, kind=kind, at__gte=at).values("key")
+            later = rows.filter(**{f"{by}__in": told.values(facts)}).union(
+                rows.filter(**{f"{made}__gte": at}), sent
             )
-            sent = SentResource.objects.filter(site=site, kind=kind, at__gte=at)
-            later = (
-                Q(**{f"{by}__in": told.values(facts)})
-                | Q(pk__in=sent.values("key"))
-                | Q(**{f"{made}__gte": at})
-            )
-            return later if comparison == "gte" else ~later
+            return Q(pk__in=later) if comparison == "gte" else ~Q(pk__in=later)
 
         return _all_hold(value, site.timezone, one)
 
@@ -256,7 +257,7 @@ def patient_identifier(column: str = "pk") -> Condition:
         system, number = token_of(value)
         numbers = PatientIdentifier.objects.filter(site=site, value=number)
         if system is not None:
-            numbers = numbers.filter(authority=authority_of(system))
+            numbers = numbers.filter(authority=authority_here(site, system))
         return Q(**{f"{column}__in": numbers.values("patient")})
 
     return condition

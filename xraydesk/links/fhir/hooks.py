@@ -14,14 +14,14 @@ from xraydesk.journey.advise import advise
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.triage import judge
 from xraydesk.lib import clock
-from xraydesk.links.fhir import hooks_codec, interactions, patient_codec, request_codec, shape_codec
+from xraydesk.links.fhir import hooks_codec, interactions, request_codec, shape_codec
 from xraydesk.links.fhir.booking import exam_meant
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.elements_codec import read_moment
 from xraydesk.links.fhir.hooks_codec import Card
 from xraydesk.links.fhir.http import body_of, fhir, only
 from xraydesk.links.fhir.replies import Refusal, refuse
-from xraydesk.links.fhir.writing import offered_codes, patient_meant, source_of
+from xraydesk.links.fhir.writing import offered_codes, patient_meant, read_patient, source_of
 from xraydesk.orders.models import Exam
 from xraydesk.patients import queries as patients
 from xraydesk.patients.demographics import Demographics
@@ -87,7 +87,7 @@ def _patient(caller: Caller, told: Mapping[str, Any], context: Mapping[str, Any]
     prefetch = told.get("prefetch")
     resource = prefetch.get("patient") if isinstance(prefetch, dict) else None
     if isinstance(resource, dict) and not shape_codec.issues_of(resource, "Patient"):
-        said = patient_codec.read_patient(resource)
+        said = read_patient(site, resource)
         numbers = identifiers_that_count(said.identifiers, authority=site.assigning_authority)
         matching = patients.match(site=site, identifiers=numbers)
         if matching.match is not Match.ONE or caller.patient not in (None, matching.patient_id):

@@ -41,6 +41,7 @@ from xraydesk.patients.models import Patient
 from xraydesk.results.models import Finding, Report
 from xraydesk.results.states import READ_STATES
 from xraydesk.rooms.models import Room
+from xraydesk.scheduling.models import Booking
 from xraydesk.staff.models import Technologist
 from xraydesk.transport.models import TransportJob
 
@@ -169,7 +170,7 @@ def _modality(site: Site, value: str) -> Q:
 
 
 _PRIORITIES = {code: [priority.value] for code, priority in request_codec.PRIORITIES.items()}
-_EXAM_UPDATED = updated("ServiceRequest", facts="accession", by="accession", made="created_at")
+_EXAM_UPDATED = updated("ServiceRequest", Exam, facts="accession", by="accession", made="created_at")
 
 PATIENT = Source(
     lambda site: Patient.objects.filter(site=site),
@@ -187,7 +188,9 @@ PATIENT = Source(
         "phone": Parameter("token", token("phone")),
         "active": Parameter("token", flag("merged_into__isnull")),
         "deceased": Parameter("token", flag("deceased")),
-        "_lastUpdated": Parameter("date", updated("Patient", facts="patient", by="pk", made="created_at")),
+        "_lastUpdated": Parameter(
+            "date", updated("Patient", Patient, facts="patient", by="pk", made="created_at")
+        ),
     },
 )
 
@@ -235,7 +238,7 @@ APPOINTMENT = Source(
         "service-type": Parameter("token", token("exam__procedure_code")),
         "slot": Parameter("reference", _slot, "slot", ("Slot",)),
         "_lastUpdated": Parameter(
-            "date", updated("Appointment", facts="accession", by="exam__accession", made="booked_at")
+            "date", updated("Appointment", Booking, facts="accession", by="exam__accession", made="booked_at")
         ),
     },
 )
@@ -267,7 +270,7 @@ STUDY = Source(
         ),
         "modality": Parameter("token", _modality),
         "_lastUpdated": Parameter(
-            "date", updated("ImagingStudy", facts="accession", by="accession", made="created_at")
+            "date", updated("ImagingStudy", Exam, facts="accession", by="accession", made="created_at")
         ),
     },
 )
@@ -303,7 +306,8 @@ COMMUNICATION = Source(
         "status": Parameter("token", token("state", _reverse(report_codec.FINDING_STATUS))),
         "sent": Parameter("date", moment("opened_at")),
         "_lastUpdated": Parameter(
-            "date", updated("Communication", facts="accession", by="exam__accession", made="found_at")
+            "date",
+            updated("Communication", Finding, facts="accession", by="exam__accession", made="found_at"),
         ),
     },
 )
@@ -319,7 +323,7 @@ TRANSPORT = Source(
         "status": Parameter("token", token("state", _reverse(task_codec.TRANSPORT_STATUS))),
         "authored-on": Parameter("date", moment("asked_at")),
         "_lastUpdated": Parameter(
-            "date", updated("Task", facts="accession", by="exam__accession", made="asked_at")
+            "date", updated("Task", TransportJob, facts="accession", by="exam__accession", made="asked_at")
         ),
     },
     plan_rows.TRANSPORT_PREFIX,

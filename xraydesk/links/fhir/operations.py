@@ -7,12 +7,13 @@ from typing import Any
 
 from django.db.models import Q
 
-from xraydesk.links.fhir import interactions, patient_codec, rows, searching, shape_codec
+from xraydesk.links.fhir import interactions, rows, searching, shape_codec
 from xraydesk.links.fhir.answers_codec import ALL_WELL, Entry, Issue, outcome, searchset
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.elements_codec import Resource
 from xraydesk.links.fhir.kinds import KINDS
 from xraydesk.links.fhir.replies import Refusal, refuse
+from xraydesk.links.fhir.writing import read_patient
 from xraydesk.patients import queries as patients
 from xraydesk.patients.demographics import Demographics
 from xraydesk.patients.models import Patient
@@ -56,7 +57,7 @@ def matched(caller: Caller, told: Any, *, base: str, at: datetime) -> Resource:
         raise refuse(400, "required", "Send Parameters with a Patient as resource.", "Parameters.parameter")
     if wrong := shape_codec.issues_of(resource, "Patient"):
         raise Refusal(400, *wrong)
-    said = patient_codec.read_patient(resource)
+    said = read_patient(caller.member.site, resource)
     graded = _graded(caller, said)
     if parameter(told, "onlyCertainMatches") is True:
         graded = [(key, score) for key, score in graded if score == 1.0]

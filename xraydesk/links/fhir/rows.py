@@ -24,6 +24,7 @@ from xraydesk.links.fhir import (
     study_codec,
 )
 from xraydesk.links.fhir.elements_codec import Resource, with_meta
+from xraydesk.links.fhir.issuers import told_as
 from xraydesk.links.fhir.overlay_codec import Part, overlaid
 from xraydesk.links.models import SentResource
 from xraydesk.orders.models import Exam
@@ -98,7 +99,7 @@ def patients(site: Site, keys: Sequence[int]) -> list[Shown]:
                 row.pk,
                 Shown(
                     _as_sent(
-                        patient_codec.patient(_patient_facts(row)),
+                        patient_codec.patient(_patient_facts(site, row)),
                         sent.get(row.pk),
                         patient_codec.PARTS,
                         updated.get(row.pk, row.created_at),
@@ -111,10 +112,10 @@ def patients(site: Site, keys: Sequence[int]) -> list[Shown]:
     )
 
 
-def _patient_facts(row: Patient) -> patient_codec.PatientFacts:
+def _patient_facts(site: Site, row: Patient) -> patient_codec.PatientFacts:
     return patient_codec.PatientFacts(
         id=str(row.pk),
-        identifiers=tuple(Identifier(i.value, i.authority, i.type) for i in row.identifiers.all()),
+        identifiers=told_as(site, (Identifier(i.value, i.authority, i.type) for i in row.identifiers.all())),
         name=name_of(row),
         birth_date=row.birth_date,
         sex=row.sex,

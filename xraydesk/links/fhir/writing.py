@@ -20,6 +20,7 @@ from xraydesk.links.fhir import coverage_codec, patient_codec, request_codec, ro
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.conditions import key_of
 from xraydesk.links.fhir.elements_codec import CODES_PREFIX, Resource, read_reference
+from xraydesk.links.fhir.issuers import kept_as
 from xraydesk.links.fhir.replies import Refusal, refuse
 from xraydesk.links.messages import FHIR_LINK
 from xraydesk.links.models import SentResource
@@ -78,10 +79,16 @@ def keep_as_sent(
     )
 
 
+def read_patient(site: Site, resource: Mapping[str, Any]) -> Demographics:
+    """What a Patient says, its numbers under the names by which the site keeps them."""
+    said = patient_codec.read_patient(resource)
+    return replace(said, identifiers=kept_as(site, said.identifiers))
+
+
 def write_patient(caller: Caller, resource: Mapping[str, Any], key: int | None, at: datetime) -> Written:
     """Make a patient, or bring one up to date; a number that is known is that patient, so that none becomes two."""
     member = caller.member
-    said = patient_codec.read_patient(resource)
+    said = read_patient(member.site, resource)
     if key is not None:
         said = replace(said, identifiers=(*_numbers_of(key), *said.identifiers))
     elif not said.identifiers:
@@ -115,7 +122,8 @@ def patient_meant(caller: Caller, told: Mapping[str, Any], path: str) -> Patient
     site = caller.member.site
     named = told.get("reference", "")
     key = key_of(read_reference(named, "Patient") or "")
-    numbers = patient_codec.read_identifiers([told["identifier"]] if "identifier" in told else [])
+    listed = patient_codec.read_identifiers([told["identifier"]] if "identifier" in told else [])
+    numbers = kept_as(site, listed)
     found: Patient | None = None
     if key is not None:
         found = Patient.objects.select_related("merged_into").filter(site=site, pk=key).first()

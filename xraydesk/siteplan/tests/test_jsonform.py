@@ -24,6 +24,7 @@ from xraydesk.siteplan.plan import (
     DestinationPlan,
     FieldRule,
     GivesWayTo,
+    IssuerPlan,
     KeptFor,
     KeptPlan,
     LinkField,
@@ -92,6 +93,7 @@ for part in (
     LinkPlan,
     OutlinkPlan,
     ProviderPlan,
+    IssuerPlan,
     AutopilotPlan,
     Policies,
 ):

@@ -580,6 +580,14 @@ covered_by = "7002"
 number = "7002"
 name = "Dr B"
 phone = "ext. 7"
+
+[[issuer]]
+name = "HOSP"
+system = "https://hosp.example/mrn"
+
+[[issuer]]
+name = "CITY"
+system = "urn:oid:1.2.3"
 """
 
 
@@ -589,6 +597,7 @@ def test_whom_the_desk_tells_and_who_is_called_is_read() -> None:
     assert outlink.sends == (Sends.STATUS, Sends.CHARGES)
     assert (outlink.tls, outlink.insecure) == (False, False)
     assert [p.covered_by for p in plan.providers] == ["7002", ""]
+    assert [(i.name, i.system) for i in plan.issuers][1] == ("CITY", "urn:oid:1.2.3")
 
 
 @pytest.mark.parametrize(
@@ -610,6 +619,10 @@ def test_whom_the_desk_tells_and_who_is_called_is_read() -> None:
         ('covered_by = "7002"', 'covered_by = "7009"', "provider 1, covered_by", "no provider 7009"),
         ('covered_by = "7002"', 'covered_by = "7001"', "provider 1, covered_by", "for themselves"),
         ('number = "7002"', 'number = "7001"', "provider 2, number", "there already"),
+        ('"CITY"', '"HOSP"', "issuer 2, name", "there already"),
+        ('"urn:oid:1.2.3"', '"https://hosp.example/mrn"', "issuer 2, system", "there already"),
+        ('"urn:oid:1.2.3"', '"1.2.3"', "issuer 2, system", "is a URI"),
+        ('"CITY"', '"urn:oid:1.2.4"', "issuer 2, system", "is a URI"),
     ],
 )
 def test_what_is_wrong_with_them_is_told(old: str, new: str, field: str, word: str) -> None:

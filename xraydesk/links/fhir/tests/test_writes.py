@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.test import Client
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
-from tests.factories import make_exam, make_patient, make_site
+from tests.factories import make_exam, make_patient, make_site, plan_with
 from xraydesk.access.models import RecordRead
 from xraydesk.access.roles import Role
 from xraydesk.facts.models import Fact
@@ -22,6 +23,8 @@ from xraydesk.links.fhir.tests.test_fhir import BASE, caller
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
+from xraydesk.siteplan.jsonform import from_json, to_json
+from xraydesk.siteplan.plan import IssuerPlan
 
 pytestmark = pytest.mark.django_db
 ADA = {
@@ -412,3 +415,24 @@ def test_bodies_that_are_none_are_refused() -> None:
     assert response.status_code == 415
     assert client.post(BASE + "Location", b"{}", content_type="application/fhir+json").status_code == 405
     assert client.delete(BASE + "Patient/1").status_code == 405
+
+
+def test_one_patient_by_hl7_and_by_fhir_is_one_where_the_site_pairs_the_issuers() -> None:
+    site = make_site()
+    issuers = (IssuerPlan("HOSP", "http://hosp.example/mrn"), IssuerPlan("CITY", "urn:oid:1.2.3"))
+    site.plan = to_json(replace(from_json(plan_with()), issuers=issuers))
+    site.save()
+    known = make_patient(site, number="N900")
+    client = caller(site)
+    numbers = [
+        {"system": "http://hosp.example/mrn", "value": "N900"},
+        {"system": "urn:oid:1.2.3", "value": "C1"},
+    ]
+    status, told, _ = send(client, "POST", "Patient", ADA | {"identifier": numbers})
+    assert (status, told["id"], told["identifier"]) == (200, str(known.pk), numbers)
+    assert [i.authority for i in known.identifiers.order_by("id")] == ["HOSP", "CITY"]
+    for search in ("http://hosp.example/mrn|N900", "urn:oid:1.2.3|C1", "urn:xraydesk:issuer:HOSP|N900"):
+        assert client.get(BASE + f"Patient?identifier={search}").json()["total"] == 1, search
+    order = order_of("none") | {"subject": {"identifier": numbers[1]}}
+    assert send(client, "POST", "ServiceRequest", order)[0] == 201
+    assert Exam.objects.get().patient_id == known.pk
