@@ -131,7 +131,7 @@ def book_exam(*, exam_id: int, at: datetime, by: str, place: Place | None = None
     if before:
         actions.release(before, at=at, why="given a new place")
     if place:
-        booking = _insert_chosen(exam, _fitting(exam, place, at=at), at=at, by=by)
+        booking = _book_chosen(exam, place, at=at, by=by)
     else:
         booking = _insert_proposed(exam, at=at, by=by)
     tell_booking(exam, FactKind.EXAM_BOOKED, booking, at=at, by=by, data=as_told(booking))
@@ -185,24 +185,47 @@ def _fitting(exam: Exam, place: Place, *, at: datetime) -> Place:
     return verdict.place
 
 
+def _book_chosen(exam: Exam, place: Place, *, at: datetime, by: str) -> Booking:
+    """The place that a person chose. Where somebody has just taken the technologist, whom nobody asked for, another does it."""
+    fitting = _fitting(exam, place, at=at)
+    try:
+        return _insert_as_chosen(exam, fitting, at=at, by=by)
+    except SlotTaken as lost:
+        if lost.what != "technologist" or place.technologist_id is not None:
+            raise _taken(exam, fitting, lost, at=at) from lost
+        # From here on others wait, so that who is found is still free.
+        hold_department(site=exam.site, patient_id=exam.patient_id)
+    return _insert_chosen(exam, _fitting(exam, place, at=at), at=at, by=by)
+
+
+def _insert_as_chosen(
+    exam: Exam, place: Place, *, at: datetime, by: str, arrived_at: datetime | None = None
+) -> Booking:
+    return actions.insert_booking(
+        exam=exam,
+        place=place,
+        at=at,
+        by=by,
+        why=("chosen by a person",),
+        time_was_given=True,
+        arrived_at=arrived_at,
+    )
+
+
 def _insert_chosen(
     exam: Exam, place: Place, *, at: datetime, by: str, arrived_at: datetime | None = None
 ) -> Booking:
     try:
-        return actions.insert_booking(
-            exam=exam,
-            place=place,
-            at=at,
-            by=by,
-            why=("chosen by a person",),
-            time_was_given=True,
-            arrived_at=arrived_at,
-        )
+        return _insert_as_chosen(exam, place, at=at, by=by, arrived_at=arrived_at)
     except SlotTaken as lost:
-        raise PlaceTaken(
-            f"Exam {exam.accession} was not placed: somebody else has just taken the {lost.what}.",
-            _alternatives(exam, place, at=at),
-        ) from lost
+        raise _taken(exam, place, lost, at=at) from lost
+
+
+def _taken(exam: Exam, place: Place, lost: SlotTaken, *, at: datetime) -> PlaceTaken:
+    return PlaceTaken(
+        f"Exam {exam.accession} was not placed: somebody else has just taken the {lost.what}.",
+        _alternatives(exam, place, at=at),
+    )
 
 
 def _alternatives(exam: Exam, place: Place, *, at: datetime) -> list[Proposal]:

@@ -36,9 +36,7 @@ class NoTurn(Exception):
     """Others are being looked for just now; ask again."""
 
 
-def better_plan(
-    problem: Problem, plan: Plan, *, wanted: str, than: Plan, seconds: float = SECONDS
-) -> Plan | None:
+def better_plan(problem: Problem, plan: Plan, *, wanted: str, than: Plan) -> Plan | None:
     """A plan clearly better than `than`, the first answer for `wanted`, judged by the checker; None where none was found.
 
     `plan` is the one in force. Raises NoTurn.
@@ -51,7 +49,7 @@ def better_plan(
             "plan": plan_as_json(plan),
             "than": plan_as_json(than),
             "wanted": wanted,
-            "seconds": seconds,
+            "seconds": SECONDS,
         }
         done = subprocess.run(
             [sys.executable, "-m", "xraydesk.scheduling.refining"],

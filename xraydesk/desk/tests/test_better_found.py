@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 
 from tests.factories import make_site
@@ -11,7 +10,7 @@ from xraydesk.access.models import Location
 from xraydesk.access.roles import Role
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.desk.tests.test_rearranging import MIN, page, post, proposal_of, soon
-from xraydesk.journey.tests.test_better import tight
+from xraydesk.journey.tests.test_better import tight, time_enough  # noqa: F401 - a fixture
 from xraydesk.orders.models import Exam
 from xraydesk.scheduling.queries import live_booking
 
@@ -20,8 +19,7 @@ BETTER = "/rearrangements/better"
 
 
 @pytest.fixture
-def exam() -> Exam:
-    cache.clear()
+def exam(time_enough: None) -> Exam:  # noqa: F811
     _, _, exam = tight(soon() - 5 * MIN)
     return exam
 

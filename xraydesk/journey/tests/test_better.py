@@ -24,8 +24,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered() -> None:
+def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is remembered of the test before, and a busy machine finds what an idle one does."""
     cache.clear()
+    monkeypatch.setattr(refining, "SECONDS", 2.0)
+    monkeypatch.setattr(refining, "PROCESS_SECONDS_MAX", 90.0)
 
 
 def tight(start: datetime = AT) -> tuple[Site, list[Exam], Exam]:

@@ -99,6 +99,18 @@ def test_two_requests_for_one_place_confirmed_at_once_leave_one_refused() -> Non
     assert Booking.objects.get(exam=exams[loser], state="booked") == before[loser]
 
 
+def test_people_who_choose_different_rooms_at_one_time_do_not_take_each_others_technologist() -> None:
+    """Row 43: whoever loses a technologist that they did not ask for is given another who is free."""
+    site = make_site(rooms=4)
+    exams = [make_exam(site) for _ in range(4)]
+    answers = at_once(
+        lambda exam=exam, room=room: book_exam(exam_id=exam.pk, at=AT, by="user:a", place=place(60, room))
+        for exam, room in zip(exams, ("XR1", "XR2", "XR3", "XR4"), strict=True)
+    )
+    assert all(isinstance(a, Booking) for a in answers), answers
+    check_plan()
+
+
 def test_exams_booked_by_rule_at_once_all_find_a_place() -> None:
     """Row 43: whoever loses a proposed place is proposed another, with nobody turned away."""
     site = make_site(rooms=3)

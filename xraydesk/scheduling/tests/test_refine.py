@@ -24,6 +24,15 @@ from xraydesk.scheduling.refining import NoTurn, better_plan
 from xraydesk.scheduling.tests.problems import START, problems
 
 STEPS = 3
+
+
+@pytest.fixture(autouse=True)
+def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine finds what an idle one does."""
+    monkeypatch.setattr(refining, "SECONDS", 2.0)
+    monkeypatch.setattr(refining, "PROCESS_SECONDS_MAX", 90.0)
+
+
 CHAIN = 6
 
 
