@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.factories import AT, make_exam, make_site
+from tests.running import free_ports
 from xraydesk.access.roles import Role
 from xraydesk.billing.models import Charge
 from xraydesk.billing.states import ChargeState
@@ -21,8 +23,13 @@ from xraydesk.imaging.states import ImageState, StepState
 from xraydesk.journey.charge import review_charge
 from xraydesk.journey.tests.performing import begun, site_with_pacs, told
 from xraydesk.journey.tests.test_charge import image, read
+from xraydesk.links.models import Message
+from xraydesk.links.outgoing.send import send_out
+from xraydesk.links.outgoing.tests.test_send import ehr
+from xraydesk.links.outgoing.tests.test_tell import outlink
 from xraydesk.orders.models import Exam, Procedure
 from xraydesk.reactions.run import react_to
+from xraydesk.siteplan.reading import from_json, to_json
 
 
 def done_exam() -> Exam:
@@ -114,9 +121,12 @@ def react(kind: FactKind) -> None:
 
 @pytest.mark.link
 @pytest.mark.django_db(transaction=True)
-def test_a_charge_is_held_until_somebody_decides_about_its_image(desk: Desk) -> None:
+def test_a_charge_is_held_until_somebody_decides_about_its_image_and_is_then_sent(desk: Desk) -> None:
+    """Held, mended, sent, taken: by whom it is held and what mends it is said on the page."""
     exam = done_exam()
-    site = exam.site
+    site, (port,) = exam.site, free_ports(1)
+    site.plan = to_json(replace(from_json(site.plan), outlinks=(outlink(port=port),)))
+    site.save()
     waiting = Image.objects.get(state=ImageState.QUARANTINED)
     Image.objects.filter(pk=waiting.pk).update(
         header={
@@ -141,3 +151,13 @@ def test_a_charge_is_held_until_somebody_decides_about_its_image(desk: Desk) -> 
     assert "No charge is held" in page.inner_text("#charge-list")
     charge = Charge.objects.get(exam=exam)
     assert (charge.state, charge.code) == (ChargeState.READY, "RXCHEST2")
+    react(FactKind.CHARGE_READY)
+    with ehr(port) as other:
+        send_out(site_id=site.pk, outlink="EHR-OUT")
+    sent = Message.objects.get(type="DFT^P03")
+    assert other.heard[-1] == sent.control_id
+    assert f"|{charge.number}|".encode() in bytes(sent.raw)
+    charge.refresh_from_db()
+    assert charge.state == ChargeState.ACCEPTED
+    page.goto(desk.address + reverse("exam", args=[exam.accession]))
+    assert "taken" in page.inner_text("#charge")

@@ -103,9 +103,9 @@ def joined(late: Exam, done: Exam) -> bool:
 
 def told_ehr(exam: Exam) -> list[tuple[str, str]]:
     """What went out about an exam: its type, with the number that it names it by: the order's, of a charge the exam's."""
-    found = Message.objects.filter(direction="out", accession=exam.accession).order_by("id")
+    found = Message.objects.filter(direction="out", accession=exam.accession).exclude(type__startswith="MDM")
     rows = []
-    for message in found:
+    for message in found.order_by("id"):
         lines = bytes(message.raw).decode().split("\r")
         named = next(line for line in lines if line.startswith(("ORC|", "FT1|", "SCH|")))
         status = named.split("|")[5] if message.type.startswith("ORM") else ""

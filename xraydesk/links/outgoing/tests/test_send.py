@@ -34,6 +34,7 @@ from xraydesk.links.outgoing import send, wire
 from xraydesk.links.outgoing.tell import tell
 from xraydesk.links.outgoing.tests.test_tell import happened, outlink, told_site
 from xraydesk.orders.models import Exam
+from xraydesk.siteplan.plan import Sends
 from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
@@ -264,6 +265,46 @@ def test_after_ten_minutes_of_silence_a_person_is_told_once_and_it_ends_by_itsel
     assert "2 messages" in item.text
     with ehr(port):
         run(site)
+    item.refresh_from_db()
+    assert item.closed_how == "it answers again"
+
+
+def test_an_ehr_that_is_down_for_ten_minutes_and_up_again_hears_everything_once_and_in_order(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows 5, 6 and 8: exams go on meanwhile, and another system hears of them at once."""
+    other_port = free_ports(1)[0]
+    site = told_site(outlink(port=port), outlink("BILLING", port=other_port, sends=(Sends.STATUS,)))
+    began = clock.now()
+    passed = [timedelta(0)]
+    monkeypatch.setattr(clock, "now", lambda: began + passed[0])
+    exams: list[Exam] = []
+    with ehr(other_port) as other:
+        for minute in range(11):
+            passed[0] = timedelta(minutes=minute)
+            exams.append(make_exam(site))
+            tell(happened(exams[-1], FactKind.EXAM_BEGUN))
+            if minute:
+                tell(happened(exams[-2], FactKind.EXAM_ENDED))
+            run(site)
+            run(site, "BILLING")
+    to_ehr = Message.objects.filter(link="EHR-OUT").order_by("id")
+    wanted = list(to_ehr.values_list("control_id", flat=True))
+    assert len(wanted) == len(set(wanted)) == 21
+    assert other.heard == wanted
+    assert set(to_ehr.values_list("state", flat=True)) == {"sent", "queued"}
+    assert to_ehr[0].attempts == 11
+    assert set(to_ehr.exclude(pk=to_ehr[0].pk).values_list("attempts", flat=True)) == {0}
+    passed[0] += timedelta(minutes=1)
+    run(site)
+    item = Item.objects.get(kind="message could not be sent")
+    assert "21 messages" in item.text
+    passed[0] += timedelta(minutes=1)
+    with ehr(port) as back:
+        run(site)
+        run(site)
+    assert back.heard == wanted
+    assert set(Message.objects.values_list("state", flat=True)) == {"accepted"}
     item.refresh_from_db()
     assert item.closed_how == "it answers again"
 
