@@ -7,12 +7,14 @@ for which somebody has to give something up, each with what that is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
-from itertools import pairwise, permutations
+from heapq import merge
+from itertools import islice, pairwise, permutations
+from operator import attrgetter
 
 from xraydesk.lib import clock
 from xraydesk.scheduling.engine import words
@@ -26,11 +28,14 @@ from xraydesk.scheduling.states import Going
 ASKS_MAX = 6
 """So many exams are planned together at most."""
 
-ORDERS_MAX = 24
+ORDERS_MAX = 6
 """So many orders of the exams of one visit are tried."""
 
-FIRSTS_MAX = 40
-"""So many beginnings of a visit are tried in one room on one day."""
+FIRSTS_MAX = 120
+"""So many beginnings of a visit are tried on one day in each order, the earliest first."""
+
+ALIKE_MAX = 2
+"""So many rooms of one location are tried for beginnings of a visit at one moment."""
 
 APART_MINUTES = 15
 """Without published times, places in one room begin so far apart, or as far as the exam is long."""
@@ -186,6 +191,7 @@ class Search:
             by_hand: [_Asked(ask, Finder(department, ask.need, by_hand=by_hand)) for ask in asks]
             for by_hand in (False, True)
         }
+        self._strict = {asked.ask.key: asked.finder for asked in self._finders[False]}
 
     def offers(
         self, *, since: datetime, until: datetime, count: int, spread: bool = False, sooner: bool = True
@@ -287,47 +293,60 @@ class Search:
 
     def _chains(self, order: tuple[_Asked, ...], since: datetime, until: datetime) -> Iterator[Offer]:
         first, *rest = order
-        firsts_max = FIRSTS_MAX if rest else None
-        for times in self.department.rooms:
-            if not first.ask.need.suits(times):
-                continue
-            for number, place in enumerate(first.places(times, since, until)):
-                if number == firsts_max:
-                    break
-                parts = self._followed(_part(first.ask, place), rest, until)
-                if parts:
-                    yield self._offer(parts)
+        suited = [times for times in self.department.rooms if first.ask.need.suits(times)]
+        begins = merge(*(first.places(times, since, until) for times in suited), key=attrgetter("start"))
+        for place in islice(self._few(begins), FIRSTS_MAX) if rest else begins:
+            parts = self._followed(_part(first.ask, place), rest, until)
+            if parts:
+                yield self._offer(parts)
+
+    def _few(self, begins: Iterable[Place]) -> Iterator[Place]:
+        """Of places that begin at one moment in one location no more than ALIKE_MAX."""
+        alike: Counter[tuple[datetime, int]] = Counter()
+        for place in begins:
+            key = place.start, self.rooms[place.room_id].location
+            alike[key] += 1
+            if alike[key] <= ALIKE_MAX:
+                yield place
 
     def _followed(self, first: Part, rest: list[_Asked], until: datetime) -> tuple[Part, ...]:
         """The other exams after the first one, each as soon as it can be, in the same room where that costs little."""
         parts = [first]
         for asked in rest:
-            latest = min(until, parts[-1].place.end + timedelta(minutes=PAUSE_MINUTES_MAX))
-            found = [
-                place
-                for times in self.department.rooms
-                if asked.ask.need.suits(times)
-                and (place := self._next(asked, parts[-1], times))
-                and place.start < latest
-            ]
-            if not found:
+            place = self._next(asked, parts[-1], until)
+            if place is None:
                 return ()
-            parts.append(_part(asked.ask, min(found, key=partial(self._worth, parts[-1]))))
+            parts.append(_part(asked.ask, place))
         return tuple(parts)
 
-    def _next(self, asked: _Asked, before: Part, times: RoomTimes) -> Place | None:
-        lower = self._free_again(before, times.room_id) + asked.ask.need.preparation
-        return asked.first(times, asked.finder.aligned(max(lower, asked.finder.earliest(times))))
+    def _next(self, asked: _Asked, part: Part, until: datetime) -> Place | None:
+        """The best place after another exam: in the same location, in the same room unless that costs much, then the soonest."""
+        latest = min(until, part.place.end + timedelta(minutes=PAUSE_MINUTES_MAX))
+        here = self.rooms[part.place.room_id]
+        suited = [times for times in self.department.rooms if asked.ask.need.suits(times)]
+        best = self._soon(asked, part, here, latest) if here in suited else None
+        bound = best.start - _CHANGE_COST if best else latest
+        for near in (True, False):
+            for times in suited:
+                if times is here or (times.location == here.location) is not near:
+                    continue
+                place = self._soon(asked, part, times, bound)
+                if place:
+                    best, bound = place, place.start
+            if best:
+                return best
+        return None
+
+    def _soon(self, asked: _Asked, part: Part, times: RoomTimes, latest: datetime) -> Place | None:
+        lower = self._free_again(part, times.room_id) + asked.ask.need.preparation
+        return asked.first(
+            times, asked.finder.aligned(max(lower, asked.finder.earliest(times))), before=latest
+        )
 
     def _free_again(self, part: Part, room_id: int) -> datetime:
         """When the patient can be in that room after an exam."""
         same = part.place.room_id == room_id
         return part.place.end + (self.department.cleaning if same else timedelta(minutes=WALK_MINUTES))
-
-    def _worth(self, before: Part, place: Place) -> tuple[int, datetime, int]:
-        here, there = self.rooms[before.place.room_id], self.rooms[place.room_id]
-        change = _CHANGE_COST if here is not there else timedelta()
-        return here.location != there.location, place.start + change, there.sort
 
     def _rank(self, offer: Offer) -> tuple[int, int, datetime, int]:
         """What is lacking, then rooms that are better left to others, then what it costs the patient.
@@ -401,13 +420,12 @@ class Search:
             found.append(Lacking(Lack.ELSEWHERE, "in another location"))
         if len(places) > 1:
             found.append(Lacking(Lack.APART, "in two locations"))
-        strict = {asked.ask.key: asked.finder for asked in self._finders[False]}
         for part in parts:
             late = part.place.end - part.ask.due_at if part.ask.due_at else timedelta()
             if late > timedelta():
                 found.append(Lacking(Lack.LATE, f"{_length_words(late)} later than due"))
             times = self.rooms[part.place.room_id]
-            against = strict[part.ask.key].against_rules(times, part.place.start)
+            against = self._strict[part.ask.key].against_rules(times, part.place.start)
             if against:
                 what = Lack.KEPT if against.what is Hindrance.KEPT else Lack.UNPUBLISHED
                 found.append(Lacking(what, self._said(times, against)))
@@ -421,8 +439,8 @@ class _Asked:
     ask: Ask
     finder: Finder
 
-    def first(self, times: RoomTimes, lower: datetime) -> Place | None:
-        return self.finder.first(self.finder.prepared(times), lower)
+    def first(self, times: RoomTimes, lower: datetime, *, before: datetime | None = None) -> Place | None:
+        return self.finder.first(self.finder.prepared(times), lower, before=before)
 
     def places(self, times: RoomTimes, since: datetime, until: datetime) -> Iterator[Place]:
         """Places in one room that begin between two moments."""

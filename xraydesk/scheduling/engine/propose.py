@@ -92,6 +92,8 @@ class Finder:
             if need.skills <= t.skills and named in (None, t.technologist_id)
         )
         self._rooms: dict[int, _Room] = {}
+        self._work: dict[tuple[int, int], list[datetime]] = {}
+        self._published: dict[int, Timeline] = {}
         whole = Span(need.now - timedelta(days=1), need.until + timedelta(days=1))
         self.patient_free = Timeline(without((whole,), need.patient_busy))
         self._moments = {start + need.preparation for start in self.patient_free.starts}
@@ -115,7 +117,7 @@ class Finder:
         if self._only_published(times) and not self.by_hand:
             return _Room(times, seats, times.slots, slots=True)
         moments = self._moments.union(*(seat.starts for seat in seats), (k.span.end for k in times.kept))
-        return _Room(times, seats, tuple(sorted(moments)))
+        return _Room(times, seats, tuple(sorted({self.aligned(moment) for moment in moments})))
 
     def _only_published(self, times: RoomTimes) -> bool:
         return self.need.ahead and times.published is not None
@@ -142,19 +144,24 @@ class Finder:
             yield place
             place = self.first(room, place.start + apart)
 
-    def first(self, room: _Room, lower: datetime) -> Place | None:
-        """The earliest place not before `lower`.
+    def first(self, room: _Room, lower: datetime, *, before: datetime | None = None) -> Place | None:
+        """The earliest place not before `lower` that begins before a moment, where one is given.
 
         It starts there, or at the first moment on the grid after something became free, so
         that no other moment needs to be tried.
         """
-        later = room.starts[bisect_left(room.starts, lower) :]
-        for moment in later if room.slots else (lower, *(self.aligned(m) for m in later)):
-            if moment >= self.need.until:
-                return None
+        until = min(self.need.until, before) if before else self.need.until
+        number = bisect_left(room.starts, lower)
+        moment = lower
+        if room.slots:
+            moment, number = (room.starts[number], number + 1) if number < len(room.starts) else (until, 0)
+        while moment < until:
             place = self.at(room, moment)
             if place:
                 return place
+            if number == len(room.starts):
+                return None
+            moment, number = room.starts[number], number + 1
         return None
 
     def at(self, room: _Room, start: datetime) -> Place | None:
@@ -170,8 +177,20 @@ class Finder:
         able = self._able(start)
         if not able:
             return None
-        best = min(able, key=lambda t: _distance(t.times, room.times.room_id, start))
+        best = min(able, key=lambda t: self._distance(t.times, room.times.room_id, start))
         return Place(room.times.room_id, start, end, best.times.technologist_id, seat)
+
+    def _distance(
+        self, who: TechnologistTimes, room_id: int, at: datetime
+    ) -> tuple[timedelta, int, int, str]:
+        """Who is best for a room: at work in it near that time, then without rare skills, then with little to do."""
+        key = who.technologist_id, room_id
+        if key not in self._work:
+            self._work[key] = sorted(w.span.start for w in who.work if w.room_id == room_id)
+        starts, day = self._work[key], timedelta(days=1)
+        after = bisect_left(starts, at)
+        near = min((abs(start - at) for start in starts[max(0, after - 1) : after + 1]), default=day)
+        return min(near, day), len(who.skills), len(who.work), who.code
 
     def against_rules(self, times: RoomTimes, start: datetime) -> Obstacle | None:
         """What keeps the rules from using a free place there: kept for others, or not published; None where nothing does."""
@@ -181,10 +200,13 @@ class Finder:
             if overlaps and not kept.whom & self.need.claims and self.need.now < kept.until(start):
                 return Obstacle(Hindrance.KEPT, kept.until(start), kept.whom)
         if self._only_published(times):
-            spans = Timeline(times.published or ())
-            later = times.slots[bisect_left(times.slots, start) :]
-            if later[:1] != (start,) or not spans.covers(start, end):
-                return Obstacle(Hindrance.UNPUBLISHED, next((s for s in later if s > start), None))
+            if times.room_id not in self._published:
+                self._published[times.room_id] = Timeline(times.published or ())
+            number = bisect_left(times.slots, start)
+            begins = times.slots[number : number + 1] == (start,)
+            if not begins or not self._published[times.room_id].covers(start, end):
+                later = times.slots[number + begins : number + begins + 1]
+                return Obstacle(Hindrance.UNPUBLISHED, later[0] if later else None)
         return None
 
     def obstacle(self, room: _Room, start: datetime) -> Obstacle | None:
@@ -252,13 +274,6 @@ class Finder:
 def _opening(timelines: tuple[Timeline, ...], after: datetime, length: timedelta) -> datetime | None:
     openings = [o for o in (t.opening_after(after, length) for t in timelines) if o]
     return min(openings, default=None)
-
-
-def _distance(who: TechnologistTimes, room_id: int, at: datetime) -> tuple[timedelta, int, int, str]:
-    """Who is best for a room: at work in it near that time, then without rare skills, then with little to do."""
-    day = timedelta(days=1)
-    near = min((abs(w.span.start - at) for w in who.work if w.room_id == room_id), default=day)
-    return min(near, day), len(who.skills), len(who.work), who.code
 
 
 def awkward(need: Need, room: RoomTimes) -> int:
