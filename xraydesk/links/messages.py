@@ -25,14 +25,17 @@ from xraydesk.links.hl7.apply import JOURNEY, Effect, Steps, apply, refused
 from xraydesk.links.hl7.describe import describe, describe_message, differences
 from xraydesk.links.hl7.field_rules import as_ruled
 from xraydesk.links.hl7.partners import Directory
+from xraydesk.links.hl7.patient import read_identifiers
 from xraydesk.links.hl7.reader import Unreadable, read_batch, read_header, read_message
 from xraydesk.links.hl7.refusals import Condition
 from xraydesk.links.models import Message
 from xraydesk.links.states import Direction, MessageState
+from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.patients.queries import by_identifier
 from xraydesk.siteplan.plan import LinkPlan
 
 WHY_LENGTH_MAX = 500
+RECORDS_NAMED_MAX = 20
 FORGOTTEN_AT_ONCE_MAX = 10_000
 FOUND_MAX = 100
 SEARCHED_MAX = 20_000
@@ -345,6 +348,24 @@ def _position(raw: bytes) -> Func:
         template="position(%(expressions)s)",
         arg_joiner=" IN ",
         output_field=IntegerField(),
+    )
+
+
+def records_named(message: Message) -> list[Patient]:
+    """The records that the numbers in a message lead to (PID-3, MRG-1), those that went into another one too, each once."""
+    try:
+        found = read_batch(bytes(message.raw), fallback=message.charset or "iso8859-1").messages
+    except Unreadable:
+        return []
+    numbers = [
+        number.value
+        for one in found
+        for segment in one.all("PID", "MRG")
+        for number in read_identifiers(segment, (1, 4) if segment.name == "MRG" else (3, 2))
+    ]
+    rows = PatientIdentifier.objects.filter(site=message.site_id, value__in=numbers[:RECORDS_NAMED_MAX])
+    return list(
+        {row.patient_id: row.patient for row in rows.select_related("patient").order_by("patient")}.values()
     )
 
 

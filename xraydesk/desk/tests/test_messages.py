@@ -97,6 +97,25 @@ def test_messages_are_found_by_accession_and_those_of_a_merged_record_too(site: 
         assert "No such messages" in browser.post(reverse("message-search"), {"text": typed}).content.decode()
 
 
+def test_a_merge_that_a_person_decides_names_the_records_and_leads_to_comparing_them(site: Site) -> None:
+    *_, asks = send(
+        order(control="C1", placer="P1", patient="N1"),
+        order(control="C2", placer="P2", patient="N2", name="Doe^Jay"),
+        adt("A24", control="C3", patient="N1", pv1="PID|2||N2^^^HOSP^MR"),
+    )
+    html = page(site, asks)
+    assert "Doe, Jay" in html
+    assert "Compare the two" in html
+    assert "Records that it names" not in page(site, Message.objects.get(control_id="C1"))
+    Message.objects.filter(pk=asks.pk).update(raw=b"noise")
+    assert "Records that it names" not in page(site, asks)
+    *_, circle = send(
+        adt("A40", control="C4", patient="N1", pv1="MRG|N2^^^HOSP^MR"),
+        adt("A40", control="C5", patient="N2", pv1="MRG|N1^^^HOSP^MR"),
+    )
+    assert "went into another one" in page(site, circle)
+
+
 def test_a_stranger_other_roles_and_other_sites_find_nothing(site: Site) -> None:
     (message,) = send(order(control="C1"))
     find, show = reverse("message-search"), reverse("message", args=[message.pk])

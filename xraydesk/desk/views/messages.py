@@ -14,11 +14,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
+from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.desk import history
 from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done, refused
-from xraydesk.desk.banner import looked_at
+from xraydesk.desk.banner import banner_of, looked_at
 from xraydesk.facts.models import Fact
 from xraydesk.journey.errors import Refused
 from xraydesk.lib import clock
@@ -102,6 +103,12 @@ def message_page(request: HttpRequest, member: Member, message_id: int) -> HttpR
         patient = Patient.objects.filter(site=member.site, pk=message.patient).first()
         if patient is not None:
             looked_at(member, patient, what="message", accession=message.accession)
+    items = list(Item.objects.filter(site=member.site, message=message.pk, closed_at=None))
+    records = []
+    if any(item.kind == ItemKind.MERGE_REQUESTED for item in items):
+        records = links.records_named(message)
+        for record in records:
+            looked_at(member, record, what="message")
     text = links.raw_text(message)
     before = links.one_before(message)
     context = {
@@ -114,7 +121,9 @@ def message_page(request: HttpRequest, member: Member, message_id: int) -> HttpR
         "before": before,
         "differs": links.compared(message, before)[:DIFFERENCES_SHOWN_MAX] if before else [],
         "read": json.dumps(links.read_of(message), indent=2, ensure_ascii=False),
-        "items": Item.objects.filter(site=member.site, message=message.pk, closed_at=None),
+        "items": items,
+        "records": [banner_of(record) for record in records],
+        "may_merge": member.may(Permission.MERGE),
         "may_send_again": outgoing.may_be_sent_again(message),
         "may_leave": outgoing.may_be_left(message),
         "may_replay": message.direction == Direction.IN

@@ -180,8 +180,7 @@ def test_a_report_is_a_document_to_whoever_files_documents(
     state: ReportState, event: str, completion: str
 ) -> None:
     told = ReportTold(state, "Line one\nline | two", "Normal", AT, "99", "Rita Reader")
-    kind = document_kind(told)
-    read, raw = wire((kind[0], kind[1], kind[2]), document_segments(KNEE, ADA, told))
+    read, raw = wire(document_kind(told), document_segments(KNEE, ADA, told))
     assert (read.type, read.first("EVN").get(1)) == (f"MDM^{event}", event)
     txa = read.first("TXA")
     assert [txa.get(n) for n in (2, 3, 9, 12, 14, 15, 17, 19)] == [
