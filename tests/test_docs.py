@@ -127,6 +127,43 @@ def test_what_the_page_about_planning_tells_to_type_works(tmp_path: Path) -> Non
     )
 
 
+SIMULATE = (ROOT / "docs" / "howto" / "simulate.md").read_text(encoding="utf-8")
+
+
+def test_what_the_page_about_simulating_tells_to_type_works(tmp_path: Path) -> None:
+    usual, ours, _ = shown("sh", SIMULATE)
+    [policy] = shown("toml", SIMULATE)
+    (tmp_path / "ours.toml").write_text(policy, encoding="utf-8")
+    example = (ROOT / "site" / "simulation" / "xraydesk.toml").read_text(encoding="utf-8")
+    (tmp_path / "xraydesk.toml").write_text(example, encoding="utf-8")
+    block = re.sub(r"--days \d+", "--days 1 --load 5", usual + ours)
+    done = subprocess.run(
+        ["bash", "-e", "-c", block],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.count("1 days, seed 0.") == 2, done.stderr
+    assert "priority desk" in done.stdout
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+@pytest.mark.link
+def test_what_the_page_about_simulating_tells_of_a_desk_s_facts_works(tmp_path: Path) -> None:
+    block = shown("sh", SIMULATE)[-1].replace("--days 10", "--days 1 --load 5")
+    with running_desk(tmp_path, "--demo-quiet") as desk:
+        done = subprocess.run(
+            ["bash", "-e", "-c", block.replace("--home var", f"--home {desk.home}")],
+            cwd=tmp_path,
+            env=desk.env | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Learnt: " in done.stderr
+
+
 def test_whatever_is_installed_to_run_is_named_with_its_licence() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     needed = {name for name, rest in re.findall(r"(?m)^([\w.-]+)==(.*)$", lock) if "win32" not in rest}

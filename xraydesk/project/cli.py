@@ -48,5 +48,6 @@ from xraydesk.project import (  # noqa: E402 - their commands are added by impor
     cli_read,  # noqa: F401
     cli_records,  # noqa: F401
     cli_run,  # noqa: F401
+    cli_simulate,  # noqa: F401
     cli_site,  # noqa: F401
 )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import secrets
 import socket
-import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import xraydesk
 from xraydesk.access.actions import create_token, demo_users, revoke_token
 from xraydesk.access.members import member_of_token
 from xraydesk.access.models import Site, User
@@ -24,6 +22,7 @@ from xraydesk.lib import clock
 from xraydesk.parties.department import PARTIES_FILE
 from xraydesk.project.config import Config
 from xraydesk.project.demo_file import read_demo, read_private, write_demo, write_private_json
+from xraydesk.project.examples import example_file
 from xraydesk.project.trouble import Trouble
 from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.reading import SiteFileErrors, from_json, read_toml, to_json
@@ -68,18 +67,6 @@ def _minutes_off_ten(wall: datetime) -> float:
     return abs((wall.hour - 10) * 60 + wall.minute + wall.second / 60)
 
 
-def example_site(name: str) -> Path:
-    """One of the example site files: of the checkout, else of the installation.
-
-    Raises Trouble where neither has it.
-    """
-    package = Path(xraydesk.__file__).parent
-    for folder in (package.parent / "site", Path(sys.prefix) / "share" / "xraydesk" / "site"):
-        if (folder / name).is_file():
-            return folder / name
-    raise Trouble(f"The example department {name} was not installed: name a site file with --site FILE")
-
-
 def load_file(file: Path) -> None:
     """Load a department from its file, and tell what changed.
 
@@ -95,7 +82,7 @@ def prepare_demo(config: Config, file: Path | None, *, quiet: bool = False) -> N
     Repeatable: a department that is there keeps its time zone, its people and their passwords. `quiet` leaves out
     the invented day, whose exams the simulated parties go on with.
     """
-    plan = _read(file or example_site("hospital.toml"))
+    plan = _read(file or example_file("hospital.toml"))
     told = read_demo(config.home)
     site = Site.objects.filter(code=plan.code).first()
     if site is None:

@@ -50,6 +50,31 @@ def line(rows: Sequence[tuple[str, float | None]], *, over: float | None = None,
     return _drawn(_with_target(alt, alt.layer(drawn, dot), over))
 
 
+def ranges(rows: Sequence[tuple[str, float, float]], *, over: float | None = None, title: str) -> str:
+    """A dot for each label with the range that it may as well lie in, from left to right; rows are label, number, half the range. SVG text."""
+    alt = _altair()
+    values = [
+        {"label": label, "value": value, "low": value - half, "high": value + half}
+        for label, value, half in rows
+    ]
+    data = alt.Data(values=values)
+    labels = alt.Y("label:N", title=None, sort=[label for label, *_ in rows], axis=alt.Axis(labelLimit=200))
+    numbers = alt.X("value:Q", title=None, axis=alt.Axis(tickCount=5), scale=alt.Scale(zero=True))
+    dots = (
+        alt.Chart(data, title=title).mark_point(color=INK, filled=True, size=50).encode(x=numbers, y=labels)
+    )
+    bars = (
+        alt.Chart(data)
+        .mark_rule(color=INK, strokeWidth=2)
+        .encode(x=alt.X("low:Q", title=None), x2="high:Q", y=labels)
+    )
+    chart = alt.layer(bars, dots)
+    if over is not None:
+        rule = alt.Chart(alt.Data(values=[{"value": over}])).mark_rule(color=INK, strokeDash=[4, 3])
+        chart = alt.layer(chart, rule.encode(x=numbers))
+    return _drawn(chart)
+
+
 def _altair() -> Any:
     import altair
 

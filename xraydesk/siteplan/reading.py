@@ -8,13 +8,10 @@ and `[policies]`.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path as FilePath
 
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.lines import line_of, lines_of
 from xraydesk.siteplan.plan import (
     AutopilotPlan,
     BookingWay,
@@ -41,17 +38,15 @@ from xraydesk.siteplan.plan import (
     TechnologistPlan,
     WardPlan,
 )
-from xraydesk.siteplan.problems import SiteFileError, SiteFileErrors, field_name
+from xraydesk.siteplan.problems import SiteFileErrors
 from xraydesk.siteplan.rules import check
 from xraydesk.siteplan.table import Table
+from xraydesk.siteplan.toml_file import made_of, text_of
 
 __all__ = ["SiteFileErrors", "from_json", "read_toml", "read_toml_text", "to_json"]
 
-FILE_BYTES_MAX = 1_048_576
 ROWS_MAX = 2000
 """Entries of one kind in a file."""
-
-_SYNTAX_LINE = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
 
 
 def read_toml(path: FilePath, *, item_kinds: Collection[str] = ()) -> SitePlan:
@@ -60,41 +55,12 @@ def read_toml(path: FilePath, *, item_kinds: Collection[str] = ()) -> SitePlan:
     Raises SiteFileErrors with everything that is wrong, each with its line and field, and
     OSError where the file cannot be read. A file may have 1 MiB.
     """
-    with path.open("rb") as file:
-        raw = file.read(FILE_BYTES_MAX + 1)
-    if len(raw) > FILE_BYTES_MAX:
-        raise SiteFileErrors((SiteFileError(1, "", f"the file is longer than {FILE_BYTES_MAX} bytes"),))
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as trouble:
-        line = raw.count(b"\n", 0, trouble.start) + 1
-        raise SiteFileErrors((SiteFileError(line, "", "the file is not UTF-8 text"),)) from None
-    return read_toml_text(text, item_kinds=item_kinds)
+    return read_toml_text(text_of(path), item_kinds=item_kinds)
 
 
 def read_toml_text(text: str, *, item_kinds: Collection[str] = ()) -> SitePlan:
     """The department that the text of a site file describes; raises SiteFileErrors as `read_toml` does."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as trouble:
-        raise SiteFileErrors((_syntax_error(str(trouble), text),)) from None
-    top = Table((), data, [])
-    plan = _plan(top)
-    top.nothing_else()
-    problems = list(top.problems)
-    known = {problem.path for problem in problems}
-    problems += [p for p in check(plan, item_kinds=item_kinds) if p.path not in known]
-    if problems:
-        lines = lines_of(text)
-        errors = {SiteFileError(line_of(lines, p.path), field_name(p.path), p.what) for p in problems}
-        raise SiteFileErrors(tuple(sorted(errors, key=lambda e: (e.line, e.field, e.what))))
-    return plan
-
-
-def _syntax_error(words: str, text: str) -> SiteFileError:
-    found = _SYNTAX_LINE.search(words)
-    line = int(found[1]) if found and found[1] else text.count("\n") + 1
-    return SiteFileError(line, "", f"this is not TOML: {_SYNTAX_LINE.sub('', words)}")
+    return made_of(text, _plan, lambda plan: check(plan, item_kinds=item_kinds))
 
 
 def _plan(top: Table) -> SitePlan:

@@ -21,7 +21,7 @@ LIST_MAX = 200
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _MODALITY = re.compile(r"[A-Z]{2,16}")
 _INTERVAL = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\s*[-–]\s*(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
-_GROUPS: Mapping[str, tuple[str, ...]] = {
+DAY_GROUPS: Mapping[str, tuple[str, ...]] = {
     "every": WEEKDAYS,
     "weekdays": WEEKDAYS[:5],
     "weekend": WEEKDAYS[5:],
@@ -140,6 +140,13 @@ class Table:
         )
         return first, second, third
 
+    def row(self, key: str, lowest: int, highest: int, *, count: int | None = None) -> tuple[int, ...]:
+        """Whole numbers in order; `count` of them where that is said."""
+        values = self._list(key, True)
+        if count is not None and values and len(values) != count:
+            self.problem(key, f"must be {count} whole numbers; there are {len(values)}")
+        return tuple(self._whole(v, key, i, lowest=lowest, highest=highest) for i, v in enumerate(values))
+
     def yes_no(self, key: str, default: bool = False) -> bool:
         """true or false; the default where it is left out."""
         value = self._take(key, False)
@@ -230,10 +237,10 @@ class Table:
             self.problem(key, 'must be a table of days, such as { every = ["07:00-19:00"] }')
             return {}
         for day in value:
-            if day not in _GROUPS:
-                self.problem(key, f"is no day; known are: {', '.join(_GROUPS)}", day)
+            if day not in DAY_GROUPS:
+                self.problem(key, f"is no day; known are: {', '.join(DAY_GROUPS)}", day)
         found: dict[str, tuple[tuple[time, time], ...]] = {}
-        for group, days in _GROUPS.items():
+        for group, days in DAY_GROUPS.items():
             if group in value:
                 intervals = self._intervals(value[group], key, group)
                 found |= dict.fromkeys(days, intervals)

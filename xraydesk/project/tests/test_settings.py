@@ -21,7 +21,8 @@ from xraydesk.access.roles import Role
 from xraydesk.project import addresses, prepare
 from xraydesk.project.addresses import Address, read_address
 from xraydesk.project.config import Config, config
-from xraydesk.project.demo import ZONES, choose_zone, example_site
+from xraydesk.project.demo import ZONES, choose_zone
+from xraydesk.project.examples import example_file
 from xraydesk.project.static import StaticFiles, static_files
 from xraydesk.project.trouble import Trouble
 from xraydesk.siteplan.plan import LinkPlan
@@ -117,9 +118,9 @@ def test_the_demonstration_is_mid_morning_whenever_it_is_started() -> None:
 
 
 def test_the_example_departments_lie_where_up_looks_for_them() -> None:
-    assert example_site("hospital.toml").read_text(encoding="utf-8").startswith("#")
+    assert example_file("hospital.toml").read_text(encoding="utf-8").startswith("#")
     with pytest.raises(Trouble, match="--site"):
-        example_site("castle.toml")
+        example_file("castle.toml")
 
 
 def test_flags_win_over_variables_and_variables_over_the_file(

@@ -19,7 +19,8 @@ from xraydesk.siteplan.plan import (
     SitePlan,
 )
 from xraydesk.siteplan.problems import SiteFileErrors
-from xraydesk.siteplan.reading import FILE_BYTES_MAX, read_toml, read_toml_text
+from xraydesk.siteplan.reading import read_toml, read_toml_text
+from xraydesk.siteplan.toml_file import FILE_BYTES_MAX
 
 SITE_FILES = Path(__file__).parents[3] / "site"
 GOOD = """\

@@ -1,0 +1,56 @@
+"""A run as a page and as a workbook."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from dataclasses import replace
+
+from xraydesk.simulation.page import DRAWN, charts, page
+from xraydesk.simulation.policy import Way
+from xraydesk.simulation.report import Report, simulate
+from xraydesk.simulation.scenario import Kind
+from xraydesk.simulation.tests.small import policy, site, small_scenario
+from xraydesk.simulation.workbook import workbook
+from xraydesk.siteplan.plan import WEEKDAYS
+
+
+def report(days: int = 2, **fields: object) -> Report:
+    scenario = small_scenario(
+        orders=dict.fromkeys(WEEKDAYS, (2,) * 24),
+        shares={Kind.EMERGENCY: 1, Kind.INPATIENT: 1, Kind.WALK_IN: 1},
+        **fields,
+    )
+    policies = [
+        policy(Way.FIRST_COME),
+        replace(policy(Way.XRAYDESK), name="<ours> & a name that is longer than a sheet's: [x]/'"),
+    ]
+    return simulate(site(), scenario, policies, days=days, seed=1)
+
+
+def test_a_page_needs_nothing_else_and_has_a_chart_for_what_is_asked_first() -> None:
+    made = page(report())
+    assert made.count("<svg") == len(DRAWN)
+    assert "&lt;ours&gt; &amp; a name" in made
+    assert "<ours>" not in made
+    assert not re.search(r"(?:src|href)=", made.replace('xlink:href="#', ""))
+    assert "2 simulated days, seed 1" in made
+
+
+def test_a_measure_with_nothing_to_tell_has_no_chart() -> None:
+    nothing = report(days=1, load_percent=1)
+    drawn = [title for title, _ in charts(nothing)]
+    assert "STAT order to exam, 90th percentile, min" not in drawn
+    assert "overtime, min a day" in drawn
+
+
+def test_a_workbook_has_the_measures_each_day_and_what_they_mean() -> None:
+    with zipfile.ZipFile(io.BytesIO(workbook(report()))) as book:
+        names = re.findall(r'<sheet name="([^"]+)"', book.read("xl/workbook.xml").decode())
+        texts = book.read("xl/sharedStrings.xml").decode()
+    assert names[0] == "Side by side"
+    assert names[1] == "1 first-come"
+    assert names[2].startswith("2 &lt;ours&gt; &amp; a name")
+    assert names[3] == "What they mean"
+    assert "Minutes from being here" in texts
