@@ -7,12 +7,15 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from tests.running import need, running_desk, until
+from xraydesk.project.cli_simulate import USUAL_POLICIES
+from xraydesk.simulation.measures import MEASURES
 from xraydesk.siteplan.reading import read_toml_text
 
 ROOT = Path(__file__).parents[1]
@@ -162,6 +165,15 @@ def test_what_the_page_about_simulating_tells_of_a_desk_s_facts_works(tmp_path: 
         )
         assert done.returncode == 0, done.stderr
         assert "Learnt: " in done.stderr
+
+
+def test_the_report_of_the_simulation_has_every_measure_and_the_usual_policies() -> None:
+    page = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
+    for measure in MEASURES:
+        assert f"| {measure.name}" in page
+    for name in USUAL_POLICIES:
+        file = ROOT / "site" / "simulation" / f"{name}.toml"
+        assert tomllib.loads(file.read_text(encoding="utf-8"))["policy"]["name"] in page
 
 
 def test_whatever_is_installed_to_run_is_named_with_its_licence() -> None:

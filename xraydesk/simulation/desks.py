@@ -61,14 +61,14 @@ class Desk:
         self._put(problem, first_come(problem))
 
     def _lists(self, *, overtime: bool) -> None:
-        """Each room's list goes on as it is, late where it is late; newcomers have the first place that is free then."""
+        """Each room's list goes on in its order, moving up where it can; newcomers have the first place that is free then."""
         problem = in_line(self.floor, by_priority=False, overtime=overtime)
         day = Day(problem)
         listed = [(p.start, p.exam, p.room) for p in self._places(problem) if p.room not in self._down()]
-        for start, name, room in sorted(listed):
+        for _, name, room in sorted(listed):
             i, number = day.number[name], day.room_number[room]
             _, last = day.bounds(i)
-            spot = day.first_from(i, number, max(start, day.ready[i]), last - day.minutes[i][number])
+            spot = day.first_from(i, number, day.ready[i], last - day.minutes[i][number])
             if spot:
                 day.put(i, spot)
         for i in range(day.count):
