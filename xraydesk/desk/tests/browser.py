@@ -70,7 +70,9 @@ def browser() -> Iterator[Any]:
             yield chromium
         finally:
             # Playwright runs this thread inside a loop of its own, where Django keeps another connection.
-            connections.close_all()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+                connections.close_all()
             chromium.close()
 
 
@@ -85,7 +87,7 @@ def sign_in(page: Any, address: str, name: str, password: str) -> None:
 
 def until(reached: Callable[[], object]) -> None:
     """Waits for what the page does by itself; its policy forbids the evaluation that playwright waits with."""
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while not reached():
         assert time.monotonic() < end, "it did not come to be so"
         time.sleep(0.1)

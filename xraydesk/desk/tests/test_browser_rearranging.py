@@ -154,7 +154,7 @@ def test_a_better_proposal_takes_the_place_of_the_first_unless_somebody_has_move
     desk: Desk,
     time_enough: None,  # noqa: F811
 ) -> None:
-    site, _, exam = tight(clock.now().replace(second=0, microsecond=0) + 10 * MIN)
+    site, _, exam = tight(clock.now().replace(second=0, microsecond=0) + 5 * MIN)
     site.timezone = mid_morning_zone(clock.now())
     site.save()
     page = desk.page(site)
