@@ -140,6 +140,7 @@ def test_what_has_begun_is_planned_just_so_or_there_is_no_plan(problem: Problem)
 @example([(0, 0, 0), (0, 5, 5), (2, 3, 2)], [[(0, 4)], [(3, 5)]])
 @example([(0, 9, 5), (1, 0, 2), (4, 5, 0)], [[(0, 9)], [(20, 9)]])
 @example([(0, 2, 5), (0, 2, 5)], [[(0, 12)]])
+@example([(1, 2, 4), (0, 4, 2)], [[(0, 12)]])
 def test_ways_back_are_found_where_there_are_any(
     told: list[tuple[int, int, int]], shifts: list[list[tuple[int, int]]]
 ) -> None:
