@@ -114,8 +114,11 @@ def test_a_room_says_whether_it_can_be_used_and_when(change: dict[str, Any], sta
 
 
 def test_people_and_plans_of_rooms() -> None:
-    valid(plan_codec.practitioner(plan_codec.PractitionerFacts("2", "T1", "Tess", retired=False)))
-    valid(plan_codec.schedule(plan_codec.ScheduleFacts("1", "1", "Room 1", True, AT, AT)))
+    told = valid(plan_codec.practitioner(plan_codec.PractitionerFacts("2", "T1", "Tess", retired=False)))
+    assert (told["id"], told["active"]) == ("2", True)
+    told = valid(plan_codec.schedule(plan_codec.ScheduleFacts("1", "1", "Room 1", True, AT, AT)))
+    assert told["active"] is True
+    assert told["planningHorizon"]["start"] == told["planningHorizon"]["end"]
 
 
 @pytest.mark.parametrize(
