@@ -83,6 +83,7 @@ def sign_in(page: Any, address: str, name: str, password: str) -> None:
     page.fill("#password", password)
     page.click("button.go")
     page.wait_for_selector("header.top")
+    page.wait_for_load_state()  # its scripts have run: what a test then changes is not taken for what was served
 
 
 def until(reached: Callable[[], object]) -> None:

@@ -52,9 +52,12 @@ def over(page: Any, room: str, at: Any) -> tuple[float, float]:
 
 
 def hold(page: Any, x: float, y: float) -> None:
-    """Bring what is held to a point, and keep it there as a hand does: never quite still."""
+    """Bring what is held to a point, and keep it there as a hand does: never quite still.
+
+    Twice to each point: where two blocks meet, a step to and fro would only ever enter, and rest on neither.
+    """
     for step in range(4):
-        page.mouse.move(x + step % 2, y)
+        page.mouse.move(x + step // 2, y)
         page.wait_for_timeout(80)
 
 
