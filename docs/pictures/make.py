@@ -1,8 +1,8 @@
-"""Take the pictures of the pages anew: of a demonstration that runs for a few minutes in a folder of its own.
+"""Take the pictures of the pages anew: of a demonstration that runs for a while in a folder of its own.
 
     .venv/bin/python docs/pictures/make.py
 
-Needs `make test`'s environment and Debian's chromium. Takes about six minutes.
+Needs `make test`'s environment and Debian's chromium. Takes about a quarter of an hour, so that the day has some people in it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from tests.running import Desk, running_desk  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"
 STAGES = ("scheduled", "begun", "ended", "read")
-LIVELY_SECONDS = 180
+LIVELY_SECONDS = 900
 """So long the department works before anybody looks at it."""
-PATIENCE_SECONDS = 300
-WAIT_SECONDS_MAX = 480
+PATIENCE_SECONDS = 1020
+WAIT_SECONDS_MAX = 1200
 BYTES_MAX = 200_000
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
