@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +28,40 @@ def pytest_collection_finish() -> None:
     """What is there for good is not looked through for garbage again and again while tests run."""
     gc.collect()
     gc.freeze()
+
+
+LINKS = {
+    "subprocess.Popen": "starts a process",
+    "os.fork": "starts a process",
+    "os.posix_spawn": "starts a process",
+    "os.system": "starts a process",
+    "socket.bind": "opens a socket",
+    "socket.connect": "opens a socket",
+}
+"""What Python itself tells of (PEP 578), and what it means; PostgreSQL's own client is no socket of Python's."""
+
+_touched: set[str] = set()
+
+
+def _listen(event: str, _: tuple[object, ...]) -> None:
+    # Another thread may be a server that an earlier test left to end by itself.
+    if event in LINKS and threading.current_thread() is threading.main_thread():
+        _touched.add(LINKS[event])
+
+
+sys.addaudithook(_listen)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    _touched.clear()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """`-m "not link"` leaves out whatever takes long by its nature: a test that touches a link says so."""
+    if _touched and item.get_closest_marker("link") is None:
+        pytest.fail(f"it {' and '.join(sorted(_touched))}: mark it with pytest.mark.link", pytrace=False)
 
 
 if database.PLACE is not None:

@@ -66,6 +66,7 @@ def test_every_table_lies_in_a_listed_package() -> None:
     assert {package_of(model.__module__) for model in ours} <= listed.keys()
 
 
+@pytest.mark.link
 def test_imports_point_downwards() -> None:
     """The same contracts, by the same command, that people run."""
     done = subprocess.run(

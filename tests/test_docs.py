@@ -114,6 +114,7 @@ def test_what_the_page_about_links_tells_to_type_works(tmp_path: Path) -> None:
         assert '"CapabilityStatement"' in typed(programs)
 
 
+@pytest.mark.link
 def test_what_the_page_about_planning_tells_to_type_works(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "howto" / "planning.md").read_text(encoding="utf-8")
     [block], [problem] = shown("sh", page), shown("json", page)
@@ -133,6 +134,7 @@ def test_what_the_page_about_planning_tells_to_type_works(tmp_path: Path) -> Non
 SIMULATE = (ROOT / "docs" / "howto" / "simulate.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.link
 def test_what_the_page_about_simulating_tells_to_type_works(tmp_path: Path) -> None:
     usual, ours, _ = shown("sh", SIMULATE)
     [policy] = shown("toml", SIMULATE)

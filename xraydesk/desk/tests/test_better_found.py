@@ -24,6 +24,7 @@ def exam(time_enough: None) -> Exam:  # noqa: F811
     return exam
 
 
+@pytest.mark.link
 def test_a_longer_search_is_asked_for_once_and_what_it_found_is_marked(exam: Exam) -> None:
     client = signed_in(exam.site)
     address = f"/?exam={exam.accession}"

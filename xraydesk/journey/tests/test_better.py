@@ -49,6 +49,7 @@ def tight(start: datetime = AT) -> tuple[Site, list[Exam], Exam]:
     return site, chain, exam
 
 
+@pytest.mark.link
 def test_what_is_found_is_proposed_first_and_accepted_like_any_other() -> None:
     site, chain, exam = tight()
     first = propose_with_better(site=site, accession=exam.accession, at=AT)
@@ -73,6 +74,7 @@ def test_what_is_found_is_proposed_first_and_accepted_like_any_other() -> None:
     assert all(b is not None and b.during.lower <= AT + 160 * MIN for b in moved)
 
 
+@pytest.mark.link
 def test_it_is_forgotten_once_the_board_has_changed_or_its_time_has_passed() -> None:
     site, chain, exam = tight()
     assert look_further(site=site, accession=exam.accession, at=AT)
@@ -84,6 +86,7 @@ def test_it_is_forgotten_once_the_board_has_changed_or_its_time_has_passed() -> 
     assert not any(p.better for p in changed.proposals)
 
 
+@pytest.mark.link
 def test_where_nothing_better_was_found_nobody_looks_again_for_the_same_answer() -> None:
     site = make_site(rooms=1)
     exam = stat(site)
@@ -96,6 +99,7 @@ def test_where_nothing_better_was_found_nobody_looks_again_for_the_same_answer()
     assert propose_with_better(site=site, accession=exam.accession, at=AT).look_further, "another answer"
 
 
+@pytest.mark.link
 def test_what_one_may_touch_is_remembered_apart() -> None:
     site, _, exam = tight()
     location = site.locations.get()
@@ -115,12 +119,14 @@ def test_nothing_is_looked_for_where_there_is_no_answer_at_all_or_another_search
     assert propose_with_better(site=site, accession=exam.accession, at=AT).proposals == ()
 
 
+@pytest.mark.link
 def test_more_moves_than_anybody_would_read_are_not_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
     site, _, exam = tight()
     monkeypatch.setattr(better, "MOVES_MAX", 2)
     assert not look_further(site=site, accession=exam.accession, at=AT)
 
 
+@pytest.mark.link
 def test_nobody_is_written_down_who_stands_where_they_stood() -> None:
     """Who is moved from one porter to another is judged, and no move to the EHR."""
     site, _, exam = tight()

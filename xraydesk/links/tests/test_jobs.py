@@ -75,6 +75,7 @@ def test_a_promise_to_a_machine_without_an_address_is_counted_as_an_attempt() ->
     assert (kept.attempts, kept.told_at) == (1, None)
 
 
+@pytest.mark.link
 def test_knowing_the_jobs_does_not_import_what_speaks_dicom() -> None:
     code = (
         "import sys, django; django.setup(); import xraydesk.links.jobs; "

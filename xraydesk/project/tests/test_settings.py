@@ -53,6 +53,7 @@ def test_only_loopback_is_this_machine_alone(host: str, here: bool) -> None:
     assert Address(host, 1).is_loopback is here
 
 
+@pytest.mark.link
 def test_a_port_that_is_taken_is_told_before_anything_starts() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

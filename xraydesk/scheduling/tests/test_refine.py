@@ -136,6 +136,7 @@ def test_whatever_is_found_keeps_every_rule_and_is_clearly_better(
         assert cost_of(problem, found) <= cost_of(problem, than) - WORTH_SHOWING
 
 
+@pytest.mark.link
 def test_it_is_found_in_a_process_of_its_own_and_leaves_nothing_in_this_one() -> None:
     problem, plan = chain()
     than = first(problem, plan, "N1")
@@ -146,6 +147,7 @@ def test_it_is_found_in_a_process_of_its_own_and_leaves_nothing_in_this_one() ->
     assert better_plan(problem, plan, wanted="N1", than=found) is None
 
 
+@pytest.mark.link
 def test_a_desk_at_rest_has_not_loaded_the_optimiser() -> None:
     """What answers pages imports the question, not the search."""
     told = subprocess.run(
@@ -161,6 +163,7 @@ def test_a_desk_at_rest_has_not_loaded_the_optimiser() -> None:
     assert told.stdout.split() == ["False", "1"]
 
 
+@pytest.mark.link
 def test_one_at_a_time_is_looked_for_and_whoever_asks_meanwhile_is_told() -> None:
     problem, plan = chain()
     than = first(problem, plan, "N1")
@@ -193,6 +196,7 @@ def test_an_answer_that_breaks_a_rule_is_not_shown(monkeypatch: pytest.MonkeyPat
     assert better_plan(problem, plan, wanted="N1", than=than) is None
 
 
+@pytest.mark.link
 def test_a_search_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, plan = chain()
     monkeypatch.setattr(refining, "PROCESS_SECONDS_MAX", 0.01)
