@@ -96,9 +96,10 @@ class Finder:
         self._published: dict[int, Timeline] = {}
         whole = Span(need.now - timedelta(days=1), need.until + timedelta(days=1))
         self.patient_free = Timeline(without((whole,), need.patient_busy))
-        self._moments = {start + need.preparation for start in self.patient_free.starts}
+        moments = {start + need.preparation for start in self.patient_free.starts}
         for technologist in self.technologists:
-            self._moments.update(technologist.free.starts)
+            moments.update(technologist.free.starts)
+        self._starts = {self.aligned(moment) for moment in moments}
 
     def prepared(self, times: RoomTimes) -> _Room:
         """One room made ready, once for all that is asked of it."""
@@ -116,8 +117,8 @@ class Finder:
         )
         if self._only_published(times) and not self.by_hand:
             return _Room(times, seats, times.slots, slots=True)
-        moments = self._moments.union(*(seat.starts for seat in seats), (k.span.end for k in times.kept))
-        return _Room(times, seats, tuple(sorted({self.aligned(moment) for moment in moments})))
+        moments = {k.span.end for k in times.kept}.union(*(seat.starts for seat in seats))
+        return _Room(times, seats, tuple(sorted(self._starts.union(map(self.aligned, moments)))))
 
     def _only_published(self, times: RoomTimes) -> bool:
         return self.need.ahead and times.published is not None
@@ -137,7 +138,7 @@ class Finder:
 
     def places(self, times: RoomTimes) -> Iterator[Place]:
         """Feasible places in one room, earliest first."""
-        room = self.room(times)
+        room = self.prepared(times)
         apart = timedelta(minutes=max(self.need.minutes, APART_MINUTES))
         place = self.first(room, self.earliest(times))
         while place:
@@ -264,7 +265,7 @@ class Finder:
                 continue
             if times.room_id == place.room_id and earliest == place.start:
                 continue
-            obstacle = self.obstacle(self.room(times), earliest)
+            obstacle = self.obstacle(self.prepared(times), earliest)
             if obstacle:
                 said = words.obstacle_words(times.code, obstacle, today=need.now, zone=zone)
                 reasons += [said] if said not in reasons else []
