@@ -40,6 +40,7 @@ class Permission(StrEnum):
     SEE_FEEDBACK = "see what readers say of images"
     SEE_MEASURES = "see the department's numbers"
     SEE_WALL = "see the wallboard"
+    TRY_RULES = "try rules on simulated days"
     MERGE = "make two records one, and part them"
 
 
@@ -64,6 +65,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_FEEDBACK,
             P.SEE_MEASURES,
             P.SEE_WALL,
+            P.TRY_RULES,
             P.MERGE,
         }
     ),
@@ -93,7 +95,9 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
         }
     ),
     Role.PORTER: frozenset({P.DO_TRANSPORT, P.SEE_WALL}),
-    Role.MANAGER: frozenset({P.SEE_BOARD, P.SEE_CHARGES, P.SEE_FEEDBACK, P.SEE_MEASURES, P.SEE_WALL}),
+    Role.MANAGER: frozenset(
+        {P.SEE_BOARD, P.SEE_CHARGES, P.SEE_FEEDBACK, P.SEE_MEASURES, P.SEE_WALL, P.TRY_RULES}
+    ),
     Role.ADMINISTRATOR: frozenset(
         {
             P.SEE_BOARD,

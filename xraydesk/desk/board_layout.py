@@ -186,24 +186,52 @@ def _mark(since: datetime | None, at: datetime, word: str, minutes_min: int) -> 
     return Mark(since, minutes, word) if minutes >= minutes_min else None
 
 
-def blocks_of_lane(cards: Iterable[Card], window: Window, at: datetime) -> list[Block]:
-    """A room's exams as blocks, in order of time. A label reaches until the next block in its row."""
-    placed: list[tuple[int, int, Card]] = []
+@dataclass(frozen=True)
+class HeldPlace:
+    """A place that somebody is making up their mind about. `hold` is the key of its hold; `until` is when it is free again."""
+
+    hold: int
+    start: datetime
+    end: datetime
+    until: datetime
+    row: int = 0
+
+
+@dataclass(frozen=True)
+class HeldBlock:
+    """A held place in its lane, in minutes."""
+
+    place: HeldPlace
+    start: int
+    length: int
+    label: int
+
+
+def blocks_of_lane(
+    cards: Iterable[Card], window: Window, at: datetime, *, held: Iterable[HeldPlace] = ()
+) -> tuple[list[Block], list[HeldBlock]]:
+    """A room's exams, and its held places, as blocks in order of time. A label reaches until the next block in its row."""
+    placed: list[tuple[int, int, int, str, Card | HeldPlace]] = []
     for card in cards:
         times = stretch(card, at)
-        shown = window.clipped(*times) if times else None
-        if shown:
-            placed.append((*shown, card))
-    placed.sort(key=lambda p: (p[0], p[2].row, p[2].accession))
+        if times and (shown := window.clipped(*times)):
+            placed.append((*shown, card.row, card.accession, card))
+    for one in held:
+        if shown := window.clipped(one.start, one.end):
+            placed.append((*shown, one.row, "", one))
+    placed.sort(key=lambda p: (p[0], p[2], p[3]))
     after: dict[int, int] = {}
     blocks: list[Block] = []
-    for start, length, card in reversed(placed):
-        until = after.get(card.row, window.minutes)
+    holds: list[HeldBlock] = []
+    for start, length, row, _, what in reversed(placed):
+        until = after.get(row, window.minutes)
         label = max(LABEL_MINUTES_MIN, min(until - start, max(LABEL_MINUTES_MAX, length)))
-        after[card.row] = start
-        blocks.append(Block(card, start, length, label, card.row, lateness(card, at), waiting(card, at)))
-    blocks.reverse()
-    return blocks
+        after[row] = start
+        if isinstance(what, HeldPlace):
+            holds.append(HeldBlock(what, start, length, label))
+        else:
+            blocks.append(Block(what, start, length, label, row, lateness(what, at), waiting(what, at)))
+    return blocks[::-1], holds[::-1]
 
 
 def day_window(

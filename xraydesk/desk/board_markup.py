@@ -18,6 +18,7 @@ from xraydesk.desk.board_layout import (
     SHOWN_BY_THE_MINUTE_MAX,
     Block,
     Card,
+    HeldBlock,
     Mark,
     Window,
     blocks_of_lane,
@@ -177,12 +178,34 @@ def _shut(lane: Lane, window: Window) -> list[str]:
     return found
 
 
+def held_block(held: HeldBlock, *, zone: ZoneInfo, may_open: bool) -> str:
+    """A place that somebody is making up their mind about; it leads to the hold for whoever may decide. Nobody is named."""
+    place = held.place
+    row = f";--y:{place.row}" if place.row else ""
+    tag, leads = ("a", f' href="{where.hold(place.hold)}"') if may_open else ("span", "")
+    return (
+        f'<li id="h-{place.hold}-{held.start}" data-live style="--s:{held.start};--d:{held.length};--g:{held.label}{row}">'
+        f'<{tag}{leads} class="ex held" data-stage="scheduled">{_cap("scheduled", "hold")}'
+        f'<span class="who">Held until {place.until.astimezone(zone):%H:%M}</span>'
+        f'<time class="at">{place.start.astimezone(zone):%H:%M}</time></{tag}></li>'
+    )
+
+
 def line(
-    lane: Lane, window: Window, at: datetime, *, link: Link, zone: ZoneInfo, chosen: str = ""
+    lane: Lane,
+    window: Window,
+    at: datetime,
+    *,
+    link: Link,
+    zone: ZoneInfo,
+    chosen: str = "",
+    may_open_holds: bool = False,
 ) -> SafeString:
-    """Everything in one room's lane: closed and down stretches, then the exams in order of time."""
+    """Everything in one room's lane: closed, kept and down stretches, held places, then the exams in order of time."""
     parts = _shut(lane, window)
-    for one in blocks_of_lane(lane.cards, window, at):
+    blocks, holds = blocks_of_lane(lane.cards, window, at, held=lane.held)
+    parts += [held_block(one, zone=zone, may_open=may_open_holds) for one in holds]
+    for one in blocks:
         parts.append(block(one, link=link, zone=zone, chosen=one.card.accession == chosen))
     return SafeString("".join(parts))
 

@@ -11,7 +11,14 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from xraydesk.access.models import Site
-from xraydesk.desk.board_layout import DAY_FIRST_HOUR, DAY_LAST_HOUR, Card, load_percent, most_urgent_first
+from xraydesk.desk.board_layout import (
+    DAY_FIRST_HOUR,
+    DAY_LAST_HOUR,
+    Card,
+    HeldPlace,
+    load_percent,
+    most_urgent_first,
+)
 from xraydesk.desk.words import how, origin, procedure_words
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
@@ -71,6 +78,8 @@ class Lane:
     cards: tuple[Card, ...]
     kept: tuple[tuple[Span, str], ...] = ()
     """What is still kept for some, each with for whom; what was released is not among it."""
+    held: tuple[HeldPlace, ...] = ()
+    """Places that somebody is making up their mind about."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ def board_of(
     exams = _cards(site, asked, {room.pk: room.code for room in rooms})
     placed = [(room_id, card) for room_id, card in exams if room_id is not None]
     shown = {room.pk for room in rooms}
-    lanes = _lanes(rooms, department, placed, asked)
+    lanes = _lanes(rooms, department, placed, asked, _held_places(site, asked))
     unplaced = [card for room_id, card in exams if room_id is None]
     again = [c for lane in lanes for c in lane.cards if c.displaced]
     tray = most_urgent_first([*unplaced, *again])
@@ -302,6 +311,7 @@ def _lanes(
     department: Department,
     placed: list[tuple[int, Card]],
     asked: _Day,
+    held: Mapping[int, list[HeldPlace]],
 ) -> list[Lane]:
     times = {room.room_id: room for room in department.rooms}
     since = _down_since([room for room in rooms if room.state == Room.State.DOWN])
@@ -316,6 +326,7 @@ def _lanes(
             in_room.get(room.pk, []),
             technologist=people.get(room.pk, ""),
             down_since=since.get(room.code, asked.at),
+            held=held.get(room.pk, ()),
             asked=asked,
         )
         for room in rooms
@@ -343,6 +354,7 @@ def _lane(
     *,
     technologist: str,
     down_since: datetime,
+    held: Iterable[HeldPlace],
     asked: _Day,
 ) -> Lane:
     opened = times.open if times else ()
@@ -369,7 +381,26 @@ def _lane(
             if (span := one.left(asked.at)).start < span.end
         ),
         cards=told,
+        held=tuple(held),
     )
+
+
+def _held_places(site: Site, asked: _Day) -> dict[int, list[HeldPlace]]:
+    """Places that are held on that day and not free again yet, by room."""
+    found: dict[int, list[HeldPlace]] = {}
+    rows: Iterable[Any] = (
+        Booking.objects.filter(
+            site=site,
+            state=BookingState.HELD,
+            held_until__gt=asked.at,
+            during__overlap=DateTimeTZRange(asked.first, asked.after),
+        )
+        .order_by("during", "id")
+        .values_list("room_id", "hold_id", "during", "held_until", "row")
+    )
+    for room_id, hold, during, until, row in rows:
+        found.setdefault(room_id, []).append(HeldPlace(hold, during.lower, during.upper, until, row))
+    return found
 
 
 def _displaced(card: Card, down: Span | None) -> Card:

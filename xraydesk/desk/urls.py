@@ -33,6 +33,7 @@ from xraydesk.desk.views import (
     search,
     signing,
     triage,
+    trials,
     wall,
 )
 
@@ -116,6 +117,10 @@ urlpatterns: list[URLPattern] = [
     path("measures/rooms/<str:code>", measures.room_measure, name="measure-room"),
     path("measures/<str:key>", measures.measure, name="measure"),
     path("wall", wall.wall, name="wall"),
+    path("trials", trials.trials, name="trials"),
+    path("trials/<int:trial_id>", trials.trial, name="trial"),
+    path("trials/<int:trial_id>/stop", trials.stop, name="trial-stop"),
+    path("trials/<int:trial_id>/workbook", trials.workbook, name="trial-workbook"),
     path("charges", charges.charges, name="charges"),
     path("charges/<int:charge_id>/review", charges.review, name="charge-review"),
     path("charges/<int:charge_id>/override", charges.override, name="charge-override"),

@@ -20,6 +20,11 @@ def room(code: str) -> str:
     return f"/rooms/{quote(code, safe='')}"
 
 
+def hold(hold_id: int) -> str:
+    """The page of held places, where somebody decides on them."""
+    return f"/holds/{hold_id}"
+
+
 def board(*, day: str = "", span: str = "", since: str = "", exam: str = "", option: int = 0) -> str:
     """The board; what is empty is left out of the address."""
     given = {"day": day, "span": span, "from": since, "exam": exam, "option": option}

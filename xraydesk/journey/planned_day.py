@@ -25,7 +25,7 @@ from xraydesk.scheduling.engine.spans import Span, merged, without
 from xraydesk.scheduling.engine.under_way import PorterTimes, Standing, Told, tell_planner
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.queries import department_of, hours_from_json
-from xraydesk.scheduling.rules import IN_HOUSE_CLASSES, is_prompt, wished_time
+from xraydesk.scheduling.rules import IN_HOUSE_CLASSES, claims_of, is_booked_ahead, is_prompt, wished_time
 from xraydesk.scheduling.states import BookingState
 from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.reading import from_json
@@ -115,13 +115,14 @@ def day_of(
     slack_minutes: int = 0,
     locations: Collection[int] = (),
     keep: Collection[str] = (),
+    by_hand: bool = False,
 ) -> PlannedDay:
     """The next 24 hours of a site from `at`, for the planner.
 
     `wanted` are accessions that are to have a place, or a better one. With an `event` the day is as it
     will be after it, and exams that lost their place by it, or before, are wanted too. With `locations`
     (keys) only rooms there are planned, and who is booked elsewhere keeps their place, as do the exams
-    of `keep` (accession numbers).
+    of `keep` (accession numbers). `by_hand`: who is wanted may use time that is kept for others.
     """
     event = event or Event()
     start = at.replace(second=0, microsecond=0) - timedelta(minutes=slack_minutes)
@@ -165,6 +166,7 @@ def day_of(
         travel=travel,
         wanted=wanted,
         repairing=event.is_one,
+        by_hand=by_hand,
     )
     people = department.technologists or ()
     return PlannedDay(
@@ -348,6 +350,8 @@ def _standing(
                 priority, patient_class=patient_class, requested_at=in_minutes(row["requested_at"])
             ),
             prompt=is_prompt(priority),
+            claims=claims_of(priority, patient_class),
+            ahead=is_booked_ahead(priority, patient_class),
         ),
         priority=str(priority),
         due_at=row["due_at"] if is_prompt(priority) else None,

@@ -118,11 +118,11 @@ def propose_place(
     locations: Collection[int] = (),
 ) -> Proposed:
     """What would follow if an exam went exactly there: who gives way, or why it cannot be. Writes nothing."""
-    day = day_of(site=site, at=at, wanted=(accession,), locations=locations)
+    day = day_of(site=site, at=at, wanted=(accession,), locations=locations, by_hand=True)
     minute = int((start - day.start) / timedelta(minutes=1))
     planner = Planner(day.told.problem, day.told.plan)
     known = accession in planner.day.number and room in planner.day.room_number
-    option = planner.at_place(accession, room, minute) if known else None
+    option = planner.at_place(accession, day.told.room_at(room, minute), minute) if known else None
     return as_proposed(day, (option,) if option else (), wanted=(accession,))
 
 
@@ -152,7 +152,15 @@ def as_proposed(
         return f"{(day.start + timedelta(minutes=minute)).astimezone(zone):%H:%M}"
 
     said, kept = (
-        explain(day.told.problem, day.told.plan, options, wanted=wanted, names=names, wall=wall)
+        explain(
+            day.told.problem,
+            day.told.plan,
+            options,
+            wanted=wanted,
+            names=names,
+            wall=wall,
+            reserved=day.told.reserved,
+        )
         for names in ({**day.names, **day.patients}, day.names)
     )
     proposals = tuple(

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "xraydesk.patients",
     "xraydesk.rooms",
     "xraydesk.staff",
+    "xraydesk.trials",
     "xraydesk.orders",
     "xraydesk.scheduling",
     "xraydesk.transport",

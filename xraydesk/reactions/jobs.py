@@ -13,6 +13,7 @@ from xraydesk.journey.charge import flag_charges_waiting
 from xraydesk.journey.fetch import flag_late_fetches
 from xraydesk.journey.seed.fill import FILL_QUEUE, FILL_TASK, days_missing, defer_history, fill_day
 from xraydesk.journey.tell import pass_on_late
+from xraydesk.journey.trial import TRIAL_QUEUE, TRIAL_TASK, TryAgain, run_trial
 from xraydesk.lib import clock
 from xraydesk.reactions.run import give_up, react_to
 from xraydesk.reactions.table import BOOK_TASK
@@ -87,3 +88,14 @@ def flag_charges(timestamp: int) -> None:
     """Every hour: charges that have waited a day for their report."""
     for site in Site.objects.order_by("id"):
         flag_charges_waiting(site=site, at=clock.now())
+
+
+@jobs.task(
+    name=TRIAL_TASK,
+    queue=TRIAL_QUEUE,
+    pass_context=True,
+    retry=RetryStrategy(max_attempts=RETRIES_MAX, retry_exceptions={TryAgain}),
+)
+def run_a_trial(context: JobContext, trial_id: int) -> None:
+    """Run a department in fast time for somebody who wants to try a rule; it begins anew where this worker has to end."""
+    run_trial(trial_id=trial_id, now=clock.now, leave=context.should_abort)

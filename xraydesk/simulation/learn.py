@@ -47,7 +47,8 @@ def learn(stories: Iterable[Story], site: SitePlan, usual: Scenario, *, days: Se
     for step in (seen.orders, seen.appointments, seen.urgency, seen.exam_times, seen.lateness):
         scenario, said = step(scenario)
         words += said
-    return Learnt(replace(scenario, name=f"{usual.name}, learnt from facts"), tuple(words))
+    name = f"{usual.name}, learnt from facts" if words else usual.name
+    return Learnt(replace(scenario, name=name), tuple(words))
 
 
 Step = tuple[Scenario, list[str]]

@@ -156,6 +156,24 @@ def _differences(first: Sequence[float | None], own: Sequence[float | None]) -> 
             yield b - a
 
 
+@dataclass(frozen=True)
+class TextCell:
+    """One measure under one policy in words: its mean with the interval, and by how much more it is than under the first."""
+
+    policy: str
+    text: str
+    more: str
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """One measure as a table shows it."""
+
+    name: str
+    words: str
+    cells: tuple[TextCell, ...]
+
+
 # -- as data and as text -----------------------------------------------------------------------------
 
 
@@ -194,6 +212,26 @@ def _mean_json(mean: Mean | None) -> dict[str, Any] | None:
     return None if mean is None else {"mean": mean.mean, "half": mean.half, "days": mean.days}
 
 
+def cells_of(data: Mapping[str, Any]) -> Iterator[TextRow]:
+    """The table of a report that was kept as data (`as_json`)."""
+    names = [policy["name"] for policy in data["policies"]]
+    for measure in data["measures"]:
+        yield TextRow(
+            name=f"{measure['name']}{f', {unit}' if (unit := measure['unit']) else ''}",
+            words=measure["words"],
+            cells=tuple(
+                TextCell(
+                    name, mean_text(_mean_of_json(cell["a_day"])), more_mean_text(_mean_of_json(cell["more"]))
+                )
+                for name, cell in zip(names, measure["policies"], strict=True)
+            ),
+        )
+
+
+def _mean_of_json(data: Mapping[str, Any] | None) -> Mean | None:
+    return None if data is None else Mean(data["mean"], data["half"], data["days"])
+
+
 def cell_text(cell: Cell) -> str:
     """`4.4 ± 0.3`; a dash where there is nothing to tell."""
     return mean_text(cell.a_day)
@@ -212,9 +250,14 @@ def mean_text(mean: Mean | None) -> str:
 
 def more_text(cell: Cell) -> str:
     """`-2.7 ± 0.2`; nothing for the first policy."""
-    if cell.more is None:
+    return more_mean_text(cell.more)
+
+
+def more_mean_text(more: Mean | None) -> str:
+    """The same of a difference by itself; nothing where there is none."""
+    if more is None:
         return ""
-    mean = mean_text(cell.more)
+    mean = mean_text(more)
     return mean if mean.startswith("-") else f"+{mean}"
 
 

@@ -233,3 +233,18 @@ def test_the_board_hatches_what_is_still_kept_and_no_longer_what_is_released(
     assert "Kept for emergencies and STATs" in text
     assert 'id="k-XR1-0"' in text
     assert 'id="k-XR2-0"' not in text
+
+
+def test_the_board_draws_what_is_held_and_leads_whoever_may_decide_there(site: Site, client: Client) -> None:
+    exam = make_exam(site)
+    kept = held(exam, minute=60)
+    place = Booking.objects.get(hold=kept)
+    day = {"day": clock.local_day(place.during.lower, site.timezone).isoformat()}
+    text = client.get("/", day).content.decode()
+    assert f'href="/holds/{kept.pk}"' in text
+    assert f"Held until {clock.in_zone(kept.until, site.timezone):%H:%M}" in text
+    looking = signed_in(site, Role.TECHNOLOGIST).get("/", day).content.decode()
+    assert "Held until" in looking
+    assert f"/holds/{kept.pk}" not in looking
+    client.post(f"/holds/{kept.pk}/let-go")
+    assert "Held until" not in client.get("/", day).content.decode()

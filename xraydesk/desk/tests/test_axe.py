@@ -22,8 +22,10 @@ from xraydesk.imaging.states import StepState
 from xraydesk.journey import fetch, tell
 from xraydesk.journey.ahead import Wish, hold
 from xraydesk.journey.charge import review_charge
+from xraydesk.journey.tests import test_trial
 from xraydesk.journey.tests.performing import begun, told
 from xraydesk.journey.tests.test_charge import image
+from xraydesk.journey.trial import run_trial
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
@@ -31,6 +33,7 @@ from xraydesk.results.models import Finding
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.models import Hold
+from xraydesk.trials.models import Trial
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 
@@ -67,6 +70,8 @@ def furnished() -> tuple[Site, Exam, Finding]:
         raise_item(
             site_id=site.pk, kind=ItemKind.MERGE_REQUESTED, key="x", at=clock.now(), accession=done.accession
         )
+    asked = test_trial.asked(site, days=1)
+    run_trial(trial_id=asked.pk, now=clock.now, leave=lambda: False)
     return site, done, finding
 
 
@@ -94,6 +99,8 @@ def pages(exam: Exam, finding: Finding) -> list[str]:
         reverse("porter"),
         reverse("measures"),
         reverse("measure", args=["exams"]),
+        reverse("trials"),
+        reverse("trial", args=[Trial.objects.get().pk]),
         reverse("wall"),
         reverse("guide"),
         reverse("order-new"),

@@ -11,6 +11,7 @@ from xraydesk.desk.board_layout import (
     LABEL_MINUTES_MAX,
     Card,
     Counts,
+    HeldPlace,
     Window,
     blocks_of_lane,
     counts,
@@ -138,7 +139,7 @@ def test_a_label_reaches_to_the_next_block_in_its_row() -> None:
     first = card(1)
     second = card(2, planned_start=at(11), planned_end=at(11, 10))
     other_row = card(3, row=2, planned_start=at(10, 30), planned_end=at(10, 40))
-    found = blocks_of_lane([second, first, other_row], WINDOW, at(7))
+    found, _ = blocks_of_lane([second, first, other_row], WINDOW, at(7))
     assert [(b.card.accession, b.start, b.length, b.label, b.row) for b in found] == [
         ("A1", 180, 10, 60, 0),
         ("A3", 210, 10, LABEL_MINUTES_MAX, 2),
@@ -151,7 +152,7 @@ def test_what_lies_outside_the_window_is_cut_or_left_out() -> None:
     yesterday = card(2, planned_start=at(5), planned_end=at(6))
     last = card(3, planned_start=at(18, 55), planned_end=at(19, 10))
     nowhere = card(4, planned_start=None, planned_end=None)
-    found = blocks_of_lane([early, yesterday, last, nowhere], WINDOW, at(7))
+    found, _ = blocks_of_lane([early, yesterday, last, nowhere], WINDOW, at(7))
     assert [(b.card.accession, b.start, b.length, b.label) for b in found] == [
         ("A1", 0, 10, LABEL_MINUTES_MAX),
         ("A3", 715, 5, 8),
@@ -161,7 +162,7 @@ def test_what_lies_outside_the_window_is_cut_or_left_out() -> None:
 def test_blocks_that_overlap_in_one_row_keep_a_little_room_for_a_label() -> None:
     late = card(1, stage=Stage.BEGUN, begun_at=at(10))
     soon = card(2, planned_start=at(10, 2), planned_end=at(10, 12))
-    assert [b.label for b in blocks_of_lane([late, soon], WINDOW, at(10, 30))] == [8, LABEL_MINUTES_MAX]
+    assert [b.label for b in blocks_of_lane([late, soon], WINDOW, at(10, 30))[0]] == [8, LABEL_MINUTES_MAX]
 
 
 def test_the_day_is_shown_from_the_usual_hours_and_wider_where_something_lies_outside() -> None:
@@ -216,3 +217,10 @@ def test_the_numbers_in_the_bar_count_what_asks_for_something() -> None:
 def test_a_rooms_load_is_what_is_booked_of_what_is_open() -> None:
     assert load_percent([(at(10), at(13))], [(at(7), at(19))]) == 25
     assert load_percent([], []) is None
+
+
+def test_a_held_place_stands_in_its_row_as_an_exam_does() -> None:
+    held = [HeldPlace(7, at(10, 20), at(10, 30), at(9)), HeldPlace(8, at(4), at(5), at(9))]
+    blocks, holds = blocks_of_lane([card(1), card(2, row=1)], WINDOW, at(7), held=held)
+    assert [(b.start, b.label) for b in blocks] == [(180, 20), (180, LABEL_MINUTES_MAX)]
+    assert [(h.place.hold, h.start, h.length, h.label) for h in holds] == [(7, 200, 10, LABEL_MINUTES_MAX)]

@@ -149,7 +149,13 @@ def board(request: HttpRequest, member: Member) -> HttpResponse:
         "tray_more": max(0, seen.tray_total - len(seen.tray)),
         "groups": list(
             _groups(
-                seen, window, asked, at=at, zone=zone, ghostly=_ghosts(seen, proposed, number, window, zone)
+                seen,
+                window,
+                asked,
+                at=at,
+                zone=zone,
+                ghostly=_ghosts(seen, proposed, number, window, zone),
+                may_open_holds=member.may(Permission.BOOK),
             )
         ),
         "by_itself": done_by_itself(
@@ -228,6 +234,7 @@ def _groups(
     at: datetime,
     zone: ZoneInfo,
     ghostly: Mapping[str, SafeString],
+    may_open_holds: bool,
 ) -> Iterator[dict[str, Any]]:
     link = _link(asked)
     day = "" if asked.is_today else asked.day.isoformat()
@@ -237,7 +244,15 @@ def _groups(
                 "code": lane.code,
                 "down": lane.down is not None and bool(lane.down_reason),
                 "head": lane_head(lane, at, day=day, zone=zone),
-                "line": line(lane, window, at, link=link, zone=zone, chosen=asked.exam)
+                "line": line(
+                    lane,
+                    window,
+                    at,
+                    link=link,
+                    zone=zone,
+                    chosen=asked.exam,
+                    may_open_holds=may_open_holds,
+                )
                 + ghostly.get(lane.code, SafeString("")),
                 "rows": 6 if lane.code in ghostly else 5 if lane.down else 4,
             }

@@ -106,6 +106,7 @@ def measures(request: HttpRequest, member: Member) -> HttpResponse:
         # Drawn by our own code from numbers and fixed words: nothing of it was typed by anybody.
         "charts": [(title, mark_safe(for_page(svg, title))) for title, svg in charts_of(summary).items()],  # noqa: S308
         "filled": progress(site=member.site, at=summary.at),
+        "may_try": member.may(Permission.TRY_RULES),
         "may_feedback": member.may(Permission.SEE_FEEDBACK),
         "open_items": Item.objects.filter(site=member.site, closed_at=None).count(),
     }

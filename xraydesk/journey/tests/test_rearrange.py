@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 
 from tests.factories import AT, make_booking, make_exam, make_patient, make_site
 from xraydesk.access.models import Site
@@ -22,7 +23,7 @@ from xraydesk.journey.propose import Proposal, Proposed, propose_after, propose_
 from xraydesk.journey.rearrange import WantedMove, accept, undo
 from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam
-from xraydesk.rooms.models import Room, Ward
+from xraydesk.rooms.models import PlannedClosure, Room, Ward
 from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.queries import live_booking
 from xraydesk.staff.models import Porter
@@ -313,3 +314,52 @@ def test_another_sites_day_is_not_seen(site: Site) -> None:
     exam = make_exam(site, patient=patient)
     make_booking(exam, room="XR2", start=AT)
     assert [e.id for e in day_of(site=site, at=AT).told.problem.exams] == [exam.accession]
+
+
+def test_an_outpatient_gets_no_proposal_in_time_kept_for_stats_until_it_is_released(site: Site) -> None:
+    """XR1 is kept from 10:00 to noon; a place there is anybody's half an hour before. XR2 is booked until noon."""
+    every = {day: [["10:00", "12:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+    Room.objects.filter(code="XR1").update(kept=[{"whom": ["stat"], "hours": every, "release_minutes": 30}])
+    for number in range(12):
+        make_booking(make_exam(site), room="XR2", start=AT + number * 10 * MIN)
+    wish = make_exam(site, requested_at=AT + 60 * MIN)
+    best = propose_for(site=site, accession=wish.accession, at=AT).proposals[0]
+    assert "XR1 at 11:00 is kept for STATs until 10:30." in best.told.sentences
+    first = best.steps[0]
+    assert first.start is not None
+    assert first.room == "XR2" or first.start >= AT + 120 * MIN
+    exam = stat(site)
+    (own, *_) = propose_for(site=site, accession=exam.accession, at=AT).proposals[0].steps
+    assert (own.room, own.start) == ("XR1", AT)
+    released = propose_for(site=site, accession=wish.accession, at=AT + 30 * MIN).proposals[0].steps[0]
+    assert (released.room, released.start) == ("XR1", AT + 60 * MIN)
+
+
+def test_a_proposal_in_kept_time_is_accepted_as_any_other(site: Site) -> None:
+    every = {day: [["00:00", "00:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+    Room.objects.update(kept=[{"whom": ["stat"], "hours": every, "release_minutes": 0}])
+    full_morning(site)
+    exam = stat(site)
+    proposed = propose_for(site=site, accession=exam.accession, at=AT)
+    done(site, proposed, at=AT + 2 * MIN)
+    booking = live_booking(exam.pk)
+    assert booking is not None
+    assert booking.room.code == proposed.proposals[0].steps[0].room
+
+
+def test_a_room_that_is_closed_by_plan_is_proposed_to_nobody(site: Site) -> None:
+    for room in Room.objects.filter(site=site):
+        PlannedClosure.objects.create(
+            site=site,
+            room=room,
+            during=DateTimeTZRange(AT + 10 * MIN, AT + 100 * MIN),
+            reason="service",
+            at=AT,
+            by="ada",
+        )
+    for exam in (stat(site), make_exam(site, requested_at=AT + 30 * MIN)):
+        for proposal in propose_for(site=site, accession=exam.accession, at=AT).proposals:
+            for step in proposal.steps:
+                assert step.start is not None
+                assert step.end is not None
+                assert step.end <= AT + 10 * MIN or step.start >= AT + 100 * MIN

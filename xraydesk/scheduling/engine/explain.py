@@ -5,8 +5,8 @@ A reason is data first, so that it can be held against the plan that it explains
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -14,6 +14,8 @@ from xraydesk.scheduling.engine.insertion import Option
 from xraydesk.scheduling.engine.line import NEVER, NOBODY
 from xraydesk.scheduling.engine.problem import Plan, Problem
 from xraydesk.scheduling.engine.state import NO_ONE, Day, day_of_plan
+from xraydesk.scheduling.engine.words import whom_words
+from xraydesk.scheduling.engine.zones import Reserved
 
 REASONS_MAX = 4
 """So many reasons are said of one place."""
@@ -32,6 +34,8 @@ class Kind(StrEnum):
     AFTER = "it comes after another exam"
     BEFORE = "another exam comes after it"
     CLOSED = "the room is not open"
+    KEPT = "the room is kept for others"
+    UNPUBLISHED = "the room's time is not for outpatients who are booked ahead"
     TAKEN = "the room is taken"
     PATIENT = "the patient is in another exam"
     NO_SKILL = "nobody who works here has the skill"
@@ -43,7 +47,8 @@ class Kind(StrEnum):
 class Reason:
     """One thing in the way of an exam in `room` at `start`. `until` is the first minute at which it is not; None: never today.
 
-    `who` is the exam that has the room, the patient or the turn; `skills` are those that the exam asks for.
+    `who` is the exam that has the room, the patient or the turn; `skills` are those that the exam asks for; `whom` are those
+    for whom the room is kept, in the words of the site file, until a place at `start` is anybody's.
     """
 
     kind: Kind
@@ -52,6 +57,7 @@ class Reason:
     until: int | None = None
     who: str = ""
     skills: tuple[str, ...] = ()
+    whom: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +174,12 @@ def in_words(reason: Reason, *, names: Names, wall: Wall) -> str:
                 if until
                 else f"{room} cannot be used at {at}, nor later today."
             )
+        case Kind.KEPT:
+            return f"{room} at {at} is kept for {whom_words(reason.whom)} until {until}."
+        case Kind.UNPUBLISHED:
+            return f"{room} has no time for outpatients at {at}" + (
+                f"; from {until} it has." if until else ", nor later today."
+            )
         case Kind.TAKEN:
             return (
                 f"{room} has {who} at {at}, and is free for so long from {until}."
@@ -200,9 +212,13 @@ def explain(
     wanted: Sequence[str] = (),
     names: Names | None = None,
     wall: Wall | None = None,
+    reserved: Reserved | None = None,
 ) -> tuple[Explanation, ...]:
-    """What is to be said of each option, beside the others. `names` are words for rooms, people and exams by id."""
-    say = _Sayer(problem, plan, names or {}, wall or _by_offset(problem))
+    """What is to be said of each option, beside the others. `names` are words for rooms, people and exams by id.
+
+    `reserved` says what of the rooms' time is kept for some.
+    """
+    say = _Sayer(problem, plan, names or {}, wall or _by_offset(problem), reserved or Reserved())
     return tuple(
         Explanation(
             headline=say.headline(option, wanted),
@@ -218,8 +234,8 @@ def _by_offset(problem: Problem) -> Wall:
 
 
 class _Sayer:
-    def __init__(self, problem: Problem, plan: Plan, names: Names, wall: Wall) -> None:
-        self.problem, self.plan, self.names, self.wall = problem, plan, names, wall
+    def __init__(self, problem: Problem, plan: Plan, names: Names, wall: Wall, reserved: Reserved) -> None:
+        self.problem, self.plan, self.names, self.wall, self.reserved = problem, plan, names, wall, reserved
         self.day, _ = day_of_plan(problem, plan)
 
     def room(self, room: str) -> str:
@@ -262,11 +278,43 @@ class _Sayer:
             room = self.day.room_number[move.after.room]
             first = self.day.ideal(i, self.day.ready[i])
             held = self.day.take(i) if self.day.room[i] >= 0 else None
-            told = reasons(self.day, i, room, first if move.after.start > first else move.after.start)
+            there = first if move.after.start > first else move.after.start
+            told = [self._as_reserved(i, r) for r in reasons(self.day, i, room, there)]
+            if move.after.start > first:
+                told = [*self._kept(i, first), *(r for r in told if r.kind is not Kind.KEPT)]
             if held:
                 self.day.put(i, held)
             found += [in_words(r, names=self.names, wall=self.wall) for r in told[:REASONS_MAX]]
         return tuple(dict.fromkeys(found))[:REASONS_MAX]
+
+    def _as_reserved(self, i: int, reason: Reason) -> Reason:
+        """Where a room is open and cannot be used all the same: for whom it is."""
+        if reason.kind is not Kind.CLOSED or not self.reserved.is_open(reason.room, reason.start):
+            return reason
+        minutes = self.day.minutes[i][self.day.room_number[reason.room]]
+        kept = self.reserved.kept_from(
+            self.day.exam_ids[i], reason.room, reason.start, reason.start + minutes
+        )
+        if kept is None:
+            return replace(reason, kind=Kind.UNPUBLISHED)
+        if kept.until(reason.start) <= self.day.now:
+            return reason
+        return replace(reason, kind=Kind.KEPT, until=kept.until(reason.start), whom=tuple(sorted(kept.whom)))
+
+    def _kept(self, i: int, start: int) -> Iterator[Reason]:
+        """Rooms that it could have had at a minute, were they not kept for others; each room once."""
+        seen = set[str]()
+        for number, minutes in self.day.minutes[i].items():
+            room = self.day.room_ids[number]
+            kept = self.reserved.kept_from(self.day.exam_ids[i], room, start, start + minutes)
+            if (
+                kept
+                and kept.until(start) > self.day.now
+                and self.reserved.is_open(room, start)
+                and self.room(room) not in seen
+            ):
+                seen.add(self.room(room))
+                yield Reason(Kind.KEPT, room, start, kept.until(start), whom=tuple(sorted(kept.whom)))
 
     def otherwise(self, option: Option, other: Option | None, wanted: Sequence[str]) -> tuple[str, ...]:
         """What it would be if nobody moved, and what the next best is."""

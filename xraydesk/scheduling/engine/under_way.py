@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from xraydesk.scheduling.engine.department import Department, Need, RoomTimes, TechnologistTimes
+from xraydesk.scheduling.engine.department import Department, Kept, Need, RoomTimes, TechnologistTimes
 from xraydesk.scheduling.engine.problem import (
     FETCH_EARLY_MINUTES,
     RETURN_LATE_MINUTES,
@@ -28,6 +28,7 @@ from xraydesk.scheduling.engine.problem import (
     Technologist,
 )
 from xraydesk.scheduling.engine.spans import Span
+from xraydesk.scheduling.engine.zones import ANYBODY, KeptMinutes, Reserved, Stands, Template, Zone, zones_of
 
 _MINUTE = timedelta(minutes=1)
 
@@ -94,7 +95,14 @@ class Told:
     plan: Plan
     left_alone: tuple[str, ...] = ()
     seats: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    """The planner's name of a place for one exam, and the room's code and seat that it is."""
+    """The planner's name of a place for one exam, and the room's code and seat that it is. Where some of a room's time is kept
+    for some, that time has a name of its own."""
+    reserved: Reserved = field(default_factory=Reserved)
+
+    def room_at(self, code: str, minute: int) -> str:
+        """What the planner calls a room at a minute: of its seats the first, of its time what is kept where it is."""
+        named = (r for r in self.problem.rooms if self.seats.get(r.id) == (code, 0))
+        return next((r.id for r in named if any(a <= minute < b for a, b in r.open)), code)
 
 
 def seat_name(code: str, seat: int) -> str:
@@ -112,17 +120,20 @@ def tell_planner(
     travel: Mapping[str, int] | None = None,
     wanted: Iterable[str] = (),
     repairing: bool = False,
+    by_hand: bool = False,
     costs: Costs | None = None,
 ) -> Told:
     """The planning problem and the plan in force of a day, from `start` (a whole minute) to `until`.
 
-    `wanted` are exams that are to be given a place, or a better one than they have. Where
+    `wanted` are exams that are to be given a place, or a better one than they have; `by_hand` in time that is kept for
+    others too, as a person may choose. Where
     `repairing`, who would stand there if the room were not down and the technologist had not gone is
     in the problem without being in the plan; whoever did not stand before either, or all of them where
     nothing happened, is left alone.
     """
     costs = costs or Costs()
     teller = _Teller(department, start=start, until=until, costs=costs, wanted={*wanted}, repairing=repairing)
+    teller.by_hand = by_hand
     return teller.tell(exams, porters, travel or {})
 
 
@@ -140,6 +151,7 @@ class _Teller:
         self.department = department
         self.start, self.until, self.costs, self.wanted = start, until, costs, wanted
         self.repairing = repairing
+        self.by_hand = False
         self.end = self.minute(until)
         self.cleaning = int(department.cleaning / _MINUTE)
         self.rooms: dict[str, RoomTimes] = {}
@@ -152,6 +164,9 @@ class _Teller:
         self.person_taken: dict[str, list[Interval]] = defaultdict(list)
         self.patient_until: dict[str, int] = defaultdict(int)
         self.skills = {t.code: t.skills for t in department.technologists or ()}
+        self.zones: dict[str, dict[Zone, tuple[Interval, ...]]] = {}
+        """Each seat's open time by who may use it."""
+        self.stands_in: dict[str, Zone] = {}
 
     def minute(self, at: datetime) -> int:
         """The whole minute in which a moment lies."""
@@ -191,13 +206,16 @@ class _Teller:
         problem = Problem(
             start=self.start,
             exams=(),
-            rooms=tuple(Room(name, opened[name]) for name in self.rooms),
+            rooms=(),
             technologists=self._technologists(),
             porters=self._porters(porters),
             travel=dict(travel),
             unplanned_cost=self.costs.left_out,
         )
         gaps = self._gaps(standing, opened)
+        templates = self._templates(fresh, (*standing, *lost, *fresh))
+        self._cut(opened, templates, standing, gaps)
+        problem = replace(problem, rooms=self._rooms())
         told = [self._exam(e, gaps.get(e.accession, self.cleaning)) for e in (*standing, *lost, *fresh)]
         placed = [self._placed(e) for e in standing]
         told, placed = _with_porters(told, placed, problem)
@@ -206,7 +224,8 @@ class _Teller:
             problem,
             Plan(tuple(placed), tuple(e.accession for e in (*lost, *fresh))),
             tuple(e.accession for e in alone),
-            self.seats,
+            self._seats(),
+            self._reserved((*standing, *lost, *fresh), opened, templates),
         )
 
     def _may_move(self, exam: Standing) -> bool:
@@ -307,6 +326,84 @@ class _Teller:
             for p in porters
         )
 
+    # -- whose time it is --------------------------------------------------------------------
+
+    def _templates(self, fresh: Sequence[Standing], exams: Sequence[Standing]) -> dict[str, Template]:
+        """What each seat's time is for. Published time binds who is booked ahead, and counts where one of them is to be placed."""
+        ahead = any(e.need.ahead for e in fresh) and not self.by_hand
+        found = {}
+        for name, room in self.rooms.items():
+            published = None
+            if ahead and room.published is not None:
+                # A room is cleaned after the last exam of published time, as it is after its last of the day.
+                published = tuple(
+                    (self.ceil(s.start), self.minute(s.end) + self.cleaning) for s in room.published
+                )
+            kept = (self._kept(k, exams) for k in room.kept)
+            found[name] = Template(tuple(k for k in kept if k.first < k.last), published)
+        return found
+
+    def _kept(self, kept: Kept, exams: Sequence[Standing]) -> KeptMinutes:
+        """What of a kept stretch is still kept now; empty where nothing is."""
+        begins, release = self.minute(kept.span.start), int(kept.release / _MINUTE)
+        first, last = max(0, begins), min(self.ceil(kept.span.end), self.end)
+        if release > first:
+            # A place is released by when it begins: the shortest exam that has to wait for it may end beyond what is released.
+            lengths = [e.need.minutes for e in exams if not kept.whom & e.need.claims]
+            first = release + min(lengths, default=0) + self.cleaning
+        return KeptMinutes(first, last, kept.whom, release, begins)
+
+    def _cut(
+        self,
+        opened: Mapping[str, tuple[Interval, ...]],
+        templates: Mapping[str, Template],
+        standing: Sequence[Standing],
+        gaps: Mapping[str, int],
+    ) -> None:
+        """Each seat's open time by who may use it; who stands in time that is kept for others keeps a right to it."""
+        there: dict[str, list[Stands]] = defaultdict(list)
+        for exam in standing:
+            assert exam.span is not None
+            name = seat_name(exam.room, exam.seat)
+            first, last = self.minute(exam.span.start), self.minute(exam.span.end)
+            there[name].append(Stands(first, last, last + gaps[exam.accession]))
+            self.stands_in[exam.accession] = templates[name].zone(first, last)
+        for name in self.rooms:
+            self.zones[name] = zones_of(opened[name], templates[name], there[name])
+
+    def _rooms(self) -> tuple[Room, ...]:
+        """The rooms as the planner is told of them: each seat, then what of its time is not anybody's."""
+        return tuple(
+            Room(zone.name(name), zones.get(zone, ()))
+            for name, zones in self.zones.items()
+            for zone in (ANYBODY, *sorted(z for z in zones if z != ANYBODY))
+        )
+
+    def _seats(self) -> dict[str, tuple[str, int]]:
+        return {
+            zone.name(name): seat
+            for name, seat in self.seats.items()
+            for zone in (ANYBODY, *self.zones[name])
+        }
+
+    def _reserved(
+        self,
+        exams: Iterable[Standing],
+        opened: Mapping[str, tuple[Interval, ...]],
+        templates: Mapping[str, Template],
+    ) -> Reserved:
+        names = [(zone.name(name), name) for name in self.rooms for zone in (ANYBODY, *self.zones[name])]
+        return Reserved(
+            kept={zone: templates[name].kept for zone, name in names},
+            opened={zone: opened[name] for zone, name in names},
+            claims={e.accession: e.need.claims for e in exams},
+        )
+
+    def _zone_of(self, exam: Standing) -> str:
+        """What the planner calls the stretch in which an exam stands, or stood."""
+        zone = self.stands_in.get(exam.accession, ANYBODY)
+        return zone.name(seat_name(exam.room, exam.seat))
+
     # -- exams -------------------------------------------------------------------------------
 
     def _gaps(
@@ -352,12 +449,17 @@ class _Teller:
         )
 
     def _rooms_for(self, exam: Standing) -> list[str]:
-        """Rooms in which it can be done; for one that is booked, those of the same building."""
+        """Rooms in which it can be done, as far as their time is for it; for one that is booked, those of the same building."""
         booked = self.rooms.get(seat_name(exam.room, exam.seat)) if exam.span is not None else None
+        ahead = exam.need.ahead and exam.span is None
+        by_hand = self.by_hand and exam.accession in self.wanted
+        mine = self._zone_of(exam)
         return [
-            name
+            zone.name(name)
             for name, room in self.rooms.items()
             if exam.need.suits(room) and (booked is None or booked.location == room.location)
+            for zone in (ANYBODY, *sorted(z for z in self.zones[name] if z != ANYBODY))
+            if by_hand or zone.lets_in(exam.need.claims, ahead=ahead) or zone.name(name) == mine
         ]
 
     def _due(self, exam: Standing, ready: int) -> int | None:
@@ -380,7 +482,7 @@ class _Teller:
         else:
             minute = self.costs.inpatient_moved_minute
         return Booked(
-            seat_name(exam.room, exam.seat),
+            self._zone_of(exam),
             self.minute(exam.span.start),
             exam.technologist,
             per_minute=minute,
@@ -390,9 +492,7 @@ class _Teller:
     def _placed(self, exam: Standing) -> Placed:
         assert exam.span is not None
         who = exam.technologist if self.department.technologists is not None else None
-        return Placed(
-            exam.accession, seat_name(exam.room, exam.seat), self.minute(exam.span.start), technologist=who
-        )
+        return Placed(exam.accession, self._zone_of(exam), self.minute(exam.span.start), technologist=who)
 
 
 def _covered(intervals: Iterable[Interval], first: int, last: int) -> bool:

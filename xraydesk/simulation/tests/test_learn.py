@@ -34,7 +34,7 @@ def test_nothing_is_learnt_from_little() -> None:
     learnt = learn(few, site(), USUAL, days=[DAY])
     assert learnt.words == ()
     assert learnt.scenario.exam_percent == USUAL.exam_percent
-    assert learnt.scenario.name == "Usual, learnt from facts"
+    assert learnt.scenario.name == "Usual"
 
 
 def test_orders_are_learnt_by_hour_and_weekday_and_other_weekdays_are_as_the_mean() -> None:

@@ -113,6 +113,8 @@ if (state) {
   listen();
   setInterval(() => {
     if (Date.now() - heard > HEARD_MS) { heard = Date.now(); listen(); refresh(); }
+    // What goes on without a fact, a trial under way, is asked for again.
+    if (document.querySelector("[data-again]")) refresh();
     say(); count();
   }, 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { if (stream.readyState !== EventSource.OPEN) listen(); refresh(); } });
