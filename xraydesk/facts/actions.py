@@ -14,9 +14,18 @@ from procrastinate.contrib.django import app as jobs
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.lib import clock
+from xraydesk.lib.prepared import call_with_rows, insert
 
 REACT_TASK = "react"
 """Name of the job that looks up what follows from a fact; `reactions` owns it."""
+
+REACT_QUEUE = "reactions"
+
+REACT_WITH_ROWS = (
+    f"procrastinate_defer_jobs_v1(ARRAY[ROW('{REACT_QUEUE}', '{REACT_TASK}', 0, NULL, NULL,"
+    " jsonb_build_object('fact_id', $::bigint), NULL)]::procrastinate_job_to_defer_v1[])"
+)
+"""The same job as the queue's own client defers, asked for in the statement that writes the fact."""
 
 
 _heard: ContextVar[list[int] | None] = ContextVar("facts heard", default=None)
@@ -58,7 +67,7 @@ def record(
     """
     if not transaction.get_connection().in_atomic_block:
         raise NotInTransaction(kind)
-    fact = Fact.objects.create(
+    fact = Fact(
         site_id=site_id,
         kind=kind,
         at=at,
@@ -70,9 +79,10 @@ def record(
         data=dict(data or {}),
         simulated=simulated,
     )
+    insert(fact)
     heard = _heard.get()
     if heard is not None:
         heard.append(fact.id)
-    if kind.has_reactions:
-        jobs.configure_task(REACT_TASK, queue="reactions").defer(fact_id=fact.id)
+    if kind.has_reactions and not call_with_rows(REACT_WITH_ROWS, fact.id):
+        jobs.configure_task(REACT_TASK, queue=REACT_QUEUE).defer(fact_id=fact.id)
     return fact

@@ -19,6 +19,7 @@ from xraydesk.journey.performing import tell
 from xraydesk.journey.policy import identifier_authority, policies_of
 from xraydesk.journey.told import order_told
 from xraydesk.lib import locks
+from xraydesk.lib.prepared import Question, step
 from xraydesk.orders import actions, queries
 from xraydesk.orders.models import Exam, Order
 from xraydesk.orders.requisition import OrderControl, Requisition
@@ -27,6 +28,7 @@ from xraydesk.patients import actions as patients
 from xraydesk.patients.demographics import Demographics
 from xraydesk.patients.events import PatientEvent
 from xraydesk.patients.models import Patient
+from xraydesk.patients.queries import question_of_numbers
 from xraydesk.patients.rules import IDENTITY, identifiers_that_count
 
 PLACER_LENGTH_MAX = 64
@@ -75,8 +77,8 @@ def receive_order(
     """
     requisition = replace(requisition, placer_authority=requisition.placer_authority or link)
     _refuse_incomplete(requisition)
-    with transaction.atomic():
-        _lock(site, requisition, link=link)
+    with step():
+        locks.take(_lock_names(site, requisition, link=link))
         order = _order_meant(site, requisition)
         if order is None and requisition.control is not OrderControl.NEW:
             raise UnknownOrder(
@@ -106,8 +108,25 @@ def _refuse_incomplete(requisition: Requisition) -> None:
         )
 
 
-def _lock(site: Site, requisition: Requisition, *, link: str) -> None:
-    """One message at a time for the same order, patient and exam numbers; one round trip for all."""
+def questions_of_order(*, site: Site, requisition: Requisition, link: str) -> list[Question]:
+    """What `receive_order` asks of the database about a new order, for whoever asks all of it in one round trip."""
+    authority, placer = requisition.placer_authority or link, requisition.placer
+    numbers = patients.numbers_looked_up(
+        requisition.patient.identifiers, authority=identifier_authority(site, link)
+    )
+    codes = [(exam.code, exam.system) for exam in requisition.exams]
+    taken = actions.question_of_taken(site=site, asked_for=requisition.exams)
+    return [
+        locks.question(_lock_names(site, replace(requisition, placer_authority=authority), link=link)),
+        queries.question_by_placer(site=site, authority=authority, placer=placer),
+        question_of_numbers(site=site, identifiers=numbers),
+        actions.question_of_procedures(site=site, wanted=codes),
+        *([taken] if taken else []),
+    ]
+
+
+def _lock_names(site: Site, requisition: Requisition, *, link: str) -> list[str]:
+    """One message at a time for the same order, patient and exam numbers."""
     identifiers = identifiers_that_count(
         requisition.patient.identifiers, authority=identifier_authority(site, link)
     )
@@ -115,7 +134,7 @@ def _lock(site: Site, requisition: Requisition, *, link: str) -> None:
         site_id=site.pk, authority=requisition.placer_authority, placer=requisition.placer
     )
     numbers = actions.number_locks(site_id=site.pk, asked_for=requisition.exams)
-    locks.take([order, *numbers, *patients.lock_names(site_id=site.pk, identifiers=identifiers)])
+    return [order, *numbers, *patients.lock_names(site_id=site.pk, identifiers=identifiers)]
 
 
 def _order_meant(site: Site, requisition: Requisition) -> Order | None:

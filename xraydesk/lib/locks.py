@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db import connection
+from xraydesk.lib.prepared import Question, ask
 
 LOCKS_AT_ONCE_MAX = 200
 """No step needs more names than this at once."""
@@ -20,14 +20,18 @@ def take(names: Iterable[str]) -> None:
     One round trip. PostgreSQL sorts the keys before it locks (the function stands above a
     sorted subquery), so that two steps that need the same names never wait for each other in a circle.
     """
+    wanted = question(names)
+    if wanted.values[0]:
+        ask(wanted)
+
+
+def question(names: Iterable[str]) -> Question:
+    """What `take` asks; the answer comes when the locks are held."""
     wanted = list(dict.fromkeys(names))
-    if not wanted:
-        return
     if len(wanted) > LOCKS_AT_ONCE_MAX:
         raise TooManyLocks(len(wanted))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(sorted.key) FROM (SELECT DISTINCT hashtextextended(name, 0) AS key"
-            " FROM unnest(%s::text[]) AS name ORDER BY key) AS sorted",
-            [wanted],
-        )
+    return Question(
+        "SELECT pg_advisory_xact_lock(sorted.key) FROM (SELECT DISTINCT hashtextextended(name, 0) AS key"
+        " FROM unnest($1::text[]) AS name ORDER BY key) AS sorted",
+        [wanted],
+    )

@@ -20,6 +20,7 @@ from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.journey.errors import Refused
 from xraydesk.lib import locks
+from xraydesk.lib.prepared import Question, ask, insert
 from xraydesk.lib.text import shortened
 from xraydesk.links.hl7.apply import JOURNEY, Effect, Steps, apply, refused
 from xraydesk.links.hl7.describe import describe, describe_message, differences
@@ -104,16 +105,27 @@ def lock_and_find(*, site: Site, arrived: Arrived) -> list[Earlier]:
     """The messages that came by this link with this control id, newest last; others with it wait until the transaction ends."""
     if not arrived.control_id.strip():
         return []
-    locks.take([f"message:{site.pk}:{arrived.link}:{arrived.control_id}"])
-    found = Message.objects.filter(
-        site=site, direction=Direction.IN, link=arrived.link, control_id=arrived.control_id
-    ).order_by("id")
-    return [Earlier._make(row) for row in found.values_list("pk", "body_sha256", "ack", "answer")]
+    lock, earlier = questions_of_earlier(site=site, arrived=arrived)
+    ask(lock)
+    return [Earlier._make(row) for row in ask(earlier)]
+
+
+def questions_of_earlier(*, site: Site, arrived: Arrived) -> tuple[Question, Question]:
+    """What `lock_and_find` asks."""
+    return (
+        locks.question([f"message:{site.pk}:{arrived.link}:{arrived.control_id}"]),
+        Question(
+            "SELECT id, body_sha256, ack, answer FROM links_message"
+            " WHERE site_id = $1 AND direction = $2 AND link = $3 AND control_id = $4 ORDER BY id",
+            [site.pk, str(Direction.IN), arrived.link, arrived.control_id],
+            frozenset({"links_message"}),
+        ),
+    )
 
 
 def keep(*, site: Site, arrived: Arrived, effect: Effect, answers: Sequence[bytes], at: datetime) -> Message:
     """Write down a message with what became of it, and put before a person what waits because of it."""
-    message = Message.objects.create(
+    message = Message(
         site=site,
         direction=Direction.IN,
         link=arrived.link,
@@ -127,6 +139,7 @@ def keep(*, site: Site, arrived: Arrived, effect: Effect, answers: Sequence[byte
         site_version=site.version,
         **_outcome(effect, answers),
     )
+    insert(message)
     _put_before_a_person(message, effect, at)
     return message
 

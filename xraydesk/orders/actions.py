@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.db.models import Max, Q
 
 from xraydesk.access.models import Site
+from xraydesk.lib.prepared import Question, ask, insert, next_keys, rows_of, rows_question
 from xraydesk.lib.text import shortened
 from xraydesk.orders import rules
 from xraydesk.orders.asked import asked, order_values
@@ -51,7 +51,7 @@ def create_order(
     The caller holds the lock of the placer number (`lock_name`); the database's unique
     constraint stands behind it.
     """
-    order = Order.objects.create(
+    order = Order(
         site=site,
         patient=patient,
         placer=requisition.placer,
@@ -62,6 +62,7 @@ def create_order(
         simulated=simulated,
         **order_values(requisition),
     )
+    insert(order)
     exams = add_exams(
         order=order, site=site, asked_for=requisition.exams, policies=policies, at=at, sequence=1
     )
@@ -85,8 +86,7 @@ def add_exams(
         _new_exam(order, exam, key, its, offered, policies=policies, at=at, sequence=sequence + place)
         for place, (exam, key, its) in enumerate(zip(asked_for, keys, numbers, strict=True))
     ]
-    Exam.objects.bulk_create(exams)
-    return exams
+    return [insert(exam) for exam in exams]
 
 
 def give_number(*, site: Site, authority: str, placer: str, at: datetime) -> str:
@@ -118,25 +118,28 @@ def number_locks(*, site_id: int, asked_for: Sequence[RequestedExam]) -> list[st
 def _next_exam_keys(count: int) -> list[int]:
     # The keys come first because our accession numbers are made of them. A sequence is never
     # waited for, where a counter in the site's row would let one order through at a time.
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence('orders_exam', 'id')) FROM generate_series(1, %s)", [count]
-        )
-        return [row[0] for row in cursor.fetchall()]
+    return next_keys(Exam, count)
 
 
 def _taken(site: Site, asked_for: Sequence[RequestedExam]) -> Taken:
+    question = question_of_taken(site=site, asked_for=asked_for)
+    rows = ask(question) if question else []
+    return Taken({r[0] for r in rows}, {r[1] for r in rows}, {r[2] for r in rows})
+
+
+def question_of_taken(*, site: Site, asked_for: Sequence[RequestedExam]) -> Question | None:
+    """The numbers of the exams that have one of those a sender gave already; None where it gave none."""
     accessions = [e.accession for e in asked_for if e.accession]
     uids = [e.study_instance_uid for e in asked_for if e.study_instance_uid]
     steps = [e.scheduled_step_id for e in asked_for if e.scheduled_step_id]
     if not (accessions or uids or steps):
-        return Taken()
-    found = Exam.objects.filter(
-        Q(accession__in=accessions) | Q(study_instance_uid__in=uids) | Q(scheduled_step_id__in=steps),
-        site=site,
-    ).values_list("accession", "study_instance_uid", "scheduled_step_id")
-    rows = list(found)
-    return Taken({r[0] for r in rows}, {r[1] for r in rows}, {r[2] for r in rows})
+        return None
+    return Question(
+        "SELECT accession, study_instance_uid, scheduled_step_id FROM orders_exam WHERE site_id = $1 AND"
+        " (accession = ANY($2::text[]) OR study_instance_uid = ANY($3::text[]) OR scheduled_step_id = ANY($4::text[]))",
+        [site.pk, accessions, uids, steps],
+        frozenset({"orders_exam"}),
+    )
 
 
 def offered_procedures(
@@ -146,7 +149,7 @@ def offered_procedures(
 
     What the department's own codes do not answer is looked up among those that a person mapped for this sender.
     """
-    found = Procedure.objects.filter(site=site, code__in=[code for code, _ in wanted], retired=False)
+    found = rows_of(Procedure, PROCEDURES_ON_OFFER, _codes_of(site, wanted))
     offered = {(procedure.code, procedure.system): procedure for procedure in found}
     unknown = {
         (code, system)
@@ -163,6 +166,18 @@ def offered_procedures(
         )
         offered |= {(m.code, m.system): m.procedure for m in mapped if (m.code, m.system) in unknown}
     return offered
+
+
+PROCEDURES_ON_OFFER = "site_id = $1 AND code = ANY($2::text[]) AND NOT retired"
+
+
+def _codes_of(site: Site, wanted: Sequence[tuple[str, str]]) -> list[object]:
+    return [site.pk, [code for code, _ in wanted]]
+
+
+def question_of_procedures(*, site: Site, wanted: Sequence[tuple[str, str]]) -> Question:
+    """What `offered_procedures` asks first."""
+    return rows_question(Procedure, PROCEDURES_ON_OFFER, _codes_of(site, wanted))
 
 
 def _new_exam(

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from xraydesk.access.models import Site
 from xraydesk.lib import locks
+from xraydesk.lib.prepared import insert, rows_of
 from xraydesk.patients import queries, rules, visits
 from xraydesk.patients.demographics import Allergy, Demographics, Identifier, VisitDetails
 from xraydesk.patients.events import PatientEvent
@@ -50,6 +51,11 @@ def lock_names(*, site_id: int, identifiers: Iterable[Identifier]) -> list[str]:
     return [f"patient:{site_id}:{i.authority}:{i.value}" for i in identifiers]
 
 
+def numbers_looked_up(identifiers: Iterable[Identifier], *, authority: str) -> tuple[Identifier, ...]:
+    """Those of the numbers given by which a patient is looked for."""
+    return rules.identifiers_that_count(identifiers, authority=authority)[:IDENTIFIERS_MAX]
+
+
 def find_or_create(
     *,
     site: Site,
@@ -69,7 +75,7 @@ def find_or_create(
 
     Raises NoIdentifier, and SeveralPatients where a person must decide.
     """
-    identifiers = rules.identifiers_that_count(said.identifiers, authority=authority)[:IDENTIFIERS_MAX]
+    identifiers = numbers_looked_up(said.identifiers, authority=authority)
     if not identifiers:
         raise NoIdentifier
     if not locked:
@@ -91,11 +97,11 @@ def find_or_create(
 def _matched(site: Site, identifiers: Sequence[Identifier]) -> tuple[rules.Matching, Patient | None]:
     matching = queries.match(site=site, identifiers=identifiers)
     key = matching.patient_id
-    return matching, Patient.objects.get(pk=key) if key is not None else None
+    return matching, rows_of(Patient, "id = $1", [key])[0] if key is not None else None
 
 
 def _create(*, site: Site, said: Demographics, at: datetime, simulated: bool) -> Patient:
-    return Patient.objects.create(site=site, created_at=at, simulated=simulated, **rules.facts_said(said))
+    return insert(Patient(site=site, created_at=at, simulated=simulated, **rules.facts_said(said)))
 
 
 def _bring_up_to_date(patient: Patient, said: Demographics, *, vouched: bool) -> tuple[str, ...]:
@@ -112,17 +118,16 @@ def _bring_up_to_date(patient: Patient, said: Demographics, *, vouched: bool) ->
 
 
 def _add_identifiers(patient: Patient, missing: Sequence[Identifier]) -> None:
-    if missing:
-        PatientIdentifier.objects.bulk_create(
+    for number in missing:
+        insert(
             PatientIdentifier(
                 site_id=patient.site_id,
                 patient=patient,
-                value=i.value,
-                authority=i.authority,
-                type=i.type,
-                sort=rules.identifier_sort(i.type),
+                value=number.value,
+                authority=number.authority,
+                type=number.type,
+                sort=rules.identifier_sort(number.type),
             )
-            for i in missing
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from django.db.models import Q, QuerySet
 
 from xraydesk.access.models import Site
+from xraydesk.lib.prepared import Question, ask
 from xraydesk.lib.text import folded
 from xraydesk.patients import rules
 from xraydesk.patients.demographics import Identifier
@@ -34,11 +35,19 @@ def by_identifier(*, site: Site, value: str, authority: str = "") -> Patient | N
 
 def match(*, site: Site, identifiers: Sequence[Identifier]) -> rules.Matching:
     """Who has these numbers, their issuers filled in; a merged record's numbers mean the record that stays."""
-    rows = PatientIdentifier.objects.filter(site=site, value__in=[i.value for i in identifiers]).values_list(
-        "value", "authority", "patient_id", "patient__merged_into_id"
-    )
+    rows = ask(question_of_numbers(site=site, identifiers=identifiers))
     known = [rules.KnownIdentifier(value, issuer, stays or key) for value, issuer, key, stays in rows]
     return rules.match(identifiers, known)
+
+
+def question_of_numbers(*, site: Site, identifiers: Sequence[Identifier]) -> Question:
+    """What `match` asks: whose these numbers are, and into which record that one was merged."""
+    return Question(
+        "SELECT n.value, n.authority, n.patient_id, p.merged_into_id FROM patients_patientidentifier n"
+        " JOIN patients_patient p ON p.id = n.patient_id WHERE n.site_id = $1 AND n.value = ANY($2::text[])",
+        [site.pk, [i.value for i in identifiers]],
+        frozenset({"patients_patient", "patients_patientidentifier"}),
+    )
 
 
 def search(*, site: Site, text: str, limit: int = FOUND_MAX) -> QuerySet[Patient]:

@@ -19,6 +19,7 @@ from xraydesk.journey.merge import Merged, receive_merge
 from xraydesk.journey.numbers import number_for_order
 from xraydesk.journey.receive import Received, receive_order, receive_patient_event
 from xraydesk.journey.report import ReceivedReport, receive_reports
+from xraydesk.lib.prepared import is_all_or_nothing
 from xraydesk.links.hl7 import patient as news
 from xraydesk.links.hl7.ack import OrderReply, Trouble
 from xraydesk.links.hl7.field_rules import as_ruled
@@ -128,15 +129,37 @@ def waits(kind: ItemKind, sentence: str) -> Effect:
     return Effect(MessageState.WAITING, waiting=Waiting(kind, sentence))
 
 
-def apply(message: Message, *, partner: Partner, at: datetime, steps: Steps = JOURNEY) -> Effect:
+def one_new_order(message: Message, partner: Partner) -> Requisition | None:
+    """The order in a message that asks for one new order and for nothing else; None for every other message."""
+    if (message.header.get(9, 1), message.header.get(9, 2)) not in ORDERS or not partner.link.name:
+        return None
+    message = as_ruled(message, partner.link.fields)
+    if read_number_requests(message):
+        return None
+    try:
+        wishes = read_requisitions(message, zone=partner.zone)
+    except (Rejected, NeedsPerson):
+        return None
+    return wishes[0] if len(wishes) == 1 and wishes[0].control is OrderControl.NEW else None
+
+
+def apply(
+    message: Message,
+    *,
+    partner: Partner,
+    at: datetime,
+    steps: Steps = JOURNEY,
+    order: Requisition | None = None,
+) -> Effect:
     """Do what a message asks, in the caller's transaction, and say what became of it; what failed left nothing.
 
     Each step is a savepoint of its own. Raises django.db.OperationalError and InterfaceError alone: then the database is not
-    there, or asks for another try, and nothing may be acknowledged.
+    there, or asks for another try, and nothing may be acknowledged. Where all or nothing is to be done, everything that
+    a step raises goes through: the caller's transaction can only be undone.
     """
     try:
         with heard() as facts:
-            effect = _effect(message, partner, at, steps)
+            effect = _effect(message, partner, at, steps, order)
         # What a step wrote before it was refused is not there any more.
         return replace(effect, facts=tuple(facts)) if effect.state in DONE_STATES else effect
     except Rejected as error:
@@ -146,6 +169,8 @@ def apply(message: Message, *, partner: Partner, at: datetime, steps: Steps = JO
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:  # the edge of the protocol: the bytes are kept, and a person sees it
+        if is_all_or_nothing():
+            raise
         log.exception("message not applied", type=message.type, site=partner.site.code)
         name = type(error).__name__
         return waits(
@@ -154,8 +179,11 @@ def apply(message: Message, *, partner: Partner, at: datetime, steps: Steps = JO
         )
 
 
-def _effect(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
-    message = as_ruled(message, partner.link.fields)
+def _effect(
+    message: Message, partner: Partner, at: datetime, steps: Steps, order: Requisition | None
+) -> Effect:
+    if order is None:
+        message = as_ruled(message, partner.link.fields)
     code, event = message.header.get(9, 1), message.header.get(9, 2)
     event = event or message.first("EVN").get(1)
     if any(message.all("MSA")):
@@ -177,7 +205,7 @@ def _effect(message: Message, partner: Partner, at: datetime, steps: Steps) -> E
             f"the site file says that {partner.link.name} sends results (ORU^R01) alone",
         )
     if (code, event) in ORDERS:
-        return _order(message, partner, at, steps)
+        return _order(message, partner, at, steps, order)
     if code == "ADT":
         return _patient(event, message, partner, at, steps)
     raise Rejected(
@@ -259,16 +287,20 @@ def _numbers(asked: Sequence[NumberAsked], partner: Partner, at: datetime) -> Ef
     return Effect(MessageState.APPLIED, orders=tuple(replies))
 
 
-def _order(message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
-    if asked := read_number_requests(message):
+def _order(
+    message: Message, partner: Partner, at: datetime, steps: Steps, order: Requisition | None
+) -> Effect:
+    if order is None and (asked := read_number_requests(message)):
         return _numbers(asked, partner, at)
-    wishes = read_requisitions(message, zone=partner.zone)
+    wishes = (order,) if order else read_requisitions(message, zone=partner.zone)
     done: list[Received] = []
     try:
         with _together(len(wishes)):
             for wish in wishes:
                 done.append(steps.order(site=partner.site, requisition=wish, at=at, **_who(partner)))
     except errors.Refused as error:
+        if is_all_or_nothing():
+            raise
         return _not_done(wishes[len(done)], error, partner)
     exams = [exam for received in done for exam in received.exams]
     return Effect(

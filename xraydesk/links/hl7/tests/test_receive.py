@@ -16,6 +16,8 @@ from xraydesk.attention.models import Item
 from xraydesk.imaging.models import PerformedStep, StepExam
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import errors
+from xraydesk.journey.receive import receive_order
+from xraydesk.lib import prepared
 from xraydesk.lib.ids import new_uid
 from xraydesk.lib.networks import is_loopback
 from xraydesk.links.hl7.apply import Steps
@@ -526,3 +528,35 @@ def test_peers_in_clear_are_addresses_or_networks(peer: str, address: str, welco
     """Row 59."""
     link = LinkPlan("L", "orders", "EHR", "HOSP", insecure=True, peers=(peer,))
     assert may_send(link, address, encrypted=False) is welcome
+
+
+def test_a_new_order_is_asked_about_in_one_round_trip_and_written_in_another(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked ahead is what the steps ask: a question that is put otherwise there would be asked a second time."""
+    trips: list[int] = []
+    real = prepared._ask
+    monkeypatch.setattr(prepared, "_ask", lambda questions: trips.append(len(questions)) or real(questions))
+    assert ask(order(control="C1"))[1] == "MSA|AA|C1"
+    assert trips == [7, 1]
+    trips.clear()
+    assert ask(order(control="C2", placer="P2", extra="ZDS|1.2.3^EHR^Application^DICOM"))[1] == "MSA|AA|C2"
+    assert trips == [8, 1, 1], (
+        "the row of a patient who is known is read once the number is known to be theirs"
+    )
+    assert Exam.objects.filter(patient=Patient.objects.get()).count() == 2
+
+
+def test_an_order_that_a_quick_try_cannot_take_is_taken_with_care(site: Site) -> None:
+    """What a step left before it failed is undone; the message is kept, answered, and put before a person."""
+
+    def fails(**said: Any) -> Any:
+        with prepared.step():
+            receive_order(**said)
+            raise ZeroDivisionError
+
+    answer = Receiver(Steps(order=fails)).receive(order(control="C1").encode(), peer=Peer(), at=AT)
+    assert b"MSA|AA|C1" in answer[0]
+    assert Item.objects.get().message == Message.objects.get().pk
+    assert not Order.objects.exists()
+    assert not Patient.objects.exists()

@@ -1,0 +1,303 @@
+"""Statements that are asked many times a second: prepared once, and new rows of several tables in one of them.
+
+A message that comes in asks the same few questions and writes the same few rows every time. Building each
+statement anew costs more than PostgreSQL needs to answer it. Here a statement is written down once, with `$1`,
+`$2`… for its values, and the server keeps its plan.
+
+`gathered` collects the new rows of a step and writes them together. Nobody can tell the difference: they are
+written before anything else is asked of the database, and at the latest where the block ends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, TypeVar
+
+import psycopg
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection, models, transaction
+from psycopg.types.json import Jsonb
+
+M = TypeVar("M", bound=models.Model)
+
+GATHERED_MAX = 16
+"""So many rows are written at once; more of them go in several statements."""
+
+SHAPES_MAX = 256
+"""So many different statements of gathered rows are remembered."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prepared statement with `$1`, `$2`… and its values, and the names of the tables that it reads."""
+
+    statement: str
+    values: Sequence[Any] = ()
+    reads: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """The same for the same question."""
+        return f"{self.statement}{self.values!r}"
+
+
+def ask(question: Question) -> list[tuple[Any, ...]]:
+    """The answer to a question. Raises Django's database errors.
+
+    Gathered rows of the tables that it reads are written before.
+    """
+    gathering = _gathering.get()
+    if gathering is None:
+        return _ask([question])[0]
+    return gathering.ask(question)
+
+
+def ask_ahead(questions: Iterable[Question]) -> None:
+    """Ask, in one round trip and in this order, what will be asked one by one in a `gathered` block; elsewhere nothing.
+
+    Each question sees what was committed when those before it were answered, so that locks come first as
+    always. An answer is given once, and only while nothing was written to what it tells of.
+    """
+    gathering = _gathering.get()
+    if gathering is not None:
+        gathering.ask_ahead(list(questions))
+
+
+def rows_of(model: type[M], where: str, values: Sequence[Any]) -> list[M]:
+    """The rows of a table for which `where` holds, by a prepared statement; related rows are not read with them."""
+    table = _table_of(model)
+    return [
+        model.from_db(
+            connection.alias,
+            table.attributes,
+            [value if read is None else read(value) for value, read in zip(row, table.readers, strict=True)],
+        )
+        for row in ask(rows_question(model, where, values))
+    ]
+
+
+def rows_question(model: type[models.Model], where: str, values: Sequence[Any]) -> Question:
+    """What `rows_of` asks."""
+    table = _table_of(model)
+    return Question(f"{table.select} WHERE {where}", values, frozenset({model._meta.db_table}))
+
+
+def insert(row: M) -> M:
+    """Write a new row, at once or with the others of a `gathered` block; its key is set either way."""
+    gathering = _gathering.get()
+    if gathering is None:
+        row.save(force_insert=True)
+    else:
+        gathering.add(row)
+    return row
+
+
+def next_keys(model: type[models.Model], count: int) -> list[int]:
+    """Keys for new rows of a table, that nobody else gets; a sequence is never waited for."""
+    gathering = _gathering.get()
+    if gathering is not None:
+        return [gathering.key(model) for _ in range(count)]
+    return [_ask([_next_keys((model,))])[0][0][0] for _ in range(count)]
+
+
+def call_with_rows(call: str, value: Any) -> bool:
+    """Have a function of the database called, `$` standing for `value`, in the statement of the gathered rows.
+
+    False, and nothing done, where no rows are gathered.
+    """
+    gathering = _gathering.get()
+    if gathering is None:
+        return False
+    gathering.calls.append((call, value))
+    return True
+
+
+@contextmanager
+def gathered(*likely: type[models.Model]) -> Iterator[None]:
+    """Write the rows that are inserted inside in as few statements as can be; call inside a transaction.
+
+    `likely` are the tables of which a row will most likely be written, as often as that; their keys are taken
+    with the first questions that are asked ahead. Keys that were not needed are never given again, as after a
+    transaction that was undone.
+    """
+    gathering = _Gathering(likely)
+    token = _gathering.set(gathering)
+    try:
+        with connection.execute_wrapper(gathering.before):
+            yield
+            gathering.write()
+    finally:
+        _gathering.reset(token)
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """Inside, a `step` that fails takes the whole transaction with it: whoever asks for this begins anew without it."""
+    token = _all_or_nothing.set(True)
+    try:
+        yield
+    finally:
+        _all_or_nothing.reset(token)
+
+
+def is_all_or_nothing() -> bool:
+    """True inside `all_or_nothing`."""
+    return _all_or_nothing.get()
+
+
+def step() -> AbstractContextManager[Any]:
+    """A transaction; inside another one a savepoint, so that a step that fails leaves nothing and others go on."""
+    return transaction.atomic(savepoint=not _all_or_nothing.get())
+
+
+class _Gathering:
+    """The rows of one block that are not written yet."""
+
+    def __init__(self, likely: Sequence[type[models.Model]]) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self._likely = tuple(likely)
+        self._rows: list[models.Model] = []
+        self._keys: dict[type[models.Model], list[int]] = {}
+        self._known: dict[str, tuple[frozenset[str], list[tuple[Any, ...]]]] = {}
+
+    def ask(self, question: Question) -> list[tuple[Any, ...]]:
+        known = self._known.pop(question.key, None)
+        if known is not None:
+            return known[1]
+        if not question.reads.isdisjoint(row._meta.db_table for row in self._rows):
+            self.write()
+        return _ask([question])[0]
+
+    def ask_ahead(self, questions: list[Question]) -> None:
+        self.write()
+        if self._likely:
+            questions.append(_next_keys(self._likely))
+        answers = _ask(questions)
+        if self._likely:
+            for model, key in zip(reversed(self._likely), reversed(answers.pop()[0]), strict=True):
+                self._keys.setdefault(model, []).append(key)
+            self._likely = ()
+        self._known = {q.key: (q.reads, answer) for q, answer in zip(questions, answers, strict=False)}
+
+    def add(self, row: models.Model) -> None:
+        model = type(row)
+        if row.pk is None:
+            row.pk = self.key(model)
+        row._state.adding, row._state.db = False, connection.alias
+        self._rows.append(row)
+        table = model._meta.db_table
+        self._known = {key: known for key, known in self._known.items() if table not in known[0]}
+        if len(self._rows) >= GATHERED_MAX:
+            self.write()
+
+    def key(self, model: type[models.Model]) -> int:
+        keys = self._keys.get(model)
+        return keys.pop() if keys else int(_ask([_next_keys((model,))])[0][0][0])
+
+    def write(self) -> None:
+        """Write what was gathered so far. What was known before may be otherwise now."""
+        if not self._rows and not self.calls:
+            return
+        self._known = {}
+        rows, calls = self._rows, self.calls
+        self._rows, self.calls = [], []
+        statement = _writing(tuple(type(row) for row in rows), tuple(call for call, _ in calls))
+        values: list[Any] = []
+        for row in rows:
+            table = _table_of(type(row))
+            values += [
+                value if write is None or value is None else write(value)
+                for value, write in zip(
+                    map(row.__dict__.__getitem__, table.attributes), table.writers, strict=True
+                )
+            ]
+        _ask([Question(statement, [*values, *(value for _, value in calls)])])
+
+    def before(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+        """Django asks something: what was gathered is written first, or forgotten where its step is undone."""
+        if isinstance(sql, str) and sql.startswith("ROLLBACK"):
+            self._rows, self.calls = [], []
+        else:
+            self.write()
+        if not (isinstance(sql, str) and sql.startswith("SELECT")):
+            self._known = {}
+        return execute(sql, params, many, context)
+
+
+_gathering: ContextVar[_Gathering | None] = ContextVar("rows gathered", default=None)
+_all_or_nothing: ContextVar[bool] = ContextVar("all or nothing", default=False)
+
+
+class _Table:
+    """How rows of a model are written and read: every column of it, each value as PostgreSQL's driver wants it."""
+
+    def __init__(self, model: type[models.Model]) -> None:
+        fields = model._meta.concrete_fields
+        quoted = connection.ops.quote_name
+        self.name = quoted(model._meta.db_table)
+        self.attributes = tuple(field.attname for field in fields)
+        self.columns = ", ".join(quoted(str(field.column)) for field in fields)
+        self.select = f"SELECT {self.columns} FROM {self.name}"
+        self.writers: tuple[Callable[[Any], Any] | None, ...] = tuple(map(_writer, fields))
+        self.readers: tuple[Callable[[Any], Any] | None, ...] = tuple(map(_reader, fields))
+
+
+def _writer(field: Any) -> Callable[[Any], Any] | None:
+    if isinstance(field, models.JSONField):
+        return Jsonb
+    if isinstance(field, models.CharField | models.TextField):
+        return str.__str__  # a member of an enumeration is written as its text
+    return list if isinstance(field, ArrayField) else None
+
+
+def _reader(field: Any) -> Callable[[Any], Any] | None:
+    return json.loads if isinstance(field, models.JSONField) else None
+
+
+@cache
+def _table_of(model: type[models.Model]) -> _Table:
+    return _Table(model)
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def _next_keys(tables: tuple[type[models.Model], ...]) -> Question:
+    def sequence(model: type[models.Model]) -> str:
+        key = model._meta.pk
+        assert key is not None
+        return f"nextval(pg_get_serial_sequence('{_table_of(model).name}', '{key.column}'))"
+
+    return Question("SELECT " + ", ".join(map(sequence, tables)))
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def _writing(tables: tuple[type[models.Model], ...], calls: tuple[str, ...]) -> str:
+    """One statement that writes a row of each of `tables` and makes `calls`."""
+    parts, used = [], 0
+    for number, model in enumerate(tables):
+        table = _table_of(model)
+        marks = ", ".join(f"${used + n}" for n in range(1, len(table.attributes) + 1))
+        used += len(table.attributes)
+        parts.append(f"w{number} AS (INSERT INTO {table.name} ({table.columns}) VALUES ({marks}))")
+    asked = ", ".join(call.replace("$", f"${used + n}") for n, call in enumerate(calls, start=1))
+    return f"WITH {', '.join(parts)} SELECT {asked or '1'}" if parts else f"SELECT {asked}"
+
+
+def _ask(questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
+    """The answers to several questions, asked in one round trip."""
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    driver = connection.connection
+    with connection.wrap_database_errors:
+        if len(questions) == 1:
+            cursor = psycopg.RawCursor(driver)
+            return [cursor.execute(questions[0].statement, questions[0].values, prepare=True).fetchall()]
+        with driver.pipeline():
+            cursors = [
+                psycopg.RawCursor(driver).execute(q.statement, q.values, prepare=True) for q in questions
+            ]
+            return [cursor.fetchall() for cursor in cursors]
