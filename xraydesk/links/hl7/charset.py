@@ -68,10 +68,11 @@ def codec_of(name: str) -> str:
 def decoded(raw: bytes, *, named: str, fallback: str) -> Decoded:
     """The text of `raw`, whatever MSH-18 (`named`) says of it. NUL, which no text needs, is left out."""
     wanted = codec_of(named)
-    if raw.startswith(codecs.BOM_UTF8):
-        return _decoded(raw[len(codecs.BOM_UTF8) :], "utf-8", wanted)
+    marked = raw.startswith(codecs.BOM_UTF8)
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    # Some engines put the mark before bytes of another character set: it promises nothing.
     tries = ["utf-8", wanted, codec_of(fallback)]
-    if raw.isascii() and wanted:
+    if raw.isascii() and wanted and not marked:
         tries.insert(0, wanted)
     for codec in tries:
         if codec:

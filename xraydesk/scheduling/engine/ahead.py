@@ -75,6 +75,9 @@ class Lack(StrEnum):
     NO_PORTER = "no porter"
 
 
+_GIVEN_UP = frozenset({Lack.KEPT, Lack.UNPUBLISHED})
+
+
 @dataclass(frozen=True)
 class Lacking:
     """One thing that a place lacks, with a sentence for a coordinator."""
@@ -199,8 +202,8 @@ class Search:
         """The first `count` places that begin between two moments, those that lack nothing first.
 
         With `spread` they lie apart, over days, hours and locations. With `sooner` up to
-        SOONER_MAX follow that begin before all of them and lack something; where nothing
-        else is to be had, `count` of those.
+        SOONER_MAX follow that begin before all of them and lack something, or take a room that is
+        better left to others; where nothing else is to be had, `count` of those.
         """
         whole = self._gathered(since, until, count=count, spread=spread, give_up=False)
         if whole and not sooner:
@@ -209,7 +212,13 @@ class Search:
         less = self._gathered(
             since, before, count=SOONER_MAX if whole else count, spread=spread, give_up=True
         )
-        return whole + less
+        # Beginnings are tried at some distance from each other: over kept time the steps fall otherwise, and
+        # may meet one, before all that were found, for which a helper is free.
+        missed = [
+            o for o in less if _lacks_nothing(o) and (not whole or self._rank(o) < self._rank(whole[0]))
+        ]
+        whole = (missed + whole)[:count]
+        return whole + [o for o in less if not whole or o.start < whole[0].start]
 
     def exactly(self, places: Sequence[Place]) -> Offer | Unfit:
         """The exams at these rooms and times, in the order of the exams asked for; or why that cannot be.
@@ -450,6 +459,11 @@ class _Asked:
         while place and place.start < until:
             yield place
             place = self.first(times, place.start + step)
+
+
+def _lacks_nothing(offer: Offer) -> bool:
+    """Whether a place would do as well as any: nothing is given up for it that a later one need not give up."""
+    return not any(lack.waits or lack.what in _GIVEN_UP for lack in offer.lacks)
 
 
 def _part(ask: Ask, place: Place) -> Part:

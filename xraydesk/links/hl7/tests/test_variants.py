@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.factories import AT, make_site
@@ -46,6 +46,9 @@ SOURCES = [raw for raw in REAL if readable(raw)] + [text.encode() for text in OW
 def lines(raw: bytes) -> list[bytes]:
     return [line for line in re.split(rb"[\r\n]+", raw) if line.strip()]
 
+
+MARKED = "\ufeff".encode() + order(control="C5").replace("|", "\x80", 1).encode("latin-1")
+"""A byte-order mark before what is not UTF-8."""
 
 SAME: dict[str, Callable[[bytes], bytes]] = {
     "LF": lambda raw: b"\n".join(lines(raw)) + b"\n",
@@ -90,6 +93,7 @@ def test_what_means_nothing_changes_nothing(change: str) -> None:
         assert describe(SAME[change](raw)) == describe(raw)
 
 
+@example(MARKED)
 @given(broken())
 def test_whatever_was_done_to_a_message_it_is_read_or_refused_with_a_reason(raw: bytes) -> None:
     if not readable(raw):
@@ -101,6 +105,7 @@ def test_whatever_was_done_to_a_message_it_is_read_or_refused_with_a_reason(raw:
 
 @pytest.mark.django_db
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(raw=MARKED)
 @given(raw=broken())
 def test_whatever_was_done_to_a_message_it_is_kept_as_it_came_and_answered(
     raw: bytes, monkeypatch: pytest.MonkeyPatch
