@@ -78,10 +78,14 @@ $(VENV)/.made:
 	echo "making $(VENV) with $$($$found --version)"; \
 	$$found -m venv --clear $(VENV) && touch $@
 
-$(VENV)/.ready-to-run: requirements.lock pyproject.toml $(VENV)/.made
+INNER := $(addprefix xraydesk/scheduling/engine/,compiling.py inner.py problem.py)
+
+$(VENV)/.ready-to-run: requirements.lock pyproject.toml $(INNER) $(VENV)/.made
 	@echo "installing what xraydesk stands on"
 	@$(INSTALL) $(FROM) --no-deps --require-hashes -r requirements.lock
 	@$(INSTALL) --no-index --no-deps --no-build-isolation -e .
+	@echo "compiling the planner's inner loop"
+	@$(BIN)/python -m xraydesk.scheduling.engine.compiling
 	@touch $@
 
 $(VENV)/.ready-to-test: requirements-dev.lock $(VENV)/.ready-to-run

@@ -20,9 +20,10 @@ from xraydesk.scheduling.engine.moving import EPSILON
 from xraydesk.scheduling.engine.placing import put_all
 from xraydesk.scheduling.engine.state import Day
 from xraydesk.scheduling.engine.stop import Stop
-from xraydesk.scheduling.engine.together import COLD, HOT, Together
+from xraydesk.scheduling.engine.together import COLD, Together
 
 if TYPE_CHECKING:
+    from xraydesk.scheduling.engine.board import Quick
     from xraydesk.scheduling.engine.exact import Found
 
 WHOLE_MAX = 60
@@ -40,7 +41,11 @@ WHOLE_EFFORT = 1.5
 TRIES = 20
 """Between two looks at the clock so many exams' worth of putting back is tried."""
 
-TRIES_A_STEP = 200
+TRIES_MAX = 10_000
+LOOK_SECONDS = 0.01
+"""As many more, up to so many, as are done within so long."""
+
+TRIES_A_STEP = 1000
 """The same for each exact search where steps end it."""
 
 IMPORT_SECONDS = 2.0
@@ -78,7 +83,7 @@ class _Search:
         self.day, self.stop, self.random, self.told = day, stop, random, told
         grid = Grid(day)
         able = grid.movable and grid.size <= SPAN_MINUTES_MAX and not day.hours_overlap
-        self.quick = Together(grid, Random(random.random())) if able else None
+        self.quick = _quick(grid, random, stop) if able else None
         self.chooser = Chooser(day, random)
         self.exams: list[int] = []
         self.whole = 0 < len(self.chooser.movable) <= WHOLE_MAX
@@ -98,7 +103,7 @@ class _Search:
         while not self._done():
             if self.quick:
                 most = self.stop.steps_max or 1
-                self.quick.run(TRIES_A_STEP, _heat(self.told.searches / most))
+                self.quick.run(TRIES_A_STEP, _heat(self.quick.hot, self.told.searches / most))
                 self._write()
             if not self._choose():
                 return
@@ -107,27 +112,52 @@ class _Search:
             self._take_in(_searched(self.day, asked, self.stop))
 
     def _side_by_side(self) -> None:
-        running: Future[Found | None] | None = None
         with ThreadPoolExecutor(1) as pool:
-            while not self._done():
-                if running is not None and running.done():
-                    self._take_in(running.result())
-                    running = None
-                if running is None:
-                    running = self._exact(pool)
-                if self.quick:
-                    self.quick.run(TRIES, _heat(1 - (self.stop.left_seconds() or 0.0) / (self.begun or 1.0)))
-                elif running is None:
-                    return
-                else:
-                    running.exception()
-            if running is not None:
+            if self.quick and self.quick.frees_others and not self._worth_importing():
+                self._twice(pool, self.quick)
+            else:
+                self._with_exact(pool)
+
+    def _twice(self, pool: ThreadPoolExecutor, quick: Together | Quick) -> None:
+        """The quick way on both cores, from the same day on."""
+        other = _quick(quick.grid, self.random, self.stop)
+        running = pool.submit(self._go, other)
+        self._go(quick)
+        running.result()
+        if other.best < quick.best:
+            self.quick = other
+
+    def _go(self, quick: Together | Quick) -> None:
+        pace = _Pace()
+        while not self._done():
+            pace.go(quick, self.stop, self.begun)
+
+    def _with_exact(self, pool: ThreadPoolExecutor) -> None:
+        running: Future[Found | None] | None = None
+        pace = _Pace()
+        while not self._done():
+            if running is not None and running.done():
                 self._take_in(running.result())
+                running = None
+            if running is None:
+                running = self._exact(pool)
+            if self.quick:
+                pace.go(self.quick, self.stop, self.begun)
+            elif running is None:
+                return
+            else:
+                running.exception()
+        if running is not None:
+            self._take_in(running.result())
+
+    def _worth_importing(self) -> bool:
+        """Whether there is time enough for exact searches."""
+        return SOLVER in sys.modules or (self.stop.left_seconds() or 0.0) >= IMPORT_SECONDS
 
     def _exact(self, pool: ThreadPoolExecutor) -> Future[Found | None] | None:
         """An exact search on the other core, where there is time for one."""
         left = self.stop.left_seconds() or 0.0
-        if left < (MARGIN_SECONDS if SOLVER in sys.modules else IMPORT_SECONDS):
+        if left < MARGIN_SECONDS or not self._worth_importing():
             return None
         self._write()
         if not self._choose():
@@ -181,9 +211,37 @@ class _Search:
             self.chooser.learn(found, better, exams[0], new=new)
 
 
-def _heat(done: float) -> float:
+def _quick(grid: Grid, random: Random, stop: Stop) -> Together | Quick:
+    """The quick way: compiled, unless somebody would have to wait for that."""
+    from xraydesk.scheduling.engine.compiling import is_compiled
+
+    if stop.left_seconds() is not None and not is_compiled():
+        return Together(grid, Random(random.random()))
+    from xraydesk.scheduling.engine.board import Quick
+
+    return Quick(grid, Random(random.random()))
+
+
+def _heat(hot: float, done: float) -> float:
     """Hot at first, cold at the end; `done` from 0 to 1."""
-    return float(HOT * (COLD / HOT) ** min(1.0, done))
+    return float(hot * (COLD / hot) ** min(1.0, done))
+
+
+class _Pace:
+    """As many tries at once as are done between two looks at the clock."""
+
+    def __init__(self) -> None:
+        self.tries = TRIES
+
+    def go(self, quick: Together | Quick, stop: Stop, begun: float) -> None:
+        """So many tries; `begun` is how many seconds there were at first."""
+        left = stop.left_seconds() or 0.0
+        quick.run(self.tries, _heat(quick.hot, 1 - left / (begun or 1.0)))
+        took = left - (stop.left_seconds() or 0.0)
+        if took < LOOK_SECONDS:
+            self.tries = min(2 * self.tries, TRIES_MAX)
+        elif took > 2 * LOOK_SECONDS:
+            self.tries = max(self.tries // 2, TRIES)
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,16 @@ REFRESH_TRIES = 64
 class Together:
     """One search on one grid. The best seen is kept beside where the search stands."""
 
+    frees_others = False
+    """Whether another thread can go on beside it."""
+
     def __init__(self, grid: Grid, random: Random) -> None:
         self.grid, self.day, self.random = grid, grid.day, random
         self.best = grid.total
         self.kept: list[Seat | None] = list(grid.seat)
         self.kept_cost = list(grid.cost)
         self.tries = 0
+        self.hot = HOT
         self.near = self._neighbours()
         self.walkers = [i for i in grid.movable if self.day.way[i] > 0 and self.day.porters_limited]
         day = self.day
