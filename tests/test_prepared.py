@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import psycopg
 import pytest
 from django.db import IntegrityError, OperationalError, connection
 
@@ -35,6 +37,13 @@ pytestmark = pytest.mark.django_db
 
 HOW_MANY = Question("SELECT count(*) FROM patients_patient", (), frozenset({"patients_patient"}))
 OF_NOTHING = Question("SELECT 1")
+
+
+@pytest.fixture(autouse=True, params=["directly", "through a pooler"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds behind a connection pooler in transaction mode, too, where nothing can be prepared (row 49)."""
+    if request.param != "directly":
+        monkeypatch.setattr(prepared, "_keeps_plans", lambda cursor: False)
 
 
 @pytest.fixture
@@ -236,3 +245,19 @@ def test_a_connection_that_has_prepared_much_begins_anew() -> None:
         assert ask(Question(f"SELECT {number}, $1::text", ["it's \\ 100 % {b}"])) == [
             (number, "it's \\ 100 % {b}")
         ]
+
+
+def test_plans_are_kept_where_the_servers_own_process_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 49: a pooler gives another number than that of the process that answers."""
+    monkeypatch.undo()
+    connection.ensure_connection()
+
+    class Behind(psycopg.Cursor[Any]):
+        def fetchone(self) -> Any:
+            return (0,)
+
+    for kind, keeps in ((psycopg.Cursor, True), (Behind, False)):
+        monkeypatch.setattr(prepared, "_prepared", WeakKeyDictionary())
+        connection.connection.execute("DEALLOCATE ALL")
+        assert prepared._keeps_plans(kind(connection.connection)) is keeps
+        assert ask(Question("SELECT $1::int + $2::int", [1, -2])) == [(-1,)]

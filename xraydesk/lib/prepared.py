@@ -11,6 +11,7 @@ written before anything else is asked of the database, and at the latest where t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -295,28 +296,26 @@ def _writing(tables: tuple[type[models.Model], ...], calls: tuple[str, ...]) -> 
     return f"WITH {', '.join(parts)} SELECT {asked or '1'}" if parts else f"SELECT {asked}"
 
 
-_prepared: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
-"""What each connection has prepared already: the name of each statement."""
+_prepared: WeakKeyDictionary[Any, dict[str, str] | None] = WeakKeyDictionary()
+"""What each connection has prepared already, the name of each statement; None where nothing can be."""
 
 
 def _ask(questions: Sequence[Question], *, and_commit: bool = False) -> list[list[tuple[Any, ...]]]:
     """The answers to several questions, asked in one text, which may end the transaction, too.
 
     PostgreSQL answers them one after the other, each on what is committed when its turn comes. Their values are
-    written out by the driver; their plans are kept.
+    written out by the driver; their plans are kept where they can be.
     """
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     driver = connection.connection
     with connection.wrap_database_errors, psycopg.Cursor(driver) as cursor:
-        names = _names_of(cursor, questions)
         literal = Transformer.from_context(driver).as_literal
-        parts = [
-            b"EXECUTE %s(%s)" % (name.encode(), b",".join(map(literal, question.values)))
-            if question.values
-            else b"EXECUTE " + name.encode()
-            for name, question in zip(names, questions, strict=True)
-        ]
+        written_out = [[*map(literal, question.values)] for question in questions]
+        if _keeps_plans(cursor):
+            parts = [*map(_by_name, _names_of(cursor, questions), written_out)]
+        else:
+            parts = [*map(_in_full, questions, written_out)]
         if and_commit:
             parts.append(b"COMMIT")
         cursor.execute(b";".join(parts))
@@ -327,9 +326,31 @@ def _ask(questions: Sequence[Question], *, and_commit: bool = False) -> list[lis
         return answers
 
 
+def _by_name(name: str, values: list[bytes]) -> bytes:
+    return b"EXECUTE %s(%s)" % (name.encode(), b",".join(values)) if values else b"EXECUTE " + name.encode()
+
+
+def _in_full(question: Question, values: list[bytes]) -> bytes:
+    return re.sub(rb"\$(\d+)", lambda found: values[int(found[1]) - 1], question.statement.encode())
+
+
+def _keeps_plans(cursor: psycopg.Cursor[Any]) -> bool:
+    """True where each transaction of this connection is one of the same process of the server.
+
+    Behind a connection pooler in transaction mode it is not: what was prepared there is not known here, or is
+    somebody else's of the same name. A pooler names no process of the server as its own.
+    """
+    driver = cursor.connection
+    if driver not in _prepared:
+        process = cursor.execute("SELECT pg_backend_pid()").fetchone()
+        _prepared[driver] = {} if process == (driver.info.backend_pid,) else None
+    return _prepared[driver] is not None
+
+
 def _names_of(cursor: psycopg.Cursor[Any], questions: Sequence[Question]) -> list[str]:
     """The names under which this connection knows the statements; what it does not know yet is prepared."""
-    known = _prepared.setdefault(cursor.connection, {})
+    known = _prepared[cursor.connection]
+    assert known is not None
     if len(known) > PREPARED_MAX:
         cursor.execute("DEALLOCATE ALL")
         known.clear()
