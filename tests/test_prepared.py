@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import psycopg
 import pytest
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection
 
 from tests.factories import AT, make_site
 from xraydesk.access.models import Site
@@ -17,6 +19,7 @@ from xraydesk.facts.models import Fact
 from xraydesk.lib import locks, prepared
 from xraydesk.lib.prepared import (
     GATHERED_MAX,
+    PREPARED_MAX,
     Question,
     all_or_nothing,
     ask,
@@ -36,6 +39,13 @@ HOW_MANY = Question("SELECT count(*) FROM patients_patient", (), frozenset({"pat
 OF_NOTHING = Question("SELECT 1")
 
 
+@pytest.fixture(autouse=True, params=["directly", "through a pooler"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds behind a connection pooler in transaction mode, too, where nothing can be prepared (row 49)."""
+    if request.param != "directly":
+        monkeypatch.setattr(prepared, "_keeps_plans", lambda cursor: False)
+
+
 @pytest.fixture
 def site() -> Site:
     return make_site()
@@ -47,9 +57,9 @@ def round_trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
     asked: list[list[str]] = []
     real = prepared._ask
 
-    def noted(questions: list[Question]) -> list[list[tuple[Any, ...]]]:
+    def noted(questions: list[Question], *, and_commit: bool = False) -> list[list[tuple[Any, ...]]]:
         asked.append([question.statement for question in questions])
-        return real(questions)
+        return real(questions, and_commit=and_commit)
 
     with monkeypatch.context() as patch:
         patch.setattr(prepared, "_ask", noted)
@@ -153,7 +163,7 @@ def test_outside_a_block_nothing_is_asked_ahead_and_rows_are_written_at_once(
 
 
 def test_what_was_gathered_in_a_step_that_fails_is_forgotten_with_it(site: Site) -> None:
-    with transaction.atomic(), gathered():
+    with gathered():
         insert(patient(site, "before"))
         with pytest.raises(ValueError, match="wrong"), step():
             insert(patient(site, "within"))
@@ -163,7 +173,7 @@ def test_what_was_gathered_in_a_step_that_fails_is_forgotten_with_it(site: Site)
 
 
 def test_a_row_that_a_constraint_refuses_undoes_its_step_and_no_other(site: Site) -> None:
-    with transaction.atomic(), gathered():
+    with gathered():
         one = insert(patient(site, "before"))
         insert(PatientIdentifier(site=site, patient=one, value="N1", authority="HOSP"))
         with pytest.raises(IntegrityError), step():
@@ -174,7 +184,7 @@ def test_a_row_that_a_constraint_refuses_undoes_its_step_and_no_other(site: Site
 
 
 def test_where_all_or_nothing_is_asked_for_a_step_that_fails_takes_everything_with_it(site: Site) -> None:
-    with all_or_nothing(), pytest.raises(ValueError, match="wrong"), transaction.atomic(), gathered():
+    with all_or_nothing(), pytest.raises(ValueError, match="wrong"), gathered():
         insert(patient(site, "before"))
         with step():
             insert(patient(site, "within"))
@@ -193,7 +203,7 @@ def test_more_rows_than_one_statement_holds_are_all_written(site: Site) -> None:
     "break_it", [lambda: ask(Question("SELECT 1/0")), lambda: ask_ahead([OF_NOTHING, Question("SELECT 1/0")])]
 )
 def test_what_the_database_refuses_is_raised_as_everywhere(break_it: Callable[[], None]) -> None:
-    with pytest.raises(Exception, match="division by zero") as caught, transaction.atomic(), gathered():
+    with pytest.raises(Exception, match="division by zero") as caught, gathered():
         break_it()
     assert caught.type.__module__ == "django.db.utils"
     assert ask(OF_NOTHING) == [(1,)]
@@ -204,7 +214,50 @@ def test_what_the_database_refuses_is_raised_as_everywhere(break_it: Callable[[]
 def test_a_connection_that_was_lost_is_told_as_such(ahead: bool) -> None:
     """So that whoever took a message does not acknowledge it (row 1)."""
     end = Question("SELECT pg_terminate_backend(pg_backend_pid())")
-    with pytest.raises(OperationalError), transaction.atomic(), gathered():
+    with pytest.raises(OperationalError), gathered():
         ask_ahead([OF_NOTHING, end, HOW_MANY]) if ahead else ask(end)
     connection.close()
     assert ask(OF_NOTHING) == [(1,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_rows_and_the_end_of_the_transaction_go_together() -> None:
+    site = make_site()
+    with gathered():
+        insert(patient(site))
+    connection.close()  # whatever was not committed is gone
+    assert Patient.objects.count() == 1
+    with gathered():
+        insert(patient(site))
+        ask(HOW_MANY)
+        assert Patient.objects.count() == 2
+    connection.close()
+    assert Patient.objects.count() == 2
+    with pytest.raises(IntegrityError), gathered():
+        insert(PatientIdentifier(site=site, patient_id=0, value="N1"))  # refused at the commit alone
+    with gathered():
+        insert(patient(site))
+    assert (Patient.objects.count(), PatientIdentifier.objects.count()) == (3, 0)
+
+
+def test_a_connection_that_has_prepared_much_begins_anew() -> None:
+    for number in range(PREPARED_MAX * 2 + 3):
+        assert ask(Question(f"SELECT {number}, $1::text", ["it's \\ 100 % {b}"])) == [
+            (number, "it's \\ 100 % {b}")
+        ]
+
+
+def test_plans_are_kept_where_the_servers_own_process_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 49: a pooler gives another number than that of the process that answers."""
+    monkeypatch.undo()
+    connection.ensure_connection()
+
+    class Behind(psycopg.Cursor[Any]):
+        def fetchone(self) -> Any:
+            return (0,)
+
+    for kind, keeps in ((psycopg.Cursor, True), (Behind, False)):
+        monkeypatch.setattr(prepared, "_prepared", WeakKeyDictionary())
+        connection.connection.execute("DEALLOCATE ALL")
+        assert prepared._keeps_plans(kind(connection.connection)) is keeps
+        assert ask(Question("SELECT $1::int + $2::int", [1, -2])) == [(-1,)]

@@ -11,22 +11,28 @@ written before anything else is asked of the database, and at the latest where t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
+from psycopg.adapt import Transformer
 from psycopg.types.json import Jsonb
 
 M = TypeVar("M", bound=models.Model)
 
 GATHERED_MAX = 16
 """So many rows are written at once; more of them go in several statements."""
+
+PREPARED_MAX = 100
+"""A connection keeps the plans of so many statements; beyond them it begins anew."""
 
 SHAPES_MAX = 256
 """So many different statements of gathered rows are remembered."""
@@ -119,7 +125,7 @@ def call_with_rows(call: str, value: Any) -> bool:
 
 @contextmanager
 def gathered(*likely: type[models.Model]) -> Iterator[None]:
-    """Write the rows that are inserted inside in as few statements as can be; call inside a transaction.
+    """A transaction that writes the rows inserted inside in as few statements as can be, the last with its own end.
 
     `likely` are the tables of which a row will most likely be written, as often as that; their keys are taken
     with the first questions that are asked ahead. Keys that were not needed are never given again, as after a
@@ -128,9 +134,10 @@ def gathered(*likely: type[models.Model]) -> Iterator[None]:
     gathering = _Gathering(likely)
     token = _gathering.set(gathering)
     try:
-        with connection.execute_wrapper(gathering.before):
+        with transaction.atomic(), connection.execute_wrapper(gathering.before):
             yield
-            gathering.write()
+            # Django's own commit finds nothing open then. Inside another transaction that one goes on.
+            gathering.write(and_commit=len(connection.atomic_blocks) == 1)
     finally:
         _gathering.reset(token)
 
@@ -175,6 +182,8 @@ class _Gathering:
 
     def ask_ahead(self, questions: list[Question]) -> None:
         self.write()
+        if not questions:
+            return
         if self._likely:
             questions.append(_next_keys(self._likely))
         answers = _ask(questions)
@@ -199,7 +208,7 @@ class _Gathering:
         keys = self._keys.get(model)
         return keys.pop() if keys else int(_ask([_next_keys((model,))])[0][0][0])
 
-    def write(self) -> None:
+    def write(self, *, and_commit: bool = False) -> None:
         """Write what was gathered so far. What was known before may be otherwise now."""
         if not self._rows and not self.calls:
             return
@@ -216,7 +225,7 @@ class _Gathering:
                     map(row.__dict__.__getitem__, table.attributes), table.writers, strict=True
                 )
             ]
-        _ask([Question(statement, [*values, *(value for _, value in calls)])])
+        _ask([Question(statement, [*values, *(value for _, value in calls)])], and_commit=and_commit)
 
     def before(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         """Django asks something: what was gathered is written first, or forgotten where its step is undone."""
@@ -287,17 +296,67 @@ def _writing(tables: tuple[type[models.Model], ...], calls: tuple[str, ...]) -> 
     return f"WITH {', '.join(parts)} SELECT {asked or '1'}" if parts else f"SELECT {asked}"
 
 
-def _ask(questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
-    """The answers to several questions, asked in one round trip."""
+_prepared: WeakKeyDictionary[Any, dict[str, str] | None] = WeakKeyDictionary()
+"""What each connection has prepared already, the name of each statement; None where nothing can be."""
+
+
+def _ask(questions: Sequence[Question], *, and_commit: bool = False) -> list[list[tuple[Any, ...]]]:
+    """The answers to several questions, asked in one text, which may end the transaction, too.
+
+    PostgreSQL answers them one after the other, each on what is committed when its turn comes. Their values are
+    written out by the driver; their plans are kept where they can be.
+    """
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     driver = connection.connection
-    with connection.wrap_database_errors:
-        if len(questions) == 1:
-            cursor = psycopg.RawCursor(driver)
-            return [cursor.execute(questions[0].statement, questions[0].values, prepare=True).fetchall()]
-        with driver.pipeline():
-            cursors = [
-                psycopg.RawCursor(driver).execute(q.statement, q.values, prepare=True) for q in questions
-            ]
-            return [cursor.fetchall() for cursor in cursors]
+    with connection.wrap_database_errors, psycopg.Cursor(driver) as cursor:
+        literal = Transformer.from_context(driver).as_literal
+        written_out = [[*map(literal, question.values)] for question in questions]
+        if _keeps_plans(cursor):
+            parts = [*map(_by_name, _names_of(cursor, questions), written_out)]
+        else:
+            parts = [*map(_in_full, questions, written_out)]
+        if and_commit:
+            parts.append(b"COMMIT")
+        cursor.execute(b";".join(parts))
+        answers = [cursor.fetchall()]
+        for _ in questions[1:]:
+            cursor.nextset()
+            answers.append(cursor.fetchall())
+        return answers
+
+
+def _by_name(name: str, values: list[bytes]) -> bytes:
+    return b"EXECUTE %s(%s)" % (name.encode(), b",".join(values)) if values else b"EXECUTE " + name.encode()
+
+
+def _in_full(question: Question, values: list[bytes]) -> bytes:
+    return re.sub(rb"\$(\d+)", lambda found: values[int(found[1]) - 1], question.statement.encode())
+
+
+def _keeps_plans(cursor: psycopg.Cursor[Any]) -> bool:
+    """True where each transaction of this connection is one of the same process of the server.
+
+    Behind a connection pooler in transaction mode it is not: what was prepared there is not known here, or is
+    somebody else's of the same name. A pooler names no process of the server as its own.
+    """
+    driver = cursor.connection
+    if driver not in _prepared:
+        process = cursor.execute("SELECT pg_backend_pid()").fetchone()
+        _prepared[driver] = {} if process == (driver.info.backend_pid,) else None
+    return _prepared[driver] is not None
+
+
+def _names_of(cursor: psycopg.Cursor[Any], questions: Sequence[Question]) -> list[str]:
+    """The names under which this connection knows the statements; what it does not know yet is prepared."""
+    known = _prepared[cursor.connection]
+    assert known is not None
+    if len(known) > PREPARED_MAX:
+        cursor.execute("DEALLOCATE ALL")
+        known.clear()
+    for question in questions:
+        if question.statement not in known:
+            name = f"xraydesk_{len(known)}"
+            cursor.execute(f"PREPARE {name} AS {question.statement}".encode())
+            known[question.statement] = name
+    return [known[question.statement] for question in questions]

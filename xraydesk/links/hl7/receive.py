@@ -154,7 +154,7 @@ class Receiver:
         at: datetime,
         order: Requisition | None = None,
     ) -> tuple[bytes, ...]:
-        with transaction.atomic(), gathered(*ROWS_OF_AN_ORDER if order else ()):
+        with gathered(*ROWS_OF_AN_ORDER if order else ()):
             if order:
                 _ask_ahead(arrived, order, partner)
             earlier = messages.lock_and_find(site=partner.site, arrived=arrived)

@@ -14,8 +14,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.db.models import F, Max
+from django.db.models.expressions import RawSQL
+
 from xraydesk.access.models import Site
 from xraydesk.attention.models import Item
+from xraydesk.facts.kinds import FactKind
+from xraydesk.facts.models import Fact
 from xraydesk.links.hl7.framing import Broken, Deframer, Fault, Frame, framed
 from xraydesk.links.hl7.receive import Peer, Receiver
 from xraydesk.links.hl7.tests.sent import adt, order
@@ -63,6 +68,9 @@ class FaultyFeed:
     counts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # What was there before this feed began is none of its business.
+        self._orders_before = Order.objects.aggregate(last=Max("pk"))["last"] or 0
+        self._patients_before = Patient.objects.aggregate(last=Max("pk"))["last"] or 0
         self.random = random.Random(self.seed)
         self._number = 0
         self._waiting: deque[Sent] = deque()
@@ -225,16 +233,22 @@ class FaultyFeed:
             assert Item.objects.filter(message=row.pk, closed_at=None).exists(), (
                 f"nobody is told of {row.control_id}"
             )
-        placers = Order.objects.values_list("placer", flat=True)
+        orders = Order.objects.filter(pk__gt=self._orders_before)
+        placers = orders.values_list("placer", flat=True)
         assert len(placers) == len(set(placers)), "an order is there twice"
+        mine = Patient.objects.filter(pk__gt=self._patients_before)
         for model in (Order, Exam, Booking):
-            gone = model.objects.filter(patient__merged_into__isnull=False)
+            gone = model.objects.filter(patient__in=mine.filter(merged_into__isnull=False))
             assert not gone.exists(), f"a record that went still has {model.__name__}s"
-        assert not Patient.objects.filter(merged_into__merged_into__isnull=False).exists(), (
-            "a chain of merges"
+        assert not mine.filter(merged_into__merged_into__isnull=False).exists(), "a chain of merges"
+        exams = Exam.objects.filter(order__in=orders)
+        assert not exams.exclude(patient=F("order__patient")).exists(), (
+            "an exam of another patient than its order's"
         )
-        for exam in Exam.objects.select_related("order"):
-            assert exam.patient_id == exam.order.patient_id, "an exam of another patient than its order's"
+        assert not orders.filter(exams=None).exists(), "an order without an exam"
+        told = Fact.objects.filter(kind=FactKind.ORDER_RECEIVED, accession__in=exams.values("accession"))
+        assert told.count() == exams.count(), "an exam came that nothing tells of, or more than once"
+        assert not told.exclude(pk__in=_followed()).exists(), "nothing follows from an order that came"
 
     def agrees(self) -> None:
         """At the end, when everything was delivered: the desk has what the sender believes."""
@@ -251,6 +265,10 @@ class FaultyFeed:
             if believed.state == "active":
                 name = NAMES[hash_of(believed.patient) % len(NAMES)].split("^")[0]
                 assert found[placer].patient.family in (name, "Prüfer"), placer
+
+
+def _followed() -> RawSQL:
+    return RawSQL("SELECT (args->>'fact_id')::bigint FROM procrastinate_jobs WHERE task_name = 'react'", ())
 
 
 def hash_of(text: str) -> int:

@@ -536,7 +536,12 @@ def test_a_new_order_is_asked_about_in_one_round_trip_and_written_in_another(
     """What is asked ahead is what the steps ask: a question that is put otherwise there would be asked a second time."""
     trips: list[int] = []
     real = prepared._ask
-    monkeypatch.setattr(prepared, "_ask", lambda questions: trips.append(len(questions)) or real(questions))
+
+    def counted(questions: list[prepared.Question], **how: bool) -> Any:
+        trips.append(len(questions))
+        return real(questions, **how)
+
+    monkeypatch.setattr(prepared, "_ask", counted)
     assert ask(order(control="C1"))[1] == "MSA|AA|C1"
     assert trips == [7, 1]
     trips.clear()

@@ -1,8 +1,7 @@
-"""HL7 orders: how many a second are received, applied and acknowledged, beside python-hl7's asyncio server.
+"""HL7 orders: how many a second are received, applied and acknowledged, beside python-hl7's asyncio server and bare INSERTs.
 
-Method. Both servers run on this machine and write to one embedded PostgreSQL with its usual
-durability (fsync on, synchronous_commit on), each in a process of its own. A plain client
-sends ORM^O01 messages of about 700 bytes over loopback with TCP_NODELAY, over 1 and over 8
+Method. All write to one embedded PostgreSQL on this machine with its usual durability (fsync on,
+synchronous_commit on); each server runs in a process of its own. A plain client sends ORM^O01 messages of about 700 bytes over loopback with TCP_NODELAY, over 1 and over 8
 connections, one message in flight on each; every message is a new order of a new patient.
 
 - The desk keeps the message, finds or makes the patient, makes order and exam with their
@@ -11,12 +10,16 @@ connections, one message in flight on each; every message is a new order of a ne
 - The peer is python-hl7's MLLP server (`hl7.mllp.start_hl7_server`): it parses the message,
   does one INSERT of its bytes with a commit of its own (an asynchronous psycopg connection for
   each client), and answers with python-hl7's ACK. It applies nothing.
+- Bare INSERTs are the same bytes in the same table, a commit each, from as many threads of this process as there
+  are connections elsewhere: what the database and its disk give at most.
+
+They are measured in turn, so that what else the machine does falls on all of them; its load is printed beside.
 
 Printed are messages a second, the median and the 99th percentile of the time from the last
-byte sent to the answer in milliseconds, and the desk's rate over the peer's. python-hl7 is
-installed in a virtual environment that is thrown away.
+byte sent to the answer in milliseconds, and the desk's rate over the others'. python-hl7 is
+installed in a virtual environment that is thrown away; where that fails it is left out, with a sentence.
 
-    python benchmarks/orders.py [messages a run]
+    python benchmarks/links.py [messages a run]
 """
 
 from __future__ import annotations
@@ -29,9 +32,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import psycopg
 from _desk import ROOT, database, folder, free_port, running
 
 PEER = """
@@ -97,9 +102,26 @@ class Sender(threading.Thread):
                     sys.exit(held.decode())
 
 
-def measure(port: int, name: str, connections: int, count: int) -> float:
+class Inserter(threading.Thread):
+    """One connection to the database that writes its messages one after the other."""
+
+    def __init__(self, dsn: str, name: str, count: int) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._messages = [order(f"{name}{n}") for n in range(count)]
+        self._dsn = dsn
+
+    def run(self) -> None:
+        with psycopg.connect(self._dsn, autocommit=True) as database:
+            for message in self._messages:
+                begun = time.perf_counter()
+                database.execute("INSERT INTO bench_message (raw) VALUES (%s)", [message])
+                self.seconds.append(time.perf_counter() - begun)
+
+
+def measure(name: str, connections: int, count: int, made: Callable[[str, int], Inserter | Sender]) -> float:
     """Send and print; messages a second."""
-    senders = [Sender(port, f"{name}{connections}x{i}x", count // connections) for i in range(connections)]
+    senders = [made(f"{name}{connections}x{i}x", count // connections) for i in range(connections)]
     begun = time.perf_counter()
     for sender in senders:
         sender.start()
@@ -110,6 +132,7 @@ def measure(port: int, name: str, connections: int, count: int) -> float:
     median, worst = statistics.median(seconds) * 1000, seconds[int(len(seconds) * 0.99)] * 1000
     print(
         f"{name:<12} {connections} connection(s): {rate:7.0f}/s   p50 {median:6.2f} ms   p99 {worst:6.2f} ms"
+        f"   load {os.getloadavg()[0]:.1f}"
     )
     return rate
 
@@ -132,18 +155,27 @@ def desk(home: Path) -> Iterator[int]:
         yield port
 
 
-@contextlib.contextmanager
-def peer(place: Path) -> Iterator[int]:
-    """python-hl7's server, from a virtual environment below `place`, on a table of its own."""
+def bench_table() -> str:
+    """A table for messages and nothing else; how its database is reached."""
     from django.db import connection
 
-    python = place / "venv" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
-    subprocess.run([str(python), "-m", "pip", "install", "-q", "hl7", "psycopg[binary]"], check=True)
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE bench_message (id bigserial PRIMARY KEY, raw bytea NOT NULL)")
     where = connection.settings_dict
-    dsn = f"host={where['HOST']} port={where['PORT']} user={where['USER']} dbname={where['NAME']}"
+    return f"host={where['HOST']} port={where['PORT']} user={where['USER']} dbname={where['NAME']}"
+
+
+@contextlib.contextmanager
+def peer(place: Path, dsn: str) -> Iterator[int | None]:
+    """python-hl7's server, from a virtual environment below `place`; None where it cannot be installed."""
+    python = place / "venv" / "bin" / "python"
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "hl7", "psycopg[binary]"], check=True)
+    except subprocess.CalledProcessError:
+        print("python-hl7 could not be installed from the package index: it is not measured.")
+        yield None
+        return
     port = free_port()
     with running([str(python), "-c", PEER, str(port), dsn], port, env=os.environ | {"PYTHONPATH": ""}):
         yield port
@@ -152,14 +184,17 @@ def peer(place: Path) -> Iterator[int]:
 def main() -> None:
     """Measure both, in turn, and print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    with folder() as place, database(place / "home"), desk(place / "home") as ours, peer(place) as theirs:
-        measure(ours, "warm-up", 8, min(count, 200))
-        for connections in (1, 8):
-            rates = [
-                measure(ours, "xraydesk", connections, count),
-                measure(theirs, "python-hl7", connections, count),
-            ]
-            print(f"{'':<12} xraydesk/python-hl7 = {rates[0] / rates[1]:.2f}")
+    with folder() as place, database(place / "home"):
+        dsn = bench_table()
+        with desk(place / "home") as ours, peer(place, dsn) as theirs:
+            measure("warm-up", 8, min(count, 400), partial(Sender, ours))
+            for connections in (1, 8):
+                rate = measure("xraydesk", connections, count, partial(Sender, ours))
+                if theirs is not None:
+                    other = measure("python-hl7", connections, count, partial(Sender, theirs))
+                    print(f"{'':<12} xraydesk/python-hl7 = {rate / other:.2f}")
+                other = measure("bare INSERT", connections, count, partial(Inserter, dsn))
+                print(f"{'':<12} xraydesk/bare INSERT = {rate / other:.2f}")
 
 
 if __name__ == "__main__":
