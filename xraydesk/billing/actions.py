@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any
 
@@ -123,3 +124,21 @@ def write_coverage(
     row.starts, row.ends, row.resource, row.changed_at = starts, ends, resource, at
     row.save()
     return row
+
+
+def give_coverages(
+    *, from_: Patient, to: Patient, at: datetime, keys: Collection[int] | None = None
+) -> list[int]:
+    """Who pays for one record's exams pays for another's now; with `keys` those alone. The keys that went over.
+
+    What the other record has under the same number already stays where it is: it is the same coverage.
+    """
+    mine = Coverage.objects.select_for_update().filter(patient=from_)
+    if keys is not None:
+        mine = mine.filter(pk__in=keys)
+    there = set(
+        Coverage.objects.filter(patient=to).exclude(number="").values_list("site_id", "authority", "number")
+    )
+    gone = [row.pk for row in mine.order_by("pk") if (row.site_id, row.authority, row.number) not in there]
+    Coverage.objects.filter(pk__in=gone).update(patient=to, changed_at=at)
+    return gone

@@ -19,7 +19,7 @@ from xraydesk.scheduling.autopilot_rules import Forbids, GivesWay, Wanted, forbi
 from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.queries import live_booking
 from xraydesk.scheduling.rules import IN_HOUSE_CLASSES, Next
-from xraydesk.scheduling.states import OCCUPYING
+from xraydesk.scheduling.states import OCCUPYING, BookingState
 
 BY_AUTOPILOT = "autopilot"
 """How facts and rearrangements name the desk where it acted without a person."""
@@ -39,13 +39,14 @@ def place_by_itself(*, exam_id: int, at: datetime) -> Rearrangement | Booking | 
     return let_in(exam_id=exam_id, at=at) or book_by_policy(exam_id=exam_id, at=at)
 
 
-def let_in(*, exam_id: int, at: datetime) -> Rearrangement | None:
+def let_in(*, exam_id: int, at: datetime, raised: bool = False) -> Rearrangement | None:
     """Let others give way for an exam that would be late without, by the cheapest proposal that is within the site's limits.
 
-    None where the site does not want it, where it is not needed, or where a limit forbids it: `why_left` says which.
+    One that has a place is looked at where it was `raised` to a higher priority, and its patient need not be called to come
+    sooner. None where the site does not want it, where it is not needed, or where a limit forbids it: `why_left` says which.
     """
     exam = Exam.objects.select_related("site", "order", "procedure").filter(pk=exam_id).first()
-    if exam is None or not policies_of(exam.site).autopilot.on or not _waits(exam, at=at):
+    if exam is None or not policies_of(exam.site).autopilot.on or not _acts_for(exam, at=at, raised=raised):
         return None
     for _ in range(TRIES_MAX):
         if not is_late(exam.due_at, _otherwise(exam, at=at)):
@@ -61,12 +62,11 @@ def let_in(*, exam_id: int, at: datetime) -> Rearrangement | None:
             return accept(
                 site=exam.site,
                 moves=[WantedMove(s.accession, s.booking_id, s.move.after) for s in within.steps],
-                asked=f"a place for exam {exam.accession}",
+                asked=_asked(exam),
                 why=within.kept.sentences,
                 start=proposed.day.start,
                 wanted=proposed.wanted,
                 keep=keep,
-                agreed=False,
                 at=at,
                 by=BY_AUTOPILOT,
             )
@@ -83,11 +83,20 @@ def why_left(*, exam: Exam, proposed: Proposed, proposal: Proposal, at: datetime
     return _forbidding(exam, proposed, proposal, at=at)
 
 
-def _waits(exam: Exam, *, at: datetime) -> bool:
-    """Whether it has no place and is one that the desk books by itself."""
-    if exam.triage != TriageState.ACCEPTED or live_booking(exam.pk) or has_begun(exam):
+def _acts_for(exam: Exam, *, at: datetime, raised: bool) -> bool:
+    """Whether it has no place and is one that the desk books by itself; or was raised where it stands, its patient being in the house."""
+    if exam.triage != TriageState.ACCEPTED or has_begun(exam):
         return False
-    return decision_for(exam, at=at).next is Next.BOOK
+    booking = live_booking(exam.pk)
+    if booking is None:
+        return decision_for(exam, at=at).next is Next.BOOK
+    in_the_house = booking.arrived_at is not None or exam.order.patient_class in IN_HOUSE_CLASSES
+    return raised and booking.state == BookingState.BOOKED and in_the_house
+
+
+def _asked(exam: Exam) -> str:
+    """What a rearrangement for an exam is called; by it those are found that were for this exam."""
+    return f"a place for exam {exam.accession}"
 
 
 def _otherwise(exam: Exam, *, at: datetime) -> datetime | None:
@@ -152,7 +161,6 @@ def _moved_today(site: Site, *, at: datetime) -> set[str]:
 
 def _was_taken_back(exam: Exam) -> bool:
     """Whether the desk let it in before, and somebody took that back."""
-    let_in_by = [{"accession": exam.accession, "before": None}]
     return Rearrangement.objects.filter(
-        site=exam.site, by=BY_AUTOPILOT, undone_at__isnull=False, moves__contains=let_in_by
+        site=exam.site, by=BY_AUTOPILOT, undone_at__isnull=False, asked=_asked(exam)
     ).exists()

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.core.cache import cache
 
 from xraydesk.access.models import Site
-from xraydesk.journey.planned_day import PlannedDay, day_of, later
+from xraydesk.journey.planned_day import Event, PlannedDay, day_of, later
 from xraydesk.journey.propose import OPTIONS_MAX, Proposed, as_proposed, options_of
 from xraydesk.journey.rearrange import MOVES_MAX
 from xraydesk.scheduling.engine.checker import broken_rule, cost_of
@@ -36,35 +36,76 @@ class Sought:
     moves: tuple[tuple[str, int | None, Placed | None], ...] = ()
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is proposed for: an exam that wants a place, or all who lost theirs by what happened."""
+
+    site: Site
+    wanted: tuple[str, ...] = ()
+    event: Event | None = None
+    locations: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The same for the same question."""
+        asked = repr((self.wanted, self.event, sorted(self.locations)))
+        return f"better:{self.site.pk}:{hashlib.sha256(asked.encode()).hexdigest()}"
+
+    def day(self, at: datetime) -> PlannedDay:
+        """The day that it is asked about."""
+        return day_of(site=self.site, at=at, wanted=self.wanted, event=self.event, locations=self.locations)
+
+
 def propose_with_better(
     *, site: Site, accession: str, at: datetime, locations: Collection[int] = ()
 ) -> Proposed:
     """What `propose_for` answers, and before it what a longer search has found, while that still holds. Writes nothing."""
-    day = day_of(site=site, at=at, wanted=(accession,), locations=locations)
-    options = options_of(day, wanted=(accession,))
+    return _with_better(Question(site, (accession,), locations=tuple(locations)), at=at)
+
+
+def propose_after_with_better(
+    *, site: Site, event: Event, at: datetime, locations: Collection[int] = ()
+) -> Proposed:
+    """What `propose_after` answers, and before it what a longer search has found, while that still holds. Writes nothing."""
+    return _with_better(Question(site, event=event, locations=tuple(locations)), at=at)
+
+
+def _with_better(asked: Question, *, at: datetime) -> Proposed:
+    day = asked.day(at)
+    options = options_of(day, wanted=asked.wanted)
     if not options:
-        return as_proposed(day, options, wanted=(accession,))
-    sought = cache.get(_key(site, accession, locations))
+        return as_proposed(day, options, wanted=asked.wanted, event=asked.event)
+    sought = cache.get(asked.key)
     better = _still_better(day, sought, options[0]) if isinstance(sought, Sought) else None
     if better is not None:
         options = (better, *options[: OPTIONS_MAX - 1])
-    proposed = as_proposed(day, options, wanted=(accession,), better=better)
+    proposed = as_proposed(day, options, wanted=asked.wanted, event=asked.event, better=better)
     known = isinstance(sought, Sought) and not sought.moves and sought.first == _digest(day, options[0])
     return replace(proposed, look_further=better is None and not known)
 
 
-def look_further(*, site: Site, accession: str, at: datetime, locations: Collection[int] = ()) -> bool:
+def look_further(
+    *,
+    site: Site,
+    at: datetime,
+    accession: str = "",
+    event: Event | None = None,
+    locations: Collection[int] = (),
+) -> bool:
     """Search for about two seconds; True where something clearly better was found, which is proposed from now on.
 
-    Writes nothing but into this process's memory. False too where another search is under way.
+    For an exam that wants a place, or for what happened. Writes nothing but into this process's memory. False too where
+    another search is under way.
     """
-    day = day_of(site=site, at=at, wanted=(accession,), locations=locations)
+    asked = Question(site, (accession,) if accession else (), event, tuple(locations))
+    day = asked.day(at)
     problem, plan = day.told.problem, day.told.plan
-    options = options_of(day, wanted=(accession,))
-    if not options:
+    options = options_of(day, wanted=asked.wanted)
+    wanted = tuple(dict.fromkeys((*asked.wanted, *plan.unplanned)))
+    if not options or not wanted:
         return False
     try:
-        found = better_plan(problem, plan, wanted=accession, than=applied(problem, plan, options[0]))
+        found = better_plan(problem, plan, wanted=wanted, than=applied(problem, plan, options[0]))
     except NoTurn:
         return False
     moves = _differing(plan, found) if found else ()
@@ -75,13 +116,8 @@ def look_further(*, site: Site, accession: str, at: datetime, locations: Collect
         day.start,
         tuple((m.exam, day.bookings.get(m.exam), m.after) for m in moves),
     )
-    cache.set(_key(site, accession, locations), sought, KEPT_SECONDS)
+    cache.set(asked.key, sought, KEPT_SECONDS)
     return bool(moves)
-
-
-def _key(site: Site, accession: str, locations: Collection[int]) -> str:
-    where = "-".join(str(pk) for pk in sorted(locations))
-    return f"better:{site.pk}:{accession}:{where}"
 
 
 def _digest(day: PlannedDay, option: Option) -> str:

@@ -212,11 +212,9 @@ def _insert_as_chosen(
     )
 
 
-def _insert_chosen(
-    exam: Exam, place: Place, *, at: datetime, by: str, arrived_at: datetime | None = None
-) -> Booking:
+def _insert_chosen(exam: Exam, place: Place, *, at: datetime, by: str) -> Booking:
     try:
-        return _insert_as_chosen(exam, place, at=at, by=by, arrived_at=arrived_at)
+        return _insert_as_chosen(exam, place, at=at, by=by)
     except SlotTaken as lost:
         raise _taken(exam, place, lost, at=at) from lost
 
@@ -247,7 +245,34 @@ def move_exam(*, exam_id: int, place: Place, at: datetime, by: str) -> Booking:
         raise WrongState(f"Exam {exam.accession} has no place that could be moved. Book it instead.")
     if _is_same(before, place):
         return before
-    place = _fitting(exam, place, at=at)
+    booking = _move_chosen(exam, before, place, at=at, by=by)
+    data = {"from": as_told(before), "to": as_told(booking)}
+    tell_booking(exam, FactKind.EXAM_MOVED, booking, at=at, by=by, data=data)
+    settle_no_place(exam, at=at, by=by, how="moved")
+    return booking
+
+
+def _move_chosen(exam: Exam, before: Booking, place: Place, *, at: datetime, by: str) -> Booking:
+    """The place that a person chose. Where somebody has just taken the technologist, whom nobody asked for, another does it."""
+    fitting = _fitting(exam, place, at=at)
+    try:
+        return _move_to(exam, before, fitting, at=at, by=by)
+    except SlotTaken as lost:
+        if lost.what != "technologist" or place.technologist_id is not None:
+            raise _taken(exam, fitting, lost, at=at) from lost
+        # From here on others wait, so that who is found is still free.
+        hold_department(site=exam.site, patient_id=exam.patient_id)
+    before.refresh_from_db()
+    fitting = _fitting(exam, place, at=at)
+    try:
+        return _move_to(exam, before, fitting, at=at, by=by)
+    except SlotTaken as lost:
+        raise _taken(exam, fitting, lost, at=at) from lost
+
+
+@transaction.atomic
+def _move_to(exam: Exam, before: Booking, place: Place, *, at: datetime, by: str) -> Booking:
+    """Both or neither: the old place is free, and the exam has the new one. Raises SlotTaken, holding no lock any more."""
     old = actions.place_of(before)
     actions.lock_places(
         room_ids=[old.room_id, place.room_id],
@@ -255,11 +280,7 @@ def move_exam(*, exam_id: int, place: Place, at: datetime, by: str) -> Booking:
         patient_ids=[exam.patient_id],
     )
     actions.release(before, at=at, why="moved")
-    booking = _insert_chosen(exam, place, at=at, by=by, arrived_at=before.arrived_at)
-    data = {"from": as_told(before), "to": as_told(booking)}
-    tell_booking(exam, FactKind.EXAM_MOVED, booking, at=at, by=by, data=data)
-    settle_no_place(exam, at=at, by=by, how="moved")
-    return booking
+    return _insert_as_chosen(exam, place, at=at, by=by, arrived_at=before.arrived_at)
 
 
 def _is_same(booking: Booking, place: Place) -> bool:

@@ -1,6 +1,6 @@
 """Two records turn out to be of one person, or a stay of another: everything that hangs on them follows, and can go back.
 
-A merge moves orders, exams, places, porters' jobs, notices, stays and alerts; steps, images,
+A merge moves orders, exams, places, porters' jobs, notices, stays, alerts and who pays; steps, images,
 dose, reports and charges hang on the exam and go with it. No number of an exam changes, so
 worklist, MPPS and images in transit go on as they are. What went over is written down
 (`patients.models.Merge`), and undoing gives back just that.
@@ -16,6 +16,7 @@ from django.db import transaction
 
 from xraydesk.access.models import Site
 from xraydesk.attention import actions as attention
+from xraydesk.billing import actions as billing
 from xraydesk.contact import actions as contact
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
@@ -193,11 +194,18 @@ def _join(stays: Patient, goes: Patient, told: _Told, *, identifiers: Sequence[i
     _hand_over(order_keys, exam_keys, from_=goes, to=stays, told=told)
     moved = merges.join(stays=stays, goes=goes)
     attention.give_to_patient(site_id=told.site.pk, from_=goes.pk, to=stays.pk)
+    coverages = billing.give_coverages(from_=goes, to=stays, at=told.at)
     merge = merges.write_merge(
         stays=stays,
         goes=goes,
         whole=True,
-        moved={"orders": order_keys, "exams": exam_keys, "identifiers": identifiers, **moved},
+        moved={
+            "orders": order_keys,
+            "exams": exam_keys,
+            "identifiers": identifiers,
+            "coverages": coverages,
+            **moved,
+        },
         why=told.why,
         at=told.at,
         by=told.by,
@@ -360,6 +368,7 @@ def _part(merge: Merge, told: _Told) -> None:
     goes = Patient.objects.get(pk=goes.merged_into_id) if goes.merged_into_id else goes
     if goes.pk != holder.pk:
         _hand_over(merge.moved.get("orders", ()), exam_keys, from_=holder, to=goes, told=told)
+        billing.give_coverages(from_=holder, to=goes, at=told.at, keys=merge.moved.get("coverages", ()))
     _tell(FactKind.PATIENTS_PARTED, merge, exams=len(exam_keys), told=told)
 
 

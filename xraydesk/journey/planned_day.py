@@ -145,6 +145,11 @@ def day_of(
     rows = _rows(site, start, until, wanted)
     ends = _under_way(site, at=at, stale_hours=policies.step_open_hours, event=event)
     travel = {w.code: w.travel_minutes for w in plan.wards} if plan else {}
+    coming = set(
+        TransportJob.objects.filter(
+            site=site, kind=JobKind.FETCH, state__in=[JobState.ACCEPTED, JobState.PICKED_UP]
+        ).values_list("exam_id", flat=True)
+    )
     standing = [
         _standing(
             row,
@@ -152,6 +157,7 @@ def day_of(
             ends=ends,
             fetch_classes=policies.fetch_classes,
             travel=travel,
+            coming=row["exam_id"] in coming,
             kept=row["accession"] in keep
             or (bool(locations) and row.get("location") not in (None, *locations)),
         )
@@ -322,6 +328,7 @@ def _standing(
     ends: Mapping[int, datetime],
     fetch_classes: tuple[str, ...],
     travel: dict[str, int],
+    coming: bool,
     kept: bool,
 ) -> Standing:
     """One exam as it stands. A ward that the site does not name is added to `travel` with the usual way.
@@ -364,6 +371,7 @@ def _standing(
         here=here,
         told_time=not here and patient_class not in IN_HOUSE_CLASSES,
         ward=ward if fetched else None,
+        coming=coming,
     )
 
 

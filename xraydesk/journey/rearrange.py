@@ -74,13 +74,12 @@ def accept(
     event: Event | None = None,
     locations: Collection[int] = (),
     keep: Collection[str] = (),
-    agreed: bool = True,
 ) -> Rearrangement:
     """Do what was proposed: every exam, room, technologist, porter's job and notice, or nothing.
 
     `start` is the moment from which the proposal counted its minutes, `wanted`, `event`, `locations` and `keep`
-    what it was asked for with: it is judged by the same day. Where a person `agreed`, the time of who is let in counts as given, and
-    the EHR is told of it. Facts are written for each exam; the messages to the
+    what it was asked for with: it is judged by the same day. The time of who is let in counts as given, whoever accepts it: the EHR
+    is told of it. Facts are written for each exam; the messages to the
     EHR and the pages follow from them. Patients who were told a time are to be told the new one after the
     undo window.
 
@@ -120,7 +119,7 @@ def accept(
                 why=why,
                 at=at,
                 by=by,
-                given=True if agreed and move.accession in wanted else None,
+                given=True if move.accession in wanted else None,
             )
     if event and event.gone:
         mark_gone(site=site, code=event.gone, at=at, by=by)

@@ -8,7 +8,7 @@ from procrastinate.contrib.django import app as jobs
 
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
-from xraydesk.journey.autopilot import place_by_itself
+from xraydesk.journey.autopilot import let_in, place_by_itself
 from xraydesk.journey.book import waiting_in_order
 from xraydesk.journey.charge import review_charge
 from xraydesk.journey.company import keep_company
@@ -47,6 +47,15 @@ def book_accepted(fact: Fact) -> None:
     exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
     if exam:
         place_by_itself(exam_id=exam.pk, at=clock.now())
+
+
+def let_in_raised(fact: Fact) -> None:
+    """An exam was raised where it stands: where it would be late now, others give way for it as for a new one."""
+    if fact.kind == FactKind.ORDER_CHANGED and "priority" not in fact.data.get("changed", ()):
+        return
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        let_in(exam_id=exam.pk, at=clock.now(), raised=True)
 
 
 def try_waiting_after_cancel(fact: Fact) -> None:
@@ -97,7 +106,7 @@ def review_charges(fact: Fact) -> None:
 
 REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.ORDER_RECEIVED: (triage, apply_reports_that_waited),
-    FactKind.ORDER_CHANGED: (triage, book_accepted, review_charges, tell),
+    FactKind.ORDER_CHANGED: (triage, book_accepted, let_in_raised, review_charges, tell),
     FactKind.ORDER_CANCELLED: (try_waiting_after_cancel, review_charges, tell, plan_porter),
     FactKind.EXAM_CANCELLED: (try_waiting_after_cancel, review_charges, tell, plan_porter),
     FactKind.ORDER_JOINED: (apply_reports_that_waited, review_charges),
@@ -119,7 +128,7 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.TECHNOLOGIST_BACK: (try_waiting_again,),
     FactKind.EXAM_BOOKED: (tell, plan_porter, plan_company),
     FactKind.EXAM_MOVED: (tell, plan_porter, plan_company),
-    FactKind.PRIORITY_CHANGED: (tell,),
+    FactKind.PRIORITY_CHANGED: (let_in_raised, tell),
     FactKind.NO_SHOW: (tell, plan_porter),
     FactKind.NO_SHOW_UNDONE: (tell, plan_porter, plan_company),
     FactKind.EXAM_BEGUN: (tell, plan_porter),

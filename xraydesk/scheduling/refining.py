@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from threading import BoundedSemaphore
 
 from xraydesk.scheduling.engine.checker import broken_rule
@@ -36,7 +37,7 @@ class NoTurn(Exception):
     """Others are being looked for just now; ask again."""
 
 
-def better_plan(problem: Problem, plan: Plan, *, wanted: str, than: Plan) -> Plan | None:
+def better_plan(problem: Problem, plan: Plan, *, wanted: Sequence[str], than: Plan) -> Plan | None:
     """A plan clearly better than `than`, the first answer for `wanted`, judged by the checker; None where none was found.
 
     `plan` is the one in force. Raises NoTurn.
@@ -48,7 +49,7 @@ def better_plan(problem: Problem, plan: Plan, *, wanted: str, than: Plan) -> Pla
             "problem": problem_as_json(problem),
             "plan": plan_as_json(plan),
             "than": plan_as_json(than),
-            "wanted": wanted,
+            "wanted": list(wanted),
             "seconds": SECONDS,
         }
         done = subprocess.run(

@@ -10,7 +10,7 @@ from xraydesk.access.models import Location
 from xraydesk.access.roles import Role
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.desk.tests.test_rearranging import MIN, page, post, proposal_of, soon
-from xraydesk.journey.tests.test_better import tight, time_enough  # noqa: F401 - a fixture
+from xraydesk.journey.tests.test_better import down, tight, time_enough  # noqa: F401 - a fixture
 from xraydesk.orders.models import Exam
 from xraydesk.scheduling.queries import live_booking
 
@@ -59,3 +59,19 @@ def test_a_stranger_another_site_and_another_building_search_nothing(exam: Exam)
     assert client.post(BETTER, {"proposal": "made up"}).status_code == 204
     assert client.post(BETTER, {"proposal": form[:-2]}).status_code == 204
     assert "better found" not in page(client, f"/?exam={exam.accession}")
+
+
+def test_something_happened_is_bettered_on_its_own_page(time_enough: None) -> None:  # noqa: F811
+    site, _, _ = down(soon() - 5 * MIN)
+    client = signed_in(site)
+    address = "/repair?room=XR1"
+    text = page(client, address)
+    assert f'data-better="{BETTER}"' in text
+    assert "better found" not in text
+    form = proposal_of(text)
+    assert signed_in(make_site("U")).post(BETTER, {"proposal": form}).status_code == 404
+    assert client.post(BETTER, {"proposal": form}).status_code == 200
+    text = page(client, address)
+    assert "better found" in text
+    assert "data-better" not in text
+    assert "better found" not in page(client, f"{address}&option=2")

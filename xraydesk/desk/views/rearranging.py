@@ -20,10 +20,9 @@ from xraydesk.desk.answers import SeeOther, back_to, done, refused
 from xraydesk.desk.proposals import may_touch, shown, unsigned
 from xraydesk.desk.rearrangements import as_rows
 from xraydesk.desk.views.board import day_asked
-from xraydesk.journey.better import look_further
+from xraydesk.journey.better import look_further, propose_after_with_better
 from xraydesk.journey.errors import BoardChanged, Refused, UnknownTechnologist
 from xraydesk.journey.planned_day import Event
-from xraydesk.journey.propose import propose_after
 from xraydesk.journey.rearrange import accept as accept_proposal
 from xraydesk.journey.rearrange import undo as undo_rearrangement
 from xraydesk.journey.rearranged import rearranged
@@ -100,15 +99,19 @@ def accept(request: HttpRequest, member: Member) -> SeeOther:
 def better(request: HttpRequest, member: Member) -> HttpResponse:
     """Look for something better than the proposal on the screen, for some two seconds: 200 where there is, 204 where not.
 
-    It is then what the board proposes; nothing else changes.
+    It is then what the page proposes; nothing else changes.
     """
     asked = unsigned(request.POST.get("proposal", ""))
-    if asked is None or len(asked.wanted) != 1 or asked.event is not None:
+    if asked is None or (len(asked.wanted) != 1 and asked.event is None):
         return HttpResponse(status=204)
     if not may_touch(member, asked):
         raise Http404
     found = look_further(
-        site=member.site, accession=asked.wanted[0], at=clock.now(), locations=member.locations
+        site=member.site,
+        accession="".join(asked.wanted[:1]),
+        event=asked.event,
+        at=clock.now(),
+        locations=member.locations,
     )
     return HttpResponse(status=200 if found else 204)
 
@@ -161,7 +164,7 @@ def repair(request: HttpRequest, member: Member) -> HttpResponse:
         "at": at,
     }
     if event is not None:
-        proposed = propose_after(site=member.site, event=event, at=at, locations=member.locations)
+        proposed = propose_after_with_better(site=member.site, event=event, at=at, locations=member.locations)
         total = len(proposed.proposals)
         number = min(max(1, _number(request.GET.get("option", "1"), most=99) or 1), max(1, total))
         context["nothing"] = not proposed.proposals

@@ -22,9 +22,10 @@ from xraydesk.journey.rearranged import done_by_itself, rearranged, undoable
 from xraydesk.journey.tests.test_book import set_policies
 from xraydesk.journey.tests.test_booking_races import at_once, check_plan
 from xraydesk.journey.tests.test_rearrange import begin, done, places, stat
+from xraydesk.journey.triage import set_priority
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
-from xraydesk.orders.states import TriageState
+from xraydesk.orders.states import Priority, TriageState
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.autopilot_rules import Limit
 from xraydesk.scheduling.models import Booking, Rearrangement
@@ -76,7 +77,7 @@ def test_within_the_limits_it_lets_others_give_way_and_says_that_it_did() -> Non
     booking = live_booking(exam.pk)
     assert booking is not None
     assert booking.during.lower <= AT + 60 * MIN
-    assert not booking.time_was_given, "nobody gave the time"
+    assert booking.time_was_given, "the EHR is told of it as of one that a person lets in"
     moved = {a: (before[a], now) for a, now in places(booked).items() if now != before[a]}
     assert 0 < len(moved) <= 3
     for was, now in moved.values():
@@ -249,3 +250,45 @@ def test_a_coordinator_who_accepts_at_the_same_time_and_the_desk_do_it_once() ->
     assert all(live_booking(e.pk) for e in exams)
     first = [kept.moves[0]["accession"] for kept in Rearrangement.objects.all()]
     assert len(first) == len(set(first)), "each is let in once"
+
+
+def raised(site: Site, *, patient_class: str = "E", minutes: int = 170) -> Exam:
+    """A routine exam with a place late in the morning, which somebody has raised to STAT since."""
+    exam = make_exam(site)
+    exam.order.patient_class = patient_class
+    exam.order.save()
+    make_booking(exam, start=AT + minutes * MIN)
+    set_priority(exam_id=exam.pk, priority=Priority.STAT, at=AT, by="user:ada")
+    Exam.objects.filter(pk=exam.pk).update(due_at=AT + 60 * MIN)
+    return exam
+
+
+def test_one_that_was_raised_where_it_stands_is_let_in_like_a_new_one() -> None:
+    site = steered()
+    full(site, minutes=170)
+    exam = raised(site)
+    assert let_in(exam_id=exam.pk, at=AT) is None, "without that it keeps the place that it has"
+    kept = let_in(exam_id=exam.pk, at=AT, raised=True)
+    assert kept is not None
+    booking = live_booking(exam.pk)
+    assert booking is not None
+    assert booking.during.lower <= AT + 60 * MIN
+    assert let_in(exam_id=exam.pk, at=AT, raised=True) is None, "a second time changes nothing"
+    undo(site=site, rearrangement_id=kept.pk, at=AT + MIN, by="user:ada")
+    assert live_booking(exam.pk).during.lower == AT + 170 * MIN  # type: ignore[union-attr]
+    assert let_in(exam_id=exam.pk, at=AT + 2 * MIN, raised=True) is None, "a person did not want it"
+
+
+def test_nobody_at_home_is_called_to_come_sooner_by_itself() -> None:
+    site = steered()
+    full(site, minutes=170)
+    exam = raised(site, patient_class="O")
+    assert let_in(exam_id=exam.pk, at=AT, raised=True) is None
+    Booking.objects.filter(exam=exam).update(arrived_at=AT)
+    assert let_in(exam_id=exam.pk, at=AT, raised=True) is not None
+
+
+def test_one_that_is_in_time_all_the_same_stays_where_it_is() -> None:
+    site = steered()
+    exam = raised(site, minutes=50)
+    assert let_in(exam_id=exam.pk, at=AT, raised=True) is None

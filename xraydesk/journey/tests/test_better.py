@@ -10,9 +10,10 @@ from django.core.cache import cache
 from tests.factories import AT, make_booking, make_exam, make_site
 from xraydesk.access.models import Site
 from xraydesk.journey import better
-from xraydesk.journey.better import look_further, propose_with_better
+from xraydesk.journey.better import look_further, propose_after_with_better, propose_with_better
 from xraydesk.journey.book import cancel_booking
-from xraydesk.journey.propose import propose_for
+from xraydesk.journey.planned_day import Event
+from xraydesk.journey.propose import propose_after, propose_for
 from xraydesk.journey.tests.test_rearrange import MIN, done, stat
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
@@ -135,3 +136,47 @@ def test_nobody_is_written_down_who_stands_where_they_stood() -> None:
     for move in kept.moves:
         before, after = move["before"], move["after"]
         assert before is None or (before["room"], before["start"]) != (after["room"], after["start"])
+
+
+def down(start: datetime = AT) -> tuple[Site, list[Exam], Event]:
+    """Two rooms: XR2 has what `tight` has, a STAT stands in XR1, and XR1 goes down."""
+    site = make_site()
+    chain = []
+    for number in range(5):
+        exam = make_exam(site)
+        make_booking(exam, room="XR2", start=start + number * 30 * MIN, minutes=30)
+        chain.append(exam)
+    make_booking(make_exam(site, triage=TriageState.HELD), room="XR2", start=start + 160 * MIN, minutes=400)
+    lost = stat(site)
+    lost.due_at = start + 20 * MIN
+    lost.save()
+    make_booking(lost, room="XR1", start=start + 10 * MIN)
+    return site, [*chain, lost], Event(room_down=("XR1", None))
+
+
+def test_after_something_happened_a_longer_search_betters_the_first_proposal_too() -> None:
+    site, exams, event = down()
+    first = propose_after_with_better(site=site, event=event, at=AT)
+    assert first.look_further
+    assert first.event == event
+    assert [p.cost for p in first.proposals] == [
+        p.cost for p in propose_after(site=site, event=event, at=AT).proposals
+    ]
+    assert look_further(site=site, event=event, at=AT)
+    other = propose_after_with_better(site=site, event=Event(gone="T1"), at=AT)
+    assert not any(p.better for p in other.proposals), (
+        "what was found for one thing is not proposed for another"
+    )
+    again = propose_after_with_better(site=site, event=event, at=AT)
+    assert not again.look_further
+    assert [p.better for p in again.proposals] == [True] + [False] * (len(again.proposals) - 1)
+    assert again.proposals[0].cost < first.proposals[0].cost
+    done(site, again, at=AT + 2 * MIN)
+    where = {e.accession: live_booking(e.pk) for e in exams}
+    assert all(b is not None and b.room.code == "XR2" for b in where.values())
+
+
+def test_where_nothing_has_to_move_no_longer_search_is_made() -> None:
+    site = make_site()
+    assert not look_further(site=site, event=Event(room_down=("XR1", None)), at=AT)
+    assert propose_after_with_better(site=site, event=Event(room_down=("XR1", None)), at=AT).proposals == ()

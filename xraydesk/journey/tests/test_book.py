@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -333,6 +333,41 @@ def test_a_move_to_a_taken_place_leaves_the_exam_where_it_was(site: Site) -> Non
         move_exam(exam_id=exam.pk, place=place(60, "XR2"), at=AT, by="user:a")
     assert live_booking(exam.pk) == booking
     assert kinds(exam) == ["booked"]
+
+
+@pytest.mark.parametrize("another", [True, False])
+def test_a_move_whose_technologist_somebody_has_just_taken_is_done_by_another_who_is_free(
+    another: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site(rooms=3)
+    Technologist.objects.filter(code="T3").delete()
+    exam = make_exam(site)
+    old = book_exam(exam_id=exam.pk, at=AT, by="rule")
+    found: list[int | None] = []
+
+    def fitting(exam: Exam, place: Place, *, at: datetime) -> Place:
+        """Between looking and writing somebody takes whoever was found."""
+        fits = as_ever(exam, place, at=at)
+        if not found:
+            who = Technologist.objects.filter(pk=fits.technologist_id)
+            taken = who if another else Technologist.objects.all()
+            for room, one in zip(("XR1", "XR3"), taken, strict=False):
+                make_booking(make_exam(site), room=room, start=after(60), technologist=one)
+        found.append(fits.technologist_id)
+        return fits
+
+    as_ever = book._fitting
+    monkeypatch.setattr(book, "_fitting", fitting)
+    if another:
+        new = move_exam(exam_id=exam.pk, place=place(60, "XR2"), at=AT, by="user:a")
+        assert (new.room.code, new.during.lower, new.technologist_id) == ("XR2", after(60), found[1])
+        assert found[0] != found[1]
+        assert Booking.objects.get(pk=old.pk).state == "released"
+    else:
+        with pytest.raises(PlaceTaken):
+            move_exam(exam_id=exam.pk, place=place(60, "XR2"), at=AT, by="user:a")
+        assert live_booking(exam.pk) == old
+        assert kinds(exam) == ["booked"]
 
 
 def test_what_has_no_place_cannot_be_moved_cancelled_or_missed(site: Site) -> None:

@@ -12,6 +12,8 @@ from xraydesk.access.models import Site
 from xraydesk.attention.actions import raise_item
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
+from xraydesk.billing.actions import write_coverage
+from xraydesk.billing.models import Coverage
 from xraydesk.contact.actions import give_notice
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
@@ -448,3 +450,38 @@ def test_a_merge_without_any_number_that_stays_is_refused(site: Site) -> None:
             by="link:EHR",
             why="ADT^A42",
         )
+
+
+def covered(patient: Patient, number: str) -> Coverage:
+    return write_coverage(
+        None,
+        site=patient.site,
+        patient=patient,
+        number=number,
+        authority="PAYS",
+        status="active",
+        subscriber="",
+        payor="P",
+        starts=None,
+        ends=None,
+        resource={},
+        at=AT,
+    )
+
+
+def payers(patient: Patient) -> list[str]:
+    return list(Coverage.objects.filter(patient=patient).order_by("pk").values_list("number", flat=True))
+
+
+def test_who_pays_goes_with_the_record_and_comes_back(site: Site) -> None:
+    stays, goes = two(site)
+    for patient, numbers in ((stays, ("1", "same")), (goes, ("2", "same", ""))):
+        for one in numbers:
+            covered(patient, one)
+    made = merge_by_hand(site=site, stays_id=stays.pk, goes_id=goes.pk, at=AT, by="user:ada")
+    assert payers(stays) == ["1", "same", "2", ""]
+    assert payers(goes) == ["same"], "that is known of the record that stays already"
+    covered(stays, "since")
+    undo_merge(merge_id=made.pk, at=AT, by="user:ada")
+    assert payers(stays) == ["1", "same", "since"]
+    assert payers(goes) == ["2", "same", ""]

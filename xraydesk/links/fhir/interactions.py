@@ -18,6 +18,7 @@ from xraydesk.links.fhir.replies import Refusal, Reply, refuse
 from xraydesk.links.fhir.rows import Shown
 from xraydesk.links.fhir.writers import WRITERS
 from xraydesk.links.fhir.writing import Written
+from xraydesk.orders.actions import on_trial
 
 
 def kind_for(caller: Caller, name: str, done: str) -> Kind:
@@ -147,12 +148,12 @@ class _Undone(Exception):
 
 
 def validate(caller: Caller, name: str, resource: Any, *, at: datetime) -> None:
-    """Whether a resource could be written: its shape, and for what is written here a trial that is undone. Raises Refusal."""
+    """Whether a resource could be written: its shape, and for what is written here a trial that is undone and uses up no number. Raises Refusal."""
     kind = kind_for(caller, name, "read")
     resource = _checked(kind, resource)
     if "create" in kind.writes and caller.may(kind, "create"):
         try:
-            with transaction.atomic():
+            with transaction.atomic(), on_trial():
                 WRITERS[name](caller, resource, None, at)
                 raise _Undone
         except _Undone:

@@ -11,6 +11,9 @@ from xraydesk.links.hl7.times import write_time
 CHARGE, CREDIT = "CG", "CD"
 """FT1-6, HL7 table 0017."""
 
+PERFORMED = "RE"
+"""ORC-1, HL7 table 0119: a service that was performed."""
+
 
 @dataclass(frozen=True)
 class ChargeTold:
@@ -28,14 +31,20 @@ class ChargeTold:
     room: str
     filler: str
     placer: str
+    placer_authority: str
     procedure_code: str
     procedure_text: str
     provider_number: str = ""
     provider_name: tuple[str, str] = ("", "")
 
 
-def charge_segment(told: ChargeTold) -> Segment:
-    """FT1: the same FT1-2 on charge and credit, so that the one takes back the other."""
+def charge_segments(told: ChargeTold) -> list[Segment]:
+    """FT1 (the same FT1-2 on charge and credit, so that the one takes back the other) and the ORC of the order that it is for."""
+    placer = [told.placer, told.placer_authority] if told.placer_authority else [told.placer]
+    return [_charge_segment(told), written("ORC", [PERFORMED, placer, told.filler])]
+
+
+def _charge_segment(told: ChargeTold) -> Segment:
     values: list[object] = [""] * 26
     values[0] = "1"
     values[1] = told.number

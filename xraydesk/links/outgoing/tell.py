@@ -136,7 +136,7 @@ def _letters(exam: Exam, fact: Fact, sends: Sequence[Sends], is_told: bool) -> t
                     [
                         written("EVN", ["P03", write_time(money.posted_at)]),
                         *pid,
-                        charge.charge_segment(money),
+                        *charge.charge_segments(money),
                     ],
                 )
             )

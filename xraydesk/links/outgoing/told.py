@@ -154,6 +154,7 @@ def charge_of(exam: Exam, fact: Fact, *, credit: bool) -> ChargeTold | None:
         room=fact.room,
         filler=exam.filler or exam.accession,
         placer=exam.order.placer,
+        placer_authority=exam.order.placer_authority,
         procedure_code=exam.procedure_code,
         procedure_text=exam.procedure_text,
         provider_number=exam.order.provider_id,

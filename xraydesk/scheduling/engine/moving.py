@@ -37,6 +37,10 @@ Trail = list[tuple[int, Spot | None]]
 """How exams stood before they were changed, in order."""
 
 
+class NotPlaced(ValueError):
+    """An exam that was left out is asked for a better place: give it one first."""
+
+
 class Limit(Protocol):
     """Keeps what was found so far, and says what is not worth finding any more."""
 
@@ -56,8 +60,10 @@ class Mover:
         self._locked: set[int] = set()
 
     def better(self, i: int, trail: Trail, *, depth: int = DEPTH, tries_max: int = INNER_TRIES_MAX) -> bool:
-        """Move one placed exam where it costs less, with whoever gives way for it. True where that was done."""
+        """Move one placed exam where it costs less, with whoever gives way for it. True where that was done. Raises NotPlaced."""
         day = self.day
+        if day.room[i] < 0:
+            raise NotPlaced(f"Exam {day.exam_ids[i]} has no place that could be a better one.")
         if day.fixed[i]:
             return False
         old = day.take(i)

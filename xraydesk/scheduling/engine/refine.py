@@ -1,10 +1,11 @@
-"""A cheaper way to let one exam in than the first one found: exact searches of its neighbourhood.
+"""A cheaper way to let exams in than the first one found: exact searches of their neighbourhoods.
 
 The first answer is on the screen meanwhile. Imports OR-Tools: use it where there is memory and time for that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from xraydesk.scheduling.engine.exact import Neighbourhood
@@ -18,7 +19,10 @@ SIZES = (12, 24, 40)
 """So many exams are looked at together: few first, which ends soon, then more from the best so far."""
 
 SHARE = 0.5
-"""Each search but the last takes so much of the time that is left at most."""
+"""For one exam each search but the last takes so much of the time that is left at most; for several each takes its part of it."""
+
+SOUGHT_MAX = 8
+"""Of many exams the neighbourhoods of so many are searched, of those first that cost most."""
 
 EFFORT = 0.5
 """What a search may take where steps end it in place of time, in CP-SAT's deterministic seconds."""
@@ -35,23 +39,28 @@ WORTH_A_MOVE = 2.0
 
 
 def refined(
-    problem: Problem, plan: Plan, *, wanted: str, than: Plan, stop: Stop, seed: int = 0
+    problem: Problem, plan: Plan, *, wanted: Sequence[str], than: Plan, stop: Stop, seed: int = 0
 ) -> Plan | None:
-    """A plan in which `wanted` stands, clearly better than `than`; None where none was found before `stop`.
+    """A plan clearly better for all who are `wanted` than `than`; None where none was found before `stop`.
 
-    `plan` is the one in force, without `wanted`; `than` the first answer. Everybody may move, at what that
-    costs. The same seed and steps give the same answer.
+    `plan` is the one in force, without the wanted; `than` the first answer, in which one of them stands at least. Whoever of
+    them stands there stands in the better one too. Everybody may move, at what that costs. The same seed and steps give the
+    same answer.
     """
     before, lost = day_of_plan(problem, plan)
     day, broken = day_of_plan(problem, than)
-    i = day.number[wanted]
-    if lost or broken or day.room[i] < 0:
+    numbers = [day.number[name] for name in wanted]
+    if lost or broken or all(day.room[i] < 0 for i in numbers):
         return None
     first_cost, first_moved = day.cost_now, _moved(day, before)
-    for steps, size in enumerate(SIZES):
+    dear = sorted(numbers, key=lambda i: (-day.cost_of(i), i))[:SOUGHT_MAX]
+    searches = [(size, i) for size in SIZES for i in dear]
+    for steps, (size, i) in enumerate(searches):
         if stop.now(steps) or day.cost_now <= EPSILON:
             break
-        _search(day, _around(day, before, i, size), stop, seed=seed, last=size == SIZES[-1])
+        left = len(searches) - steps
+        share = 1.0 if left == 1 else SHARE if len(dear) == 1 else 1 / left
+        _search(day, _around(day, before, i, size), stop, seed=seed, share=share)
     more = max(0, _moved(day, before) - first_moved)
     if day.cost_now > first_cost - WORTH_SHOWING - WORTH_A_MOVE * more:
         return None
@@ -67,23 +76,24 @@ def _moved(day: Day, before: Day) -> int:
     )
 
 
-def _search(day: Day, exams: list[int], stop: Stop, *, seed: int, last: bool) -> None:
-    """Look for better places for these exams; the first of them must have one."""
-    model = Neighbourhood(day, exams, must=exams[0])
+def _search(day: Day, exams: list[int], stop: Stop, *, seed: int, share: float) -> None:
+    """Look for better places for these exams in a share of the time that is left; where the first has one it must have one."""
+    model = Neighbourhood(day, exams, must=exams[0] if day.room[exams[0]] >= 0 else None)
     if not model.possible:
         return
     left = stop.left_seconds()
     if left is None:
         found = model.solve(effort=EFFORT, seed=seed)
     else:
-        found = model.solve(seconds=left if last else left * SHARE, seed=seed)
+        found = model.solve(seconds=left * share, seed=seed)
     if found is not None and found.cost < sum(day.cost_of(j) for j in exams) - EPSILON:
         put_all(day, found.spots)
 
 
 def _around(day: Day, before: Day, i: int, size: int) -> list[int]:
     """The exam, whoever lost a place to it, and those nearest: in time between where it is and should be, and in what they need."""
-    first, last = sorted((day.ideal(i, day.ready[i]), day.start[i]))
+    ideal = day.ideal(i, day.ready[i])
+    first, last = sorted((ideal, day.start[i] if day.room[i] >= 0 else ideal))
     people = set(day.people_for[i])
 
     def far(j: int) -> int:
@@ -92,7 +102,7 @@ def _around(day: Day, before: Day, i: int, size: int) -> list[int]:
         strange = day.room[j] not in day.minutes[i] and day.person[j] not in people
         return apart + (ELSEWHERE_MINUTES if strange else 0)
 
-    lost = [j for j in range(day.count) if day.room[j] < 0 <= before.room[j]]
+    lost = [j for j in range(day.count) if j != i and day.room[j] < 0 <= before.room[j]]
     others = [j for j in range(day.count) if j != i and not day.fixed[j] and day.room[j] >= 0]
     return [i, *lost, *sorted(others, key=lambda j: (far(j), j))[: max(0, size - 1 - len(lost))]]
 

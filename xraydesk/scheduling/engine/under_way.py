@@ -76,6 +76,8 @@ class Standing:
     told_time: bool = False
     ward: str | None = None
     """Where a porter fetches the patient from; None for whoever comes alone or is here."""
+    coming: bool = False
+    """A porter is on the way with them already."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,17 @@ def tell_planner(
     return teller.tell(exams, porters, travel or {})
 
 
+@dataclass(frozen=True)
+class _KeptWay:
+    """Somebody who keeps their place and is brought and taken back by porters all the same."""
+
+    begins: int
+    ends: int
+    ward: str
+    fetched: bool
+    """Nobody has to be sent to fetch them any more."""
+
+
 class _Teller:
     def __init__(
         self,
@@ -163,6 +176,7 @@ class _Teller:
         self.room_taken: dict[str, list[Interval]] = defaultdict(list)
         self.person_taken: dict[str, list[Interval]] = defaultdict(list)
         self.patient_until: dict[str, int] = defaultdict(int)
+        self.kept_ways: list[_KeptWay] = []
         self.skills = {t.code: t.skills for t in department.technologists or ()}
         self.zones: dict[str, dict[Zone, tuple[Interval, ...]]] = {}
         """Each seat's open time by who may use it."""
@@ -218,8 +232,8 @@ class _Teller:
         problem = replace(problem, rooms=self._rooms())
         told = [self._exam(e, gaps.get(e.accession, self.cleaning)) for e in (*standing, *lost, *fresh)]
         placed = [self._placed(e) for e in standing]
-        told, placed = _with_porters(told, placed, problem)
-        problem = replace(problem, exams=tuple(told))
+        told, placed, porters_left = _with_porters(told, placed, problem, self.kept_ways)
+        problem = replace(problem, exams=tuple(told), porters=porters_left)
         return Told(
             problem,
             Plan(tuple(placed), tuple(e.accession for e in (*lost, *fresh))),
@@ -252,6 +266,9 @@ class _Teller:
         if exam.technologist is not None:
             self.person_taken[exam.technologist].append((begins, ends))
         self.patient_until[exam.patient] = max(self.patient_until[exam.patient], ends)
+        if exam.ward is not None:
+            begun = exam.until is not None or self.minute(exam.span.start) < 0
+            self.kept_ways.append(_KeptWay(begins, ends, exam.ward, fetched=begun or exam.coming))
 
     def _still_stands(
         self,
@@ -510,17 +527,21 @@ def _less(spans: Iterable[Interval], taken: Iterable[Interval], end: int) -> tup
 
 
 def _with_porters(
-    exams: Sequence[Exam], placed: Sequence[Placed], problem: Problem
-) -> tuple[list[Exam], list[Placed]]:
-    """Porters for the plan in force, first come, first served.
+    exams: Sequence[Exam], placed: Sequence[Placed], problem: Problem, kept: Sequence[_KeptWay] = ()
+) -> tuple[list[Exam], list[Placed], tuple[Porter, ...] | None]:
+    """Porters for the plan in force, first come, first served; and what of their time those leave who keep their places.
 
     It was agreed without asking whether a porter is free: where none is, the exam stands as
     it is and the porters' page shows the lateness, as it does today.
     """
     free = {p.id: list(p.on) for p in problem.porters or ()}
+    taken: dict[str, list[Interval]] = defaultdict(list)
     by_id = {e.id: e for e in exams}
     found = []
+    ways = sorted(kept, key=lambda way: way.begins)
     for place in sorted(placed, key=lambda p: (p.start, p.exam)):
+        while ways and ways[0].begins <= place.start:
+            _serve(ways.pop(0), free, problem, taken)
         exam = by_id[place.exam]
         if exam.origin is None:
             found.append(place)
@@ -545,7 +566,26 @@ def _with_porters(
             found.append(place)
         else:
             found.append(replace(place, fetch=fetch, back=back))
-    return [by_id[e.id] for e in exams], found
+    for way in ways:
+        _serve(way, free, problem, taken)
+    left = problem.porters and tuple(
+        Porter(p.id, _less(p.on, taken[p.id], max((b for _, b in p.on), default=0))) for p in problem.porters
+    )
+    return [by_id[e.id] for e in exams], found, left
+
+
+def _serve(
+    way: _KeptWay, free: Mapping[str, list[Interval]], problem: Problem, taken: dict[str, list[Interval]]
+) -> None:
+    """Keep porters' time for somebody who keeps their place; where nobody is free then, the porters' page shows it."""
+    length = 2 * problem.travel[way.ward]
+    jobs = [_first_free(free, way.ends, way.ends + RETURN_LATE_MINUTES, length, latest_first=False)]
+    if not way.fetched:
+        latest = way.begins - length
+        jobs.append(_first_free(free, latest - FETCH_EARLY_MINUTES, latest, length, latest_first=True))
+    for job in jobs:
+        if job is not None and job.porter is not None:
+            taken[job.porter].append((job.start, job.start + length))
 
 
 def _first_free(

@@ -12,6 +12,7 @@ from xraydesk.scheduling.engine.checker import broken_rule, cost_of
 from xraydesk.scheduling.engine.explain import why_not
 from xraydesk.scheduling.engine.firstcome import first_come
 from xraydesk.scheduling.engine.insertion import APART_MINUTES, Option, Planner, applied
+from xraydesk.scheduling.engine.moving import NotPlaced
 from xraydesk.scheduling.engine.problem import Placed, Problem
 from xraydesk.scheduling.tests.problems import day, problems
 
@@ -62,3 +63,15 @@ def _differ(name: str, one: Option, other: Option) -> bool:
 
 def _place(name: str, option: Option) -> Placed:
     return next(m.after for m in option.moves if m.exam == name and m.after)
+
+
+def test_an_exam_that_was_left_out_cannot_be_made_better_and_it_is_said_so() -> None:
+    problem = day(exams=12, rooms=2, seed=1)
+    planner = Planner(problem, first_come(problem))
+    number = planner.day.number[problem.exams[0].id]
+    if planner.day.room[number] >= 0:
+        planner.day.take(number)
+    before = planner.day.plan()
+    with pytest.raises(NotPlaced, match=f"Exam {problem.exams[0].id} has no place"):
+        planner.mover.better(number, [])
+    assert planner.day.plan() == before

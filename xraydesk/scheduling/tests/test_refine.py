@@ -72,22 +72,22 @@ def moved(problem: Problem, plan: Plan) -> int:
 def test_a_chain_that_the_first_search_is_too_short_for_is_found() -> None:
     problem, plan = chain()
     than = first(problem, plan, "N1")
-    found = refined(problem, plan, wanted="N1", than=than, stop=after_steps(STEPS))
+    found = refined(problem, plan, wanted=["N1"], than=than, stop=after_steps(STEPS))
     assert found is not None
     assert broken_rule(problem, found) == ""
     more = max(0, moved(problem, found) - moved(problem, than))
     assert cost_of(problem, found) <= cost_of(problem, than) - WORTH_SHOWING - WORTH_A_MOVE * more
     assert next(p for p in found.placed if p.exam == "N1").start == 0
     assert cost_of(problem, found) == pytest.approx(CHAIN * 10 * 0.1)
-    again = refined(problem, plan, wanted="N1", than=than, stop=after_steps(STEPS))
+    again = refined(problem, plan, wanted=["N1"], than=than, stop=after_steps(STEPS))
     assert again == found, "the same answer however often it is asked"
 
 
 def test_what_is_best_already_is_left_as_it_is() -> None:
     problem, plan = chain()
-    best = refined(problem, plan, wanted="N1", than=first(problem, plan, "N1"), stop=after_steps(STEPS))
+    best = refined(problem, plan, wanted=["N1"], than=first(problem, plan, "N1"), stop=after_steps(STEPS))
     assert best is not None
-    assert refined(problem, plan, wanted="N1", than=best, stop=after_steps(STEPS)) is None
+    assert refined(problem, plan, wanted=["N1"], than=best, stop=after_steps(STEPS)) is None
 
 
 def test_a_little_better_for_many_moves_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,10 +98,10 @@ def test_a_little_better_for_many_moves_is_not_shown(monkeypatch: pytest.MonkeyP
         exams=tuple(replace(e, weight=0.01) if e.booked else replace(e, weight=0.5) for e in problem.exams),
     )
     than = first(mild, plan, "N1")
-    assert refined(mild, plan, wanted="N1", than=than, stop=after_steps(STEPS)) is None
+    assert refined(mild, plan, wanted=["N1"], than=than, stop=after_steps(STEPS)) is None
     monkeypatch.setattr(refine, "WORTH_SHOWING", 0.01)
     monkeypatch.setattr(refine, "WORTH_A_MOVE", 0.0)
-    found = refined(mild, plan, wanted="N1", than=than, stop=after_steps(STEPS))
+    found = refined(mild, plan, wanted=["N1"], than=than, stop=after_steps(STEPS))
     assert found is not None
     assert moved(mild, found) > moved(mild, than)
 
@@ -111,7 +111,7 @@ def test_a_plan_that_does_not_stand_and_an_exam_that_is_left_out_are_not_looked_
     than = first(problem, plan, "N1")
     twice = replace(than, placed=(*than.placed[:-1], replace(than.placed[-1], start=than.placed[0].start)))
     for wrong in (plan, twice):
-        assert refined(problem, plan, wanted="N1", than=wrong, stop=after_steps(STEPS)) is None
+        assert refined(problem, plan, wanted=["N1"], than=wrong, stop=after_steps(STEPS)) is None
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -129,7 +129,7 @@ def test_whatever_is_found_keeps_every_rule_and_is_clearly_better(
     if not options or any(m.exam == wanted and m.after is None for m in options[-1].moves):
         return
     than = applied(problem, plan, options[-1])
-    found = refined(problem, plan, wanted=wanted, than=than, stop=after_steps(STEPS))
+    found = refined(problem, plan, wanted=[wanted], than=than, stop=after_steps(STEPS))
     if found is not None:
         assert broken_rule(problem, found) == ""
         assert wanted in {p.exam for p in found.placed}
@@ -140,11 +140,11 @@ def test_whatever_is_found_keeps_every_rule_and_is_clearly_better(
 def test_it_is_found_in_a_process_of_its_own_and_leaves_nothing_in_this_one() -> None:
     problem, plan = chain()
     than = first(problem, plan, "N1")
-    found = better_plan(problem, plan, wanted="N1", than=than)
+    found = better_plan(problem, plan, wanted=["N1"], than=than)
     assert found is not None
     assert broken_rule(problem, found) == ""
     assert cost_of(problem, found) < cost_of(problem, than)
-    assert better_plan(problem, plan, wanted="N1", than=found) is None
+    assert better_plan(problem, plan, wanted=["N1"], than=found) is None
 
 
 @pytest.mark.link
@@ -168,8 +168,8 @@ def test_one_at_a_time_is_looked_for_and_whoever_asks_meanwhile_is_told() -> Non
     problem, plan = chain()
     than = first(problem, plan, "N1")
     with refining._turn, pytest.raises(NoTurn):
-        better_plan(problem, plan, wanted="N1", than=than)
-    assert better_plan(problem, plan, wanted="N1", than=than) is not None
+        better_plan(problem, plan, wanted=["N1"], than=than)
+    assert better_plan(problem, plan, wanted=["N1"], than=than) is not None
 
 
 @pytest.mark.parametrize("answer", [b"", b"{", b'{"format": "xraydesk.plan/1"}'])
@@ -181,7 +181,7 @@ def test_an_answer_that_is_none_leaves_the_first_one(answer: bytes, monkeypatch:
         return subprocess.CompletedProcess([], 0, stdout=answer)
 
     monkeypatch.setattr(subprocess, "run", said)
-    assert better_plan(problem, plan, wanted="N1", than=than) is None
+    assert better_plan(problem, plan, wanted=["N1"], than=than) is None
 
 
 def test_an_answer_that_breaks_a_rule_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,11 +193,36 @@ def test_an_answer_that_breaks_a_rule_is_not_shown(monkeypatch: pytest.MonkeyPat
         return subprocess.CompletedProcess([], 0, stdout=json.dumps(refining.plan_as_json(twice)).encode())
 
     monkeypatch.setattr(subprocess, "run", said)
-    assert better_plan(problem, plan, wanted="N1", than=than) is None
+    assert better_plan(problem, plan, wanted=["N1"], than=than) is None
 
 
 @pytest.mark.link
 def test_a_search_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, plan = chain()
     monkeypatch.setattr(refining, "PROCESS_SECONDS_MAX", 0.01)
-    assert better_plan(problem, plan, wanted="N1", than=first(problem, plan, "N1")) is None
+    assert better_plan(problem, plan, wanted=["N1"], than=first(problem, plan, "N1")) is None
+
+
+def test_several_who_lost_their_places_are_bettered_together_and_none_of_them_is_left_out_for_it() -> None:
+    problem, plan = chain()
+    other = Exam("N2", "S2", {"XR2": 10}, due=0, weight=5)
+    both = replace(
+        problem,
+        exams=(*problem.exams, other),
+        rooms=(*problem.rooms, Room("XR2", ((0, 700),))),
+        technologists=(*(problem.technologists or ()), Technologist("T2", ((0, 700),))),
+    )
+    before = Plan(plan.placed, ("N1", "N2"))
+    than = applied(both, before, Planner(both, before).options(("N1", "N2"))[0])
+    found = refined(both, before, wanted=["N1", "N2"], than=than, stop=after_steps(2 * STEPS))
+    assert found is not None
+    assert broken_rule(both, found) == ""
+    assert found.unplanned == ()
+    assert cost_of(both, found) < cost_of(both, than)
+    without = replace(than, placed=tuple(p for p in than.placed if p.exam not in ("N1", "N2")))
+    nobody = replace(without, unplanned=("N1", "N2"))
+    assert refined(both, before, wanted=["N1", "N2"], than=nobody, stop=after_steps(STEPS)) is None
+    partly = Plan(tuple(p for p in than.placed if p.exam != "N1"), ("N1",))
+    mended = refined(both, before, wanted=["N1", "N2"], than=partly, stop=after_steps(2 * STEPS))
+    assert mended is not None
+    assert {p.exam for p in mended.placed} >= {"N2"}

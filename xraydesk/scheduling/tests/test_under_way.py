@@ -210,3 +210,45 @@ def test_porters_who_are_not_limited_are_not_named() -> None:
     )
     assert ways(found, "A") == (Job(40), Job(70))
     assert exam(found, "B").origin is None
+
+
+def test_porters_of_those_who_keep_their_places_are_counted() -> None:
+    """One porter; somebody who keeps their place at 60 is fetched at 50 and taken back at 70 with five minutes' way."""
+    porter = (PorterTimes("P", (Span(START, END),)),)
+    fields: dict[str, Any] = {"porters": porter, "travel": {"W": 5}}
+    free = told(one("N", ward="W"), wanted=("N",), **fields)
+    assert free.problem.porters is not None
+    assert free.problem.porters[0].on == ((0, 600),)
+    found = told(one("K", 60, ward="W", pinned=True), one("N", ward="W"), wanted=("N",), **fields)
+    assert found.problem.porters is not None
+    assert found.problem.porters[0].on == ((0, 50), (60, 70), (80, 600))
+    coming = told(one("K", 60, ward="W", pinned=True, coming=True), one("N"), wanted=("N",), **fields)
+    assert coming.problem.porters is not None
+    assert coming.problem.porters[0].on == ((0, 70), (80, 600)), (
+        "whoever fetches them is busy with it already"
+    )
+    begun = told(one("K", -5, ward="W", until=START + 20 * MIN), one("N"), wanted=("N",), **fields)
+    assert begun.problem.porters is not None
+    assert begun.problem.porters[0].on == ((0, 20), (30, 600))
+
+
+def test_porters_are_shared_out_in_order_of_time_between_who_stays_and_who_may_move() -> None:
+    porter = (PorterTimes("P", (Span(START, START + 200 * MIN),)),)
+    found = told(
+        one("early", 30, ward="W", room="XR2", technologist="T2"),
+        one("stays", 70, ward="W", pinned=True),
+        one("late", 110, ward="W", room="XR2", technologist="T2"),
+        one("later still", 190, ward="W", pinned=True),
+        porters=porter,
+        travel={"W": 5},
+    )
+    assert [(p.exam, p.fetch and p.fetch.start, p.back and p.back.start) for p in found.plan.placed] == [
+        ("early", 20, 40),
+        ("late", 100, 120),
+    ]
+    assert found.problem.porters is not None
+    assert found.problem.porters[0].on == ((0, 60), (70, 80), (90, 180), (190, 200)), (
+        "nobody is there to take the last one back"
+    )
+    nobody = told(one("K", 60, ward="W", pinned=True), porters=(), travel={"W": 5})
+    assert nobody.problem.porters == ()

@@ -76,20 +76,3 @@ board.addEventListener("drop", (e) => {
   e.preventDefault();
   location.href = `/exams/${encodeURIComponent(dragged)}/move?${now}`;
 });
-
-// A first proposal is on the screen: a longer search may find a better one, which takes its place unless somebody has moved on.
-const READ_MS = 700;
-let looking = false;
-document.addEventListener("desk:tick", async () => {
-  const form = document.querySelector("#rearrange[data-better]"), here = location.href;
-  if (looking || !form) return;
-  looking = true;
-  const found = await fetch(form.dataset.better, { method: "POST", body: new FormData(form), credentials: "same-origin" }).catch(() => null);
-  delete form.dataset.better;
-  if (found?.status === 200 && location.href === here && document.getElementById("rearrange") && await visit(here)) {
-    // Who is about to press Enter has read the other one.
-    const accept = document.querySelector("button[form=rearrange]");
-    if (accept) { accept.disabled = true; setTimeout(() => { accept.disabled = false; }, READ_MS); }
-  }
-  looking = false;
-});

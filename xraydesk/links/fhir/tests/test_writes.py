@@ -286,6 +286,20 @@ def test_validating_writes_nothing() -> None:
     assert not Fact.objects.exists()
 
 
+def test_validating_an_order_uses_up_no_accession_number() -> None:
+    site = make_site()
+    client = caller(site)
+    asked = order_of(make_patient(site).pk)
+    assert send(client, "POST", "ServiceRequest", asked)[0] == 201
+    for _ in range(3):
+        status, outcome, _ = send(client, "POST", "ServiceRequest/$validate", asked)
+        assert (status, outcome["issue"][0]["severity"]) == (200, "information")
+    assert send(client, "POST", "ServiceRequest", order_of(make_patient(site).pk))[0] == 201
+    first, second = Exam.objects.order_by("pk")
+    assert second.pk == first.pk + 1
+    assert int(second.accession.removeprefix("T")) == int(first.accession.removeprefix("T")) + 1
+
+
 def test_who_pays_comes_back_as_it_was_sent() -> None:
     site = make_site()
     patient = make_patient(site)
