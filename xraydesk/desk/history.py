@@ -36,6 +36,8 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.ORDER_JOINED: "Its order came",
     FactKind.EXAM_JOINED: "It was done already, before this order came",
     FactKind.TOLD_AGAIN: "Told again under its order",
+    FactKind.ORDER_PARTED: "It was not its order: taken back",
+    FactKind.EXAM_PARTED: "It was not done already: taken back",
     FactKind.IMAGE_RECEIVED: "Image received",
     FactKind.IMAGE_MATCHED: "Image matched to this exam",
     FactKind.IMAGE_QUARANTINED: "Image kept apart",

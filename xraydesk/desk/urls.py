@@ -82,6 +82,11 @@ urlpatterns: list[URLPattern] = [
     path("exams/<str:accession>/discontinue", exam.discontinue, name="exam-discontinue"),
     path("exams/<str:accession>/release-images", exam.release_images, name="images-release"),
     path("exams/<str:accession>/join", late_order.join, name="late-order-join"),
+    path("exams/<str:accession>/join/undo", late_order.undo, name="late-order-undo"),
+    path("exams/<str:accession>/order", late_order.find_order, name="late-order-find"),
+    path(
+        "exams/<str:accession>/order/<str:order_accession>", late_order.identify, name="late-order-identify"
+    ),
     path("exams/<str:accession>/another", late_order.another, name="late-order-another"),
     path("orders/new", ordering.order_new, name="order-new"),
     path("patients/<int:patient_id>", exam.patient_page, name="patient"),

@@ -36,6 +36,8 @@ class FactKind(StrEnum):
     ORDER_JOINED = "order came late"
     EXAM_JOINED = "was done already"
     TOLD_AGAIN = "told again under its order"
+    ORDER_PARTED = "was not its order"
+    EXAM_PARTED = "was not done already"
     IMAGE_RECEIVED = "image received"
     IMAGE_MATCHED = "image matched"
     IMAGE_QUARANTINED = "image quarantined"

@@ -28,7 +28,7 @@ from xraydesk.orders.models import Exam
 from xraydesk.orders.numbers import own_number
 from xraydesk.orders.rules import Code
 from xraydesk.orders.states import TriageAction, TriageState
-from xraydesk.patients.models import Patient
+from xraydesk.patients.models import Merge, Patient
 from xraydesk.scheduling import actions as scheduling
 
 BY_RULE = "rule"
@@ -56,7 +56,7 @@ def answer(exam: Exam) -> Certain | Ask | None:
     if is_without_order(exam.order) or any(f.get("code") == Code.LATE for f in exam.findings if _is_said(f)):
         return None
     return late_order_rules.meant(
-        _as_asked(exam), [_as_done(one) for one in done_without_order(exam.patient)]
+        _as_asked(exam), [_as_done(one, exam) for one in done_without_order(exam.patient)]
     )
 
 
@@ -111,7 +111,7 @@ def _as_asked(exam: Exam) -> LateOrder:
     )
 
 
-def _as_done(exam: Exam) -> DoneWithout:
+def _as_done(exam: Exam, late: Exam) -> DoneWithout:
     procedure = exam.procedure
     shown = set(
         Image.objects.filter(exam=exam, state__in=(ImageState.MATCHED, ImageState.SENT))
@@ -127,6 +127,7 @@ def _as_done(exam: Exam) -> DoneWithout:
         side=_side(shown),
         begun_at=exam.created_at,
         is_settled=not waits.exists(),
+        was_parted=exam.joinings.filter(late=late).exclude(undone_at=None).exists(),
     )
 
 
@@ -151,10 +152,12 @@ def join_by_rule(*, exam_id: int, at: datetime) -> bool:
 
 
 @transaction.atomic
-def join_order(*, exam_id: int, done_id: int | None, at: datetime, by: str) -> Exam:
+def join_order(
+    *, exam_id: int, done_id: int | None, at: datetime, by: str, merge: Merge | None = None
+) -> Exam:
     """A person says that an order is that of an exam done before it; the exam, which has the order now.
 
-    `done_id` None means the only one that the rules ask about.
+    `done_id` None means the only one that the rules ask about; `merge` is how its patient was identified just now.
 
     Raises UnknownExam, AlreadyStarted where the ordered exam has begun itself, SeveralExams, and WrongState where
     one of the two was decided about meanwhile or they are not of one patient.
@@ -171,7 +174,7 @@ def join_order(*, exam_id: int, done_id: int | None, at: datetime, by: str) -> E
         raise WrongState(f"Exam {late.accession} has no order that stands. Nothing was changed.")
     if not is_without_order(done.order):
         raise WrongState(f"Exam {done.accession} has an order already. Nothing was changed.")
-    _join(late, done, at=at, by=by, why="a person said so")
+    _join(late, done, at=at, by=by, why="a person said so", merge=merge)
     return done
 
 
@@ -192,7 +195,7 @@ def _only_one(exam_id: int) -> int:
             )
 
 
-def _join(late: Exam, done: Exam, *, at: datetime, by: str, why: str) -> None:
+def _join(late: Exam, done: Exam, *, at: datetime, by: str, why: str, merge: Merge | None = None) -> None:
     """Both are locked. What was told of `done` before is told again, now that others know its number."""
     _give_up_place(late, at=at, by=by)
     words = f"It was done already, as exam {done.accession}."
@@ -205,10 +208,22 @@ def _join(late: Exam, done: Exam, *, at: datetime, by: str, why: str) -> None:
         by=by,
         how=f"it is the order of exam {done.accession}",
     )
-    actions.join_to_order(done=done, late=late)
+    closed = close_items(
+        site_id=done.site_id,
+        key=unscheduled_key(done.accession),
+        at=at,
+        by=by,
+        how=f"its order {late.order.placer} came",
+    )
+    actions.join_to_order(done=done, late=late, merge=merge, was_asked=bool(closed), why=why, at=at, by=by)
     tell(late, FactKind.EXAM_JOINED, at=at, by=by, data={"exam": done.accession, "why": why})
     data = {"placer": done.order.placer, "exam": late.accession, "why": why} | order_told(done)
     tell(done, FactKind.ORDER_JOINED, at=at, by=by, data=data)
+    tell_again(done, at=at, by=by)
+
+
+def tell_again(done: Exam, *, at: datetime, by: str) -> None:
+    """Let others hear under its order of now what they heard of an exam under another."""
     before = of_exam(site_id=done.site_id, accession=done.accession).filter(kind__in=TOLD)
     for fact in before.order_by("id")[:TOLD_AGAIN_MAX]:
         tell(
@@ -218,13 +233,6 @@ def _join(late: Exam, done: Exam, *, at: datetime, by: str, why: str) -> None:
             by=by,
             data={"told": fact.kind, "was_at": fact.at.isoformat()},
         )
-    close_items(
-        site_id=done.site_id,
-        key=unscheduled_key(done.accession),
-        at=at,
-        by=by,
-        how=f"its order {done.order.placer} came",
-    )
 
 
 def _give_up_place(late: Exam, *, at: datetime, by: str) -> None:

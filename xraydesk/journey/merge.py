@@ -8,7 +8,7 @@ worklist, MPPS and images in transit go on as they are. What went over is writte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,12 +29,12 @@ from xraydesk.journey.errors import (
     UnknownMerge,
     WrongState,
 )
-from xraydesk.journey.performing import tell
+from xraydesk.journey.performing import lock_exams, tell
 from xraydesk.journey.policy import identifier_authority
 from xraydesk.journey.receive import find_patient
 from xraydesk.lib import locks
 from xraydesk.orders import actions as orders
-from xraydesk.orders.models import Exam
+from xraydesk.orders.models import Exam, Joining
 from xraydesk.patients import actions as patients
 from xraydesk.patients import merges
 from xraydesk.patients.demographics import Demographics, Identifier
@@ -322,7 +322,17 @@ def _renumbered(patient: Patient, news: MergeNews) -> int:
     return changed
 
 
-def merge_by_hand(*, site: Site, stays_id: int, goes_id: int, at: datetime, by: str) -> Merge:
+def hold_records(*, site: Site, patients: Iterable[int], exams: Iterable[int]) -> None:
+    """Hold some records and exams of them, in the order in which everybody takes them, before both change at once."""
+    keys = set(patients)
+    _lock(site, merges.numbers_of(keys))
+    merges.lock_records(keys)
+    lock_exams(exams)
+
+
+def merge_by_hand(
+    *, site: Site, stays_id: int, goes_id: int, at: datetime, by: str, why: str = "a person made them one"
+) -> Merge:
     """A person says that two records are of one patient. Raises SamePatient, PersonDecides and UnknownMerge."""
     with transaction.atomic():
         found = {p.pk: p for p in Patient.objects.filter(site=site, pk__in=[stays_id, goes_id])}
@@ -330,7 +340,7 @@ def merge_by_hand(*, site: Site, stays_id: int, goes_id: int, at: datetime, by: 
             raise UnknownMerge("There are no two such records here.")
         _lock(site, merges.numbers_of(found))
         records = merges.lock_records(found)
-        told = _Told(site, "", at, by, "a person made them one", records[stays_id].simulated)
+        told = _Told(site, "", at, by, why, records[stays_id].simulated)
         stays, goes = (Owner(p.pk, p.merged_into_id) for p in (records[stays_id], records[goes_id]))
         if stays.into is not None:
             raise PersonDecides("The record that is to stay went into another one: merge into that one.")
@@ -343,7 +353,8 @@ def merge_by_hand(*, site: Site, stays_id: int, goes_id: int, at: datetime, by: 
 def undo_merge(*, merge_id: int, at: datetime, by: str) -> Merge:
     """Part two records again, or give a stay back: all that went over returns, what came since stays. One transaction.
 
-    Raises UnknownMerge, and WrongState where it was undone before.
+    Raises UnknownMerge, PersonDecides where an exam that would go back has got an order that would not, and
+    WrongState where it was undone before.
     """
     with transaction.atomic():
         merge = Merge.objects.select_related("site", "stays", "goes").filter(pk=merge_id).first()
@@ -363,6 +374,7 @@ def _part(merge: Merge, told: _Told) -> None:
         pk__in=merge.moved.get("exams", ()), patient=holder
     )
     exam_keys = list(exams.order_by("id").values_list("pk", flat=True))
+    _refuse_parting_an_order(merge, exam_keys)
     if not merges.part(merge, holder=holder, at=told.at, by=told.by):
         raise WrongState("This was taken back already; nothing was changed.")
     goes = Patient.objects.get(pk=goes.merged_into_id) if goes.merged_into_id else goes
@@ -370,6 +382,18 @@ def _part(merge: Merge, told: _Told) -> None:
         _hand_over(merge.moved.get("orders", ()), exam_keys, from_=holder, to=goes, told=told)
         billing.give_coverages(from_=holder, to=goes, at=told.at, keys=merge.moved.get("coverages", ()))
     _tell(FactKind.PATIENTS_PARTED, merge, exams=len(exam_keys), told=told)
+
+
+def _refuse_parting_an_order(merge: Merge, exam_keys: Sequence[int]) -> None:
+    """An exam and the order that came late for it are of one record: both go back, or neither."""
+    order_keys = set(merge.moved.get("orders", ()))
+    standing = Joining.objects.filter(site=merge.site_id, undone_at=None).select_related("done")
+    for joining in standing.filter(done__in=exam_keys) | standing.filter(done__order__in=order_keys):
+        if (joining.done_id in exam_keys) != (joining.done.order_id in order_keys):
+            raise PersonDecides(
+                f"Exam {joining.done.accession} has got its order since: nothing was changed. "
+                "Take back first, on its page, that this is its order."
+            )
 
 
 def _tell(kind: FactKind, merge: Merge, *, exams: int, told: _Told) -> None:

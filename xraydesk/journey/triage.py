@@ -214,6 +214,18 @@ def is_another_exam(*, exam_id: int, at: datetime, by: str) -> Exam:
         return exam
 
 
+def ask_again(exam: Exam, *, about: Exam, at: datetime, by: str) -> None:
+    """Put the question before a person whether a locked exam, whose joining was taken back, was done already."""
+    question = Finding(
+        Level.ASK,
+        Code.LATE,
+        f"Somebody took back that it was done as exam {about.accession}. Say whether it is still to be done.",
+    )
+    kept = [f for one in exam.findings if (f := Finding.from_json(one)).code is not Code.LATE]
+    _apply(exam, TriageAction.TAKE_BACK, at=at, by=by, findings=[question, *kept])
+    _held(exam, at=at, by=by)
+
+
 def _kept(exam: Exam) -> list[Finding]:
     """What the rules found, without what persons and senders said of it since."""
     found = [Finding.from_json(one) for one in exam.findings]

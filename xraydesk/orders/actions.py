@@ -16,11 +16,11 @@ from xraydesk.lib.prepared import Question, ask, insert, next_keys, rows_of, row
 from xraydesk.lib.text import shortened
 from xraydesk.orders import rules
 from xraydesk.orders.asked import asked, order_values
-from xraydesk.orders.models import CodeMapping, Exam, ExamNote, NumberGiven, Order, Procedure
+from xraydesk.orders.models import CodeMapping, Exam, ExamNote, Joining, NumberGiven, Order, Procedure
 from xraydesk.orders.numbers import Numbers, Taken, assign, own_number
 from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.states import TRANSITIONS, OrderState, Priority, TriageAction, TriageState
-from xraydesk.patients.models import Patient
+from xraydesk.patients.models import Merge, Patient
 from xraydesk.siteplan.plan import Policies
 
 EXAMS_AN_ORDER_MAX = 50
@@ -293,27 +293,66 @@ def set_order_state(order: Order, state: OrderState) -> None:
         order.save(update_fields=["state"])
 
 
-def join_to_order(*, done: Exam, late: Exam) -> None:
+_OF_THE_ORDER = (
+    "asked", "procedure_id", "procedure_code", "procedure_text", "procedure_system", "laterality", "priority",
+    "reason", "clinical_information", "requested_at", "due_at",
+)  # fmt: skip
+"""What an exam takes over from an order that came late."""
+
+_OWN = ("sequence", "filler", *_OF_THE_ORDER)
+_MOMENTS = ("requested_at", "due_at")
+
+
+def join_to_order(
+    *, done: Exam, late: Exam, merge: Merge | None, was_asked: bool, why: str, at: datetime, by: str
+) -> Joining:
     """Let an exam that was done without an order stand in the place of the one whose order came late.
 
     `done` takes over the order, what was asked and its place among the order's exams, and keeps its own numbers;
     `late` must be cancelled, and points to it. The order that the desk made for `done` is over.
     """
     own = done.order
+    before = {name: getattr(done, name) for name in _OWN}
     sequence, last = late.sequence, late.order.exams.aggregate(last=Max("sequence"))["last"] or 0
     late.sequence, late.joined_to = last + 1, done
     late.save(update_fields=["sequence", "joined_to"])
     done.order, done.sequence = late.order, sequence
     if late.filler and late.filler != late.accession:
         done.filler = late.filler
-    parts = (
-        "asked", "procedure", "procedure_code", "procedure_text", "procedure_system", "laterality", "priority",
-        "reason", "clinical_information", "requested_at", "due_at",
-    )  # fmt: skip
-    for part in parts:
-        setattr(done, part, getattr(late, part))
-    done.save(update_fields=["order", "sequence", "filler", *parts])
+    _write_own(done, {name: getattr(late, name) for name in _OF_THE_ORDER})
     set_order_state(own, OrderState.COMPLETED)
+    moments = {name: value.isoformat() for name in _MOMENTS if (value := before[name])}
+    return Joining.objects.create(
+        site_id=done.site_id,
+        done=done,
+        late=late,
+        order=own,
+        merge=merge,
+        before=before | moments,
+        was_asked=was_asked,
+        at=at,
+        by=by,
+        why=shortened(why, WHY_LENGTH_MAX),
+    )
+
+
+def part_from_order(joining: Joining, *, done: Exam, late: Exam, at: datetime, by: str) -> None:
+    """Give an exam its own order and values back, and the order its exam; both exams are locked."""
+    sequence, before = done.sequence, joining.before
+    moments = {name: datetime.fromisoformat(before[name]) for name in _MOMENTS if before[name]}
+    done.order = joining.order
+    _write_own(done, before | moments)
+    late.sequence, late.joined_to = sequence, None
+    late.save(update_fields=["sequence", "joined_to"])
+    set_order_state(joining.order, OrderState.ACTIVE)
+    joining.undone_at, joining.undone_by = at, by
+    joining.save(update_fields=["undone_at", "undone_by"])
+
+
+def _write_own(done: Exam, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(done, name, value)
+    done.save(update_fields=["order", *(name.removesuffix("_id") for name in _OWN)])
 
 
 def move_orders(*, patient: Patient, visit_number: str, patient_class: str, ward: str, bed: str) -> int:
@@ -391,6 +430,9 @@ def apply_triage(
         exam.cancelled_at, exam.cancelled_why = at, shortened(why, WHY_LENGTH_MAX)
         exam.booking_blocked = ""
         fields += ["cancelled_at", "cancelled_why", "booking_blocked"]
+    if action is TriageAction.TAKE_BACK:
+        exam.cancelled_at, exam.cancelled_why = None, ""
+        fields += ["cancelled_at", "cancelled_why"]
     exam.save(update_fields=fields)
     return (exam.triage, exam.findings) != was
 

@@ -40,7 +40,7 @@ class DoneWithout:
     """An exam that was begun without an order. `code` is "" where the machine did not say which procedure it was.
 
     `side` is what its images show, "" where they show none. `is_settled` says that a person has decided that it
-    needs no order.
+    needs no order, `was_parted` that somebody took back that this order is its own.
     """
 
     exam_id: int
@@ -50,6 +50,7 @@ class DoneWithout:
     side: str
     begun_at: datetime
     is_settled: bool = False
+    was_parted: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,40 @@ def _doubts(order: LateOrder, near: Sequence[DoneWithout]) -> list[str]:
         (order.has_sides and not order.side, "the order names no side"),
         (order.has_sides and order.side != first.side, "its images show no side"),
         (_apart(order, first) > CERTAIN_MAX, "the two are hours apart"),
+        (first.was_parted, "somebody said already that this is not its order"),
         (first.is_settled, "somebody decided that it needs no order"),
         (order.has_own_number, "the order came with an accession number of its own"),
     )
     return [words for is_so, words in questions if is_so]
+
+
+@dataclass(frozen=True)
+class Since:
+    """What followed after an order was joined to an exam. `charge` is the number of one that went out, else ""."""
+
+    exam: str
+    placer: str
+    charge: str = ""
+    has_report: bool = False
+    is_cancel_asked: bool = False
+    is_open_again: bool = False
+
+
+def in_the_way(since: Since) -> list[str]:
+    """What forbids to take a joining back, in sentences that say what to do first; none where nothing does."""
+    told = (
+        (
+            since.charge,
+            f"Charge {since.charge} went out under order {since.placer}: it has to be credited first.",
+        ),
+        (
+            since.has_report,
+            f"Its report went to order {since.placer}: the reporting system has to withdraw it first.",
+        ),
+        (
+            since.is_cancel_asked,
+            f"Whoever sent order {since.placer} asked to cancel it: decide on that first.",
+        ),
+        (since.is_open_again, f"Exam {since.exam} is to be done again under it: settle that first."),
+    )
+    return [sentence for stands, sentence in told if stands]

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from xraydesk.access.models import Site
 from xraydesk.orders.states import OrderState, Priority, TriageState
-from xraydesk.patients.models import Patient
+from xraydesk.patients.models import Merge, Patient
 
 
 class Procedure(models.Model):
@@ -204,6 +204,40 @@ class Exam(models.Model):
 
     def __str__(self) -> str:
         return self.accession
+
+
+class Joining(models.Model):
+    """An order that came late became that of an exam done before it (`done`), and what stood there before.
+
+    `late` is the exam that the order had made, `order` the desk's own order of `done`, `before` the values of `done`
+    that the order's took the place of, and `merge` how its patient was identified with it. Undoing gives back just
+    these. `was_asked` says that a person was being asked for its order.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    done = models.ForeignKey(Exam, on_delete=models.PROTECT, related_name="joinings")
+    late = models.ForeignKey(Exam, on_delete=models.PROTECT, related_name="+")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
+    merge = models.ForeignKey(Merge, null=True, on_delete=models.PROTECT, related_name="+")
+    before = models.JSONField(default=dict)
+    was_asked = models.BooleanField(default=False)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+    why = models.CharField(max_length=200)
+    undone_at = models.DateTimeField(null=True)
+    undone_by = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["done"], condition=Q(undone_at=None), name="an_exam_has_one_late_order"
+            ),
+            models.UniqueConstraint(
+                fields=["late"], condition=Q(undone_at=None), name="a_late_order_is_of_one_exam"
+            ),
+            models.CheckConstraint(condition=~Q(done=models.F("late")), name="a_joining_is_of_two_exams"),
+        ]
 
 
 class ExamNote(models.Model):

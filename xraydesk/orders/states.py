@@ -37,6 +37,8 @@ class TriageAction(StrEnum):
     HOLD = "hold"
     RECONSIDER = "reconsider"
     CANCEL = "cancel"
+    TAKE_BACK = "take back"
+    """Of an exam that was cancelled because another had its order: a person is asked anew."""
 
 
 TRANSITIONS: dict[tuple[TriageState, TriageAction], TriageState] = {
@@ -50,5 +52,6 @@ TRANSITIONS: dict[tuple[TriageState, TriageAction], TriageState] = {
     (TriageState.ACCEPTED, TriageAction.HOLD): TriageState.HELD,
     (TriageState.ACCEPTED, TriageAction.RECONSIDER): TriageState.WAITING,
     (TriageState.ACCEPTED, TriageAction.CANCEL): TriageState.CANCELLED,
+    (TriageState.CANCELLED, TriageAction.TAKE_BACK): TriageState.HELD,
 }
 """What each triage action leads to; a pair that is not here is refused."""

@@ -111,6 +111,8 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.EXAM_CANCELLED: (try_waiting_after_cancel, review_charges, tell, plan_porter),
     FactKind.ORDER_JOINED: (apply_reports_that_waited, review_charges),
     FactKind.TOLD_AGAIN: (tell,),
+    FactKind.ORDER_PARTED: (review_charges,),
+    FactKind.EXAM_PARTED: (tell,),
     FactKind.EXAM_ACCEPTED: (book_accepted,),
     FactKind.IMAGE_MATCHED: (send_images, review_charges),
     FactKind.IMAGE_QUARANTINED: (review_charges,),

@@ -112,7 +112,7 @@ def _booked(story: Story, fact: Told) -> None:
 
 
 def _joined(story: Story, fact: Told) -> None:
-    story.joined = True
+    story.joined = fact.kind == FactKind.EXAM_JOINED
 
 
 def _released(story: Story, fact: Told) -> None:
@@ -208,6 +208,8 @@ _FOLLOW: dict[str, Callable[[Story, Told], None]] = {
     FactKind.UNSCHEDULED_STEP: _received,
     FactKind.ORDER_JOINED: _asked,
     FactKind.EXAM_JOINED: _joined,
+    FactKind.ORDER_PARTED: _asked,
+    FactKind.EXAM_PARTED: _joined,
     FactKind.ORDER_CHANGED: _asked,
     FactKind.ORDER_CANCELLED: _cancelled,
     FactKind.EXAM_CANCELLED: _cancelled,

@@ -20,7 +20,7 @@ from xraydesk.desk.panel import what_can_be_done
 from xraydesk.desk.reader import readers_words, report_shown
 from xraydesk.desk.track import track
 from xraydesk.desk.views.charges import charges_of
-from xraydesk.desk.views.late_order import late_pairs
+from xraydesk.desk.views.late_order import joined_of, late_pairs, unidentified
 from xraydesk.desk.views.merging import merges_of
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
@@ -117,6 +117,8 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "messages_in": list(messages_in.order_by("id").only("id", "type", "at", "state")[:10]),
         "reasons": DISCONTINUE_REASONS,
         "late": late_pairs(exam) if member.may(Permission.TRIAGE) else None,
+        "joined": joined_of(exam) if member.may(Permission.TRIAGE) else None,
+        "unknown": unidentified(exam, member) if member.may(Permission.TRIAGE) else None,
         "may": {
             "book": member.may(Permission.BOOK),
             "find": what_can_be_done(view, member, clock.now()).find,

@@ -1,22 +1,26 @@
-"""An order and an exam done before it: a person says whether the one is the other's."""
+"""An order and an exam done before it: a person says whether the one is the other's, and takes it back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
 from xraydesk.desk.access import exam_or_404, needs
 from xraydesk.desk.answers import SeeOther, done, refused
-from xraydesk.journey import late_order, triage
+from xraydesk.desk.banner import banner_of, looked_at
+from xraydesk.desk.views.merging import Side
+from xraydesk.journey import late_order, part_order, triage
 from xraydesk.journey.errors import Refused
 from xraydesk.lib import clock
 from xraydesk.orders.late_order_rules import Ask, Certain
-from xraydesk.orders.models import Exam
+from xraydesk.orders.models import Exam, Joining
+from xraydesk.orders.rules import Code, Level
 from xraydesk.orders.states import TriageState
 
 
@@ -47,6 +51,8 @@ def late_pairs(exam: Exam) -> Pairs | None:
                 meant: tuple[int, ...] = (one,)
             case Ask(exam_ids=several):
                 meant = several
+            case _ if _is_asked(exam):
+                meant = ()  # it was taken back, and fits none by rule
             case _:
                 return None
         by_key = Exam.objects.in_bulk(meant)
@@ -55,6 +61,41 @@ def late_pairs(exam: Exam) -> Pairs | None:
     if not waiting:
         return None
     return Pairs(tuple(Pair(late, exam, late) for late in waiting), is_asked=False)
+
+
+def _is_asked(exam: Exam) -> bool:
+    return any(f.get("code") == Code.LATE and f.get("level") == Level.ASK for f in exam.findings)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The joining that an exam's page shows, and what forbids to take it back."""
+
+    row: Joining
+    other: Exam
+    forbids: list[str]
+
+
+def joined_of(exam: Exam) -> Joined | None:
+    """What an exam's page says of a joining that stands; None where there is none."""
+    row = part_order.standing_of(exam)
+    if row is None:
+        return None
+    return Joined(row, row.late if row.done_id == exam.pk else row.done, part_order.what_forbids(row))
+
+
+@dataclass(frozen=True)
+class Unidentified:
+    """Orders that may be those of an exam done for somebody unidentified; any other is found by its number."""
+
+    orders: list[Exam]
+
+
+def unidentified(exam: Exam, member: Member) -> Unidentified | None:
+    """What an exam's page offers where nobody has said yet whose it is; None where that is known."""
+    if not member.may(Permission.MERGE) or not part_order.may_be_identified(exam):
+        return None
+    return Unidentified(part_order.orders_that_may_be(exam))
 
 
 @require_POST
@@ -76,7 +117,76 @@ def join(request: HttpRequest, member: Member, accession: str) -> SeeOther:
         request,
         f"Order {joined.order.placer} is now that of exam {joined.accession}.",
         to=reverse("exam", args=[joined.accession]),
+        undo=reverse("late-order-undo", args=[joined.accession]),
     )
+
+
+@require_POST
+@needs(Permission.TRIAGE)
+def undo(request: HttpRequest, member: Member, accession: str) -> SeeOther:
+    """Take back that an order is that of an exam done before it, and who its patient is where that came with it."""
+    exam = exam_or_404(member, accession)
+    here = reverse("exam", args=[exam.accession])
+    standing = part_order.standing_of(exam)
+    if standing is not None and standing.merge_id and not member.may(Permission.MERGE):
+        raise Http404
+    try:
+        parted = part_order.part_order(exam_id=exam.pk, at=clock.now(), by=member.who)
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(
+        request,
+        f"Exam {parted.done.accession} is without an order again. "
+        f"Say of exam {parted.late.accession} whether it is still to be done.",
+        to=here,
+    )
+
+
+@require_POST
+@needs(Permission.MERGE)
+def find_order(request: HttpRequest, member: Member, accession: str) -> SeeOther:
+    """Find the order of an exam done for somebody unidentified, by the number of the order or of its exam."""
+    exam = exam_or_404(member, accession)
+    here = reverse("exam", args=[exam.accession])
+    typed = request.POST.get("number", "").strip()[:64]
+    at_site = Exam.objects.filter(site=member.site, joined_to=None).exclude(pk=exam.pk)
+    found = list(
+        at_site.filter(accession__iexact=typed)[:1] or at_site.filter(order__placer__iexact=typed)[:2]
+    )
+    if len(found) != 1:
+        words = "Several exams have" if found else "No order or exam here has"
+        return refused(request, Refused(f"{words} that number. Type the number of the exam."), to=here)
+    return SeeOther(reverse("late-order-identify", args=[exam.accession, found[0].accession]))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs(Permission.MERGE)
+def identify(request: HttpRequest, member: Member, accession: str, order_accession: str) -> HttpResponse:
+    """The order's patient and the unidentified one side by side, and the button that says that they are one."""
+    exam, late = exam_or_404(member, accession), exam_or_404(member, order_accession)
+    if not member.may(Permission.TRIAGE):
+        raise Http404
+    if request.method == "POST":
+        try:
+            known = part_order.identify_by_order(
+                exam_id=late.pk, done_id=exam.pk, at=clock.now(), by=member.who
+            )
+        except Refused as why:
+            return refused(request, why, to=reverse("exam", args=[exam.accession]))
+        return done(
+            request,
+            f"The patient is identified, and order {known.order.placer} is that of exam {known.accession}.",
+            to=reverse("exam", args=[known.accession]),
+            undo=reverse("late-order-undo", args=[known.accession]),
+        )
+    for one in (exam, late):
+        looked_at(member, one.patient, what="merge", accession=one.accession)
+    sides = [
+        Side(banner_of(one.patient), Exam.objects.filter(patient=one.patient_id).count())
+        for one in (late, exam)
+    ]
+    context = {"exam": exam, "late": late, "stays": sides[0], "goes": sides[1], "banner": sides[0].banner}
+    return render(request, "desk/identify.html", context)
 
 
 @require_POST

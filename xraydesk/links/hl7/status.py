@@ -14,8 +14,11 @@ WORDS: dict[FactKind, tuple[str, str]] = {
     FactKind.EXAM_ENDED: ("SC", "CM"),
     FactKind.EXAM_DISCONTINUED: ("SC", "DC"),
     FactKind.EXAM_CANCELLED: ("OC", "CA"),
+    FactKind.EXAM_PARTED: ("SC", "HD"),
 }
-"""ORC-1 and ORC-5 (HL7 tables 0119 and 0038). An order that its sender cancelled is not told back."""
+"""ORC-1 and ORC-5 (HL7 tables 0119 and 0038). An order that its sender cancelled is not told back.
+
+One that was taken for done and is not, waits for a person: it is on hold."""
 
 
 def status_segments(kind: FactKind, order: OrderTold, patient: PatientTold, *, at: datetime) -> list[Segment]:
@@ -26,6 +29,6 @@ def status_segments(kind: FactKind, order: OrderTold, patient: PatientTold, *, a
     obr: list[object] = [""] * 25
     obr[0], obr[1], obr[2], obr[3] = "1", order.placer_field, [order.filler], order.procedure_field
     obr[15], obr[17], obr[21] = order.provider_field, order.accession, write_time(at)
-    obr[24] = {"IP": "S", "CM": "R"}.get(status, "X")
+    obr[24] = {"IP": "S", "CM": "R", "HD": "O"}.get(status, "X")
     obr[23] = "RAD"
     return [*patient_segments(patient), written("ORC", orc), written("OBR", obr)]

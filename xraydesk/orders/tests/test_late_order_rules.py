@@ -17,6 +17,8 @@ from xraydesk.orders.late_order_rules import (
     Certain,
     DoneWithout,
     LateOrder,
+    Since,
+    in_the_way,
     meant,
 )
 
@@ -95,3 +97,28 @@ def test_certain_is_only_what_agrees_in_everything(
     found = meant(order, [done])
     agrees = (code == order.code and side == order.side) or (code == order.code and not order.has_sides)
     assert isinstance(found, Certain) == (agrees and abs(minutes) <= 120)
+
+
+def test_what_a_person_parted_is_asked_about_and_never_joined_by_rule() -> None:
+    parted = meant(CHEST, [replace(CHEST_DONE, was_parted=True)])
+    assert isinstance(parted, Ask)
+    assert "somebody said already that this is not its order" in parted.sentence
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [
+        (Since("A7", "P1"), []),
+        (Since("A7", "P1", charge="A7-1"), ["Charge A7-1 went out under order P1"]),
+        (Since("A7", "P1", has_report=True), ["withdraw"]),
+        (Since("A7", "P1", is_cancel_asked=True), ["asked to cancel"]),
+        (Since("A7", "P1", is_open_again=True), ["to be done again"]),
+        (Since("A7", "P1", charge="A7-1", has_report=True), ["Charge A7-1", "withdraw"]),
+    ],
+)
+def test_what_followed_a_joining_says_what_to_do_before_it_is_taken_back(
+    since: Since, words: list[str]
+) -> None:
+    said = in_the_way(since)
+    assert len(said) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, said, strict=True))

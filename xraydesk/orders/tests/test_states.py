@@ -31,8 +31,9 @@ def test_an_exam_goes_only_where_the_table_says(state: TriageState, action: Tria
     assert kept.cancelled_why == ("because" if action is TriageAction.CANCEL else "")
 
 
-def test_a_cancelled_exam_stays_cancelled() -> None:
-    assert not [pair for pair in TRANSITIONS if pair[0] is TriageState.CANCELLED]
+def test_a_cancelled_exam_comes_back_only_where_that_is_taken_back_and_then_to_a_person() -> None:
+    after = {pair: state for pair, state in TRANSITIONS.items() if pair[0] is TriageState.CANCELLED}
+    assert after == {(TriageState.CANCELLED, TriageAction.TAKE_BACK): TriageState.HELD}
 
 
 def test_the_same_hold_again_changes_nothing() -> None:

@@ -86,6 +86,16 @@ def test_a_file_that_is_gone_or_cut_short_is_noticed(ask: Ask, site: Site, tmp_p
     assert ask()[1]["image files"]["words"].startswith("1 are missing")
 
 
+def test_images_of_the_demonstrations_past_never_had_a_file_and_any_other_without_one_is_noticed(
+    ask: Ask, site: Site, tmp_path: Path
+) -> None:
+    image = make_image(site, tmp_path)
+    Image.objects.filter(pk=image.pk).update(path="", size_bytes=0, simulated=True)
+    assert ask()[0] == 0
+    Image.objects.filter(pk=image.pk).update(simulated=False)
+    assert ask()[1]["image files"]["words"].startswith("1 are missing")
+
+
 def test_jobs_that_failed_or_that_nobody_does_are_noticed(ask: Ask, site: Site) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
