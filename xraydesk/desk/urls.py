@@ -34,6 +34,7 @@ from xraydesk.desk.views import (
     signing,
     triage,
     wall,
+    worklist,
 )
 
 urlpatterns: list[URLPattern] = [
@@ -61,6 +62,7 @@ urlpatterns: list[URLPattern] = [
     path("triage/<str:accession>/cancel", triage.cancel_exam, name="triage-cancel"),
     path("triage/<str:accession>/amend", triage.amend, name="triage-amend"),
     path("exams/<str:accession>", exam.exam_page, name="exam"),
+    path("exams/<str:accession>/worklist", worklist.worklist_page, name="exam-worklist"),
     path("exams/<str:accession>/arrive", places.arrive, name="arrive"),
     path("exams/<str:accession>/unarrive", places.unarrive, name="unarrive"),
     path("exams/<str:accession>/book", places.book, name="book"),

@@ -114,3 +114,31 @@ class Paused(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["site", "outlink"], name="a_link_is_paused_once"),
         ]
+
+
+class WorklistQuery(models.Model):
+    """What a machine asked of the worklist, as it sent it, and what it was answered the last time it asked just that.
+
+    `keys` is the query as `query_codec` writes it; it may name a patient. `status` is the
+    final one of PS3.4 table K.4-2.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    calling_ae = models.CharField(max_length=16)
+    address = models.CharField(max_length=64)
+    keys = models.JSONField(default=dict)
+    sha256 = models.CharField(max_length=64)
+    first_at = models.DateTimeField()
+    at = models.DateTimeField()
+    times = models.PositiveBigIntegerField(default=1)
+    status = models.PositiveIntegerField()
+    comment = models.CharField(max_length=64, blank=True)
+    answered = models.PositiveIntegerField()
+    accessions = ArrayField(models.CharField(max_length=16), default=list)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "calling_ae", "sha256"], name="a_query_is_kept_once"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["at"], name="query_by_time")]

@@ -83,6 +83,7 @@ def pages(exam: Exam, finding: Finding) -> list[str]:
         reverse("codes"),
         reverse("exam", args=[exam.accession]),
         reverse("exam-check", args=[exam.accession]),
+        reverse("exam-worklist", args=[exam.accession]),
         reverse("patient", args=[exam.patient_id]),
         reverse("merge", args=[exam.patient_id, Patient.objects.exclude(pk=exam.patient_id)[0].pk]),
         reverse("rooms"),
