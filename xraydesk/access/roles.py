@@ -41,6 +41,7 @@ class Permission(StrEnum):
     SEE_MEASURES = "see the department's numbers"
     SEE_WALL = "see the wallboard"
     MERGE = "make two records one, and part them"
+    LET_IN = "let machines in that the site file does not name"
 
 
 P = Permission
@@ -100,6 +101,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_PATIENT,
             P.SEE_MESSAGES,
             P.SEE_ACCESS_LOG,
+            P.LET_IN,
             P.FHIR,
             P.SEE_MEASURES,
             P.SEE_WALL,

@@ -60,8 +60,8 @@ def keep(
             return
         row = WorklistQuery(site=site, calling_ae=calling_ae, sha256=digest, keys=kept, first_at=at, **told)
         WorklistQuery.objects.bulk_create([row], ignore_conflicts=True)
-        newest = mine.order_by("-at", "-id").values_list("pk", flat=True)[:QUERIES_OF_A_STATION_MAX]
-        mine.exclude(pk__in=[*newest]).delete()
+        newest = mine.order_by("-at", "-id").values("pk")[:QUERIES_OF_A_STATION_MAX]
+        mine.exclude(pk__in=newest).delete()
 
 
 def of_station(*, site: Site, calling_ae: str, at: datetime) -> list[WorklistQuery]:

@@ -81,6 +81,7 @@ def pages(exam: Exam, finding: Finding) -> list[str]:
         reverse("attention"),
         reverse("triage"),
         reverse("codes"),
+        reverse("connections"),
         reverse("exam", args=[exam.accession]),
         reverse("exam-check", args=[exam.accession]),
         reverse("exam-worklist", args=[exam.accession]),

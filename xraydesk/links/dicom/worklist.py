@@ -82,21 +82,21 @@ _log = structlog.get_logger(__name__)
 def worklist(request: Request) -> Answers:
     """Answer one C-FIND: what is booked, not cancelled and not yet begun, as the keys ask for it.
 
-    Question and answer are kept for `worklist explain`, before the last answer goes out.
+    Question and answer are kept for `worklist explain`, once the last answer has gone out.
     """
     said = _Said()
     try:
         yield from _answers(request, said)
         said.status = SUCCESS
+        yield Response(SUCCESS)
     except Refused as refused:
         said.status, said.comment = refused.response.status, str(refused)
         raise
     except GeneratorExit:
-        said.status = CANCELLED
+        said.status = CANCELLED if said.status == CANNOT_DO else said.status
         raise
     finally:
         _keep(request, said)
-    yield Response(SUCCESS)
 
 
 @dataclass
@@ -375,4 +375,5 @@ SERVICE = Service(
     transfer_syntaxes=MESSAGE_SYNTAXES,
     failure_status=CANNOT_DO,
     bad_dataset_status=CANNOT_DO,
+    goes_on=True,
 )
