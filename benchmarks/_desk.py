@@ -112,7 +112,7 @@ def dicom_listener(home: Path) -> Iterator[int]:
 
 def fill(exams: int, rooms: int) -> list[Any]:
     """A site with rooms XR1… and so many booked exams, spread over them and over one long day; the bookings."""
-    from django.db import transaction
+    from django.db import connection, transaction
 
     from tests.factories import AT, make_booking, make_exam, make_patient, make_site
 
@@ -126,4 +126,6 @@ def fill(exams: int, rooms: int) -> list[Any]:
             )
             start = AT + timedelta(minutes=number // rooms * 5)
             made.append(make_booking(exam, room=f"XR{number % rooms + 1}", start=start, minutes=5))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # as PostgreSQL does by itself within a minute: a fresh table is planned badly
     return made

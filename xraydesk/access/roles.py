@@ -42,6 +42,7 @@ class Permission(StrEnum):
     SEE_WALL = "see the wallboard"
     TRY_RULES = "try rules on simulated days"
     MERGE = "make two records one, and part them"
+    LET_IN = "let machines in that the site file does not name"
 
 
 P = Permission
@@ -104,6 +105,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_PATIENT,
             P.SEE_MESSAGES,
             P.SEE_ACCESS_LOG,
+            P.LET_IN,
             P.FHIR,
             P.SEE_MEASURES,
             P.SEE_WALL,

@@ -122,6 +122,9 @@ def place_of_value(value: str, *, exam: Exam, member: Member) -> Place | None:
     return Place(room.pk, start, start + timedelta(minutes=minutes_of(exam)))
 
 
+OPEN_STAGES = (Stage.ORDERED, Stage.HELD, Stage.SCHEDULED, Stage.ARRIVED)
+
+
 @dataclass(frozen=True)
 class Panel:
     """Everything the side panel shows; see `panel.html`."""
@@ -145,6 +148,11 @@ class Panel:
     proposal: Shown | None = None
     ask_url: str = ""
     """Where a proposal that lets others give way is asked for; empty where none could be."""
+
+    @property
+    def is_to_be_done(self) -> bool:
+        """Whether somebody may look for it on a machine's worklist."""
+        return self.view.stage in (*OPEN_STAGES, Stage.NO_SHOW)
 
     @property
     def place(self) -> bool:
@@ -196,7 +204,6 @@ def panel_of(
     begins = begun or view.start
     stage = drawn_stage(card) if card else "scheduled"
     zone = ZoneInfo(member.site.timezone)
-    open_stages = (Stage.ORDERED, Stage.HELD, Stage.SCHEDULED, Stage.ARRIVED)
     return Panel(
         view=view,
         card=card,
@@ -204,7 +211,7 @@ def panel_of(
         stage=stage,
         glyph="hold" if view.stage is Stage.HELD else GLYPHS[stage],
         stage_word=_word(view, card),
-        due=due(view.exam.due_at, at) if view.stage in open_stages else "",
+        due=due(view.exam.due_at, at) if view.stage in OPEN_STAGES else "",
         here_url=here_url,
         leave_url=leave_url,
         may_open=member.may(Permission.SEE_PATIENT),

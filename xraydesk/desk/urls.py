@@ -12,6 +12,7 @@ from xraydesk.desk.views import (
     charges,
     closing,
     codes,
+    connections,
     day,
     exam,
     feedback,
@@ -35,6 +36,7 @@ from xraydesk.desk.views import (
     triage,
     trials,
     wall,
+    worklist,
 )
 
 urlpatterns: list[URLPattern] = [
@@ -62,6 +64,7 @@ urlpatterns: list[URLPattern] = [
     path("triage/<str:accession>/cancel", triage.cancel_exam, name="triage-cancel"),
     path("triage/<str:accession>/amend", triage.amend, name="triage-amend"),
     path("exams/<str:accession>", exam.exam_page, name="exam"),
+    path("exams/<str:accession>/worklist", worklist.worklist_page, name="exam-worklist"),
     path("exams/<str:accession>/arrive", places.arrive, name="arrive"),
     path("exams/<str:accession>/unarrive", places.unarrive, name="unarrive"),
     path("exams/<str:accession>/book", places.book, name="book"),
@@ -115,6 +118,11 @@ urlpatterns: list[URLPattern] = [
     path("messages/<int:message_id>/replay", messages.replay, name="message-replay"),
     path("messages/<int:message_id>/send-again", messages.send_again, name="message-send-again"),
     path("messages/<int:message_id>/leave", messages.leave, name="message-leave"),
+    path("connections", connections.connections_page, name="connections"),
+    path("connections/log", connections.log, name="connections-log"),
+    path("connections/check", connections.check, name="connection-check"),
+    path("connections/calls/<int:call_id>/let-in", connections.let_in, name="caller-let-in"),
+    path("connections/callers/<int:caller_id>/keep-out", connections.keep_out, name="caller-keep-out"),
     path("reads", reads.reads_page, name="reads"),
     path("measures", measures.measures, name="measures"),
     path("measures/workbook", measures.workbook, name="measures-workbook"),

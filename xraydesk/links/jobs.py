@@ -20,6 +20,7 @@ from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.route import DELIVER_QUEUE, DELIVER_TASK, resume_deliveries
 from xraydesk.lib import clock
+from xraydesk.links import asked, connections
 from xraydesk.links.dicom.spool_sweep import sweep_kept
 from xraydesk.links.outgoing.defer import SEND_QUEUE, SEND_TASK, defer_sending
 from xraydesk.links.tasks import TELL_QUEUE, TELL_TASK
@@ -118,3 +119,11 @@ def forget_messages(timestamp: int) -> None:
         days = policies_of(site).message_days
         if days:
             messages.forget_old(site=site, before=clock.now() - timedelta(days=days))
+
+
+@jobs.periodic(cron="53 * * * *")
+@jobs.task(name="forget_queries", queue=SEND_QUEUE, queueing_lock="forget_queries")
+def forget_queries(timestamp: int) -> None:
+    """Every hour: what machines asked of the worklist, and calls and checks of connections, longer ago than they are kept."""
+    asked.forget_old(at=clock.now())
+    connections.forget_old(at=clock.now())

@@ -114,3 +114,106 @@ class Paused(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["site", "outlink"], name="a_link_is_paused_once"),
         ]
+
+
+class WorklistQuery(models.Model):
+    """What a machine asked of the worklist, as it sent it, and what it was answered the last time it asked just that.
+
+    `keys` is the query as `query_codec` writes it; it may name a patient. `status` is the
+    final one of PS3.4 table K.4-2.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    calling_ae = models.CharField(max_length=16)
+    address = models.CharField(max_length=64)
+    keys = models.JSONField(default=dict)
+    sha256 = models.CharField(max_length=64)
+    first_at = models.DateTimeField()
+    at = models.DateTimeField()
+    times = models.PositiveBigIntegerField(default=1)
+    status = models.PositiveIntegerField()
+    comment = models.CharField(max_length=64, blank=True)
+    answered = models.PositiveIntegerField()
+    accessions = ArrayField(models.CharField(max_length=16), default=list)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "calling_ae", "sha256"], name="a_query_is_kept_once"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["at"], name="query_by_time")]
+
+
+class DicomCall(models.Model):
+    """Calls for an association by one AE title from one address with one outcome, counted; `outcome` is a verdict's name."""
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    calling_ae = models.CharField(max_length=16)
+    called_ae = models.CharField(max_length=16)
+    address = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=24)
+    first_at = models.DateTimeField()
+    at = models.DateTimeField()
+    times = models.PositiveBigIntegerField(default=1)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "calling_ae", "called_ae", "address", "outcome"],
+                name="calls_are_counted_once",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "-at"], name="call_by_time")]
+
+
+class ConnectionCheck(models.Model):
+    """One try of a connection to a machine or a destination that a person asked for, and what came of it, in words."""
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    ae_title = models.CharField(max_length=16)
+    where = models.CharField(max_length=300)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+    reached = models.BooleanField()
+    echoed = models.BooleanField()
+    said = models.CharField(max_length=300)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["site", "ae_title", "-at"], name="check_of_connection")]
+
+
+class MachineClock(models.Model):
+    """How far a machine's clock is off: for each of its last reports, what it told less when it came, in seconds."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    ae_title = models.CharField(max_length=16)
+    at = models.DateTimeField()
+    ahead_seconds = ArrayField(models.FloatField(), default=list)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "ae_title"], name="a_machine_has_one_clock"),
+        ]
+
+
+class AllowedCaller(models.Model):
+    """An AE title that a person let in although the site file does not name it; it stands in no room."""
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    ae_title = models.CharField(max_length=16)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "ae_title"],
+                condition=Q(ended_at__isnull=True),
+                name="a_caller_is_let_in_once",
+            ),
+        ]

@@ -249,3 +249,18 @@ def test_an_exam_dropped_on_a_lane_shows_what_would_follow_and_changes_nothing(
     page.wait_for_selector("text=What would happen")
     assert f"/exams/{other.accession}/move?room=XR2&at=" in page.url
     assert exam.bookings.count() == 0
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_not_on_the_worklist_is_answered_in_three_clicks(site: Site, desk: Desk, width: int) -> None:
+    exam = booked(site)
+    page = desk.page(site, width=width)
+    page.goto(desk.address)
+    page.click(f"#e-{exam.accession}")
+    page.click("text=Not on the worklist?")
+    page.wait_for_selector("#answer >> text=XR1 shows it")
+    page.click("nav[aria-label=Machine] >> text=XR2")
+    page.wait_for_selector("#answer >> text=XR2 does not show it")
+    assert "not in XR2, where XR2 stands" in page.inner_text("#answer")
+    assert "On the worklist of XR1" in page.inner_text("#answer")
+    assert "has asked nothing" in page.inner_text("#asked")

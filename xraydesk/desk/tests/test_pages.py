@@ -24,6 +24,7 @@ from xraydesk.imaging.states import ImageState
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
+from xraydesk.rooms.models import Modality
 from xraydesk.siteplan.plan import LinkPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json, to_json
 
@@ -71,6 +72,7 @@ def pages(exam: Exam, image: Image) -> list[str]:
         f"{reverse('triage')}?exam={exam.accession}",
         reverse("exam", args=[exam.accession]),
         reverse("exam-check", args=[exam.accession]),
+        reverse("exam-worklist", args=[exam.accession]),
         reverse("patient", args=[exam.patient_id]),
         reverse("image", args=[image.pk]),
         reverse("rooms"),
@@ -379,3 +381,13 @@ def test_the_messages_page_says_which_links_are_in_clear_and_from_where() -> Non
     assert "in clear" in rows["BILLING"]
     assert "in clear" not in rows["SAFE"]
     assert '<b class="tag heavy">OLD-WARD in clear</b>' in page, "without opening anything"
+
+
+def test_a_machine_is_chosen_on_the_worklist_page_and_an_unknown_one_is_not_there() -> None:
+    exam, _, _ = furnished(make_site())
+    browser = signed_in(exam.site)
+    page = reverse("exam-worklist", args=[exam.accession])
+    assert "XR2 does not show it" in browser.get(f"{page}?station=XR2").content.decode()
+    assert browser.get(f"{page}?station=NOPE").status_code == 404
+    Modality.objects.all().delete()
+    assert "No machines here" in browser.get(page).content.decode()

@@ -333,6 +333,7 @@ class Association(asyncio.BufferedProtocol):
         self._entry = entry
         if verdict is Verdict.TAKEN and not self._listener.take_place(self):
             verdict = Verdict.FULL
+        self._listener.heard(self._proposal, entry, verdict)
         if verdict is not Verdict.TAKEN or entry is None:
             _log.info("dicom_association_refused", address=self._address, why=verdict.name)
             self._happen(Event.REJECT, negotiation.reject(*verdict.value))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xraydesk.access.models import Site
+from xraydesk.links.models import AllowedCaller
 from xraydesk.rooms.models import Modality
 
 FRESH_SECONDS = 2.0
@@ -16,7 +17,7 @@ FRESH_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Entry:
-    """A site under its AE title, with the AE titles of its modalities."""
+    """A site under its AE title, with the AE titles of its modalities and of those whom a person let in."""
 
     site: Site
     modalities: frozenset[str]
@@ -48,6 +49,8 @@ class Directory:
     def _read(self) -> None:
         titles: dict[int, set[str]] = {}
         for site_id, title in Modality.objects.filter(retired=False).values_list("site_id", "ae_title"):
+            titles.setdefault(site_id, set()).add(title)
+        for site_id, title in AllowedCaller.objects.filter(ended_at=None).values_list("site_id", "ae_title"):
             titles.setdefault(site_id, set()).add(title)
         self._entries = {
             site.ae_title: Entry(site, frozenset(titles.get(site.pk, ())))

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.db import DatabaseError
 
 from xraydesk.imaging.actions import ENDED_BY_HAND
 from xraydesk.imaging.header import StepReport
@@ -13,11 +18,15 @@ from xraydesk.journey.perform import begin_by_step, update_step
 from xraydesk.journey.performing import room_of
 from xraydesk.lib import clock
 from xraydesk.lib.ids import new_uid
+from xraydesk.links.connections import told_time_of
+from xraydesk.links.dicom.doctor_rules import SAMPLES_MAX
 from xraydesk.links.dicom.header_codec import check_depth
 from xraydesk.links.dicom.messages import kind_of
 from xraydesk.links.dicom.mpps_codec import HAS_END, HAS_SERIES, BadStep, read_creation, read_update
 from xraydesk.links.dicom.service import Answers, Refused, Request, Response, Service
 from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES, MODALITY_PERFORMED_STEP
+
+_log = structlog.get_logger(__name__)
 
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
@@ -40,13 +49,28 @@ def _create(request: Request) -> Response:
         report = read_creation(request.dataset, sop_instance_uid=uid)
     except BadStep as bad:
         raise _refused(bad) from bad
+    at = clock.now()
     try:
-        begin_by_step(
-            site=request.site, report=_at_its_station(request, report), at=clock.now(), by=_by(request)
-        )
+        begin_by_step(site=request.site, report=_at_its_station(request, report), at=at, by=_by(request))
     except DuplicateStep as error:
         raise Refused(DUPLICATE, "a step with this UID is here already") from error
+    if report.started_at is not None:
+        _tell_clock(request, report.started_at, at)
     return Response(SUCCESS, elements={"AffectedSOPInstanceUID": uid})
+
+
+def _tell_clock(request: Request, told: datetime, at: datetime) -> None:
+    """A step is told of as it begins: its time says how the machine's clock goes."""
+    try:
+        told_time_of(
+            site=request.site,
+            ae_title=request.calling_ae,
+            told=told.replace(tzinfo=told.tzinfo or ZoneInfo(request.site.timezone)),
+            at=at,
+            samples_max=SAMPLES_MAX,
+        )
+    except DatabaseError as error:  # the step is written down; a machine is not told otherwise for this
+        _log.warning("machine_clock_not_kept", ae=request.calling_ae, error=type(error).__name__)
 
 
 def _set(request: Request) -> Response:

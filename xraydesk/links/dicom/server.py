@@ -23,9 +23,11 @@ from pynetdicom import dsutils
 
 from xraydesk.access.models import Site
 from xraydesk.lib.networks import is_loopback
+from xraydesk.links.connections import Caller
 from xraydesk.links.dicom import admission, negotiation, services
 from xraydesk.links.dicom.admission import Listening, Place, Verdict
 from xraydesk.links.dicom.association import Association
+from xraydesk.links.dicom.call_log import FLUSH_SECONDS, CallLog, printable, write
 from xraydesk.links.dicom.directory import Directory, Entry
 from xraydesk.links.dicom.inbox import Message
 from xraydesk.links.dicom.negotiation import Proposal
@@ -75,6 +77,8 @@ class Listener:
         self._placed: dict[int, Association] = {}
         self._all: set[Association] = set()
         self._objects = itertools.count(1)
+        self._calls = CallLog()
+        self._writing: asyncio.TimerHandle | None = None
         host, _, port = limits.dicom.rpartition(":")
         self._address = (host.strip("[]"), int(port))
         self._tls = _tls(limits)
@@ -126,6 +130,20 @@ class Listener:
             if not listening.welcomes(proposal.caller):
                 _log.warning("dicom_in_clear_refused", address=proposal.caller.address)
         return entry, admission.judge(proposal.caller, listening)
+
+    def heard(self, proposal: Proposal, entry: Entry | None, verdict: Verdict) -> None:
+        """Count a call and what became of it, for the page of connections."""
+        caller = Caller(
+            calling_ae=printable(proposal.caller.calling_ae),
+            called_ae=printable(proposal.called_ae),
+            address=proposal.caller.address,
+            outcome=verdict.name,
+        )
+        if self._calls.note(entry.site if entry is not None else None, caller):
+            self._writing = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._write_calls)
+
+    def _write_calls(self) -> None:
+        self.units.submit(write, self._calls.take())
 
     def take_place(self, association: Association) -> bool:
         """Give it a place, at the cost of another where that is fair; False where it must wait."""
@@ -186,6 +204,9 @@ class Listener:
         await asyncio.sleep(0.05)
         for association in [*self._all]:
             association.end()
+        if self._writing is not None:
+            self._writing.cancel()
+        await loop.run_in_executor(self.units, write, self._calls.take())
         await loop.run_in_executor(None, self._close_connections)
         self.units.shutdown(wait=False, cancel_futures=True)
         self.writers.shutdown(wait=False, cancel_futures=False)

@@ -107,7 +107,8 @@ class Service:
     `commands` are the DIMSE requests that it takes, by pynetdicom's class name (`C_STORE`,
     `C_FIND`, `N_CREATE`, `N_SET`, `N_ACTION`, `N_GET`, `C_ECHO`); others get 0211H.
     `failure_status` is sent for anything unexpected; `bad_dataset_status` where the data set
-    cannot be read.
+    cannot be read. `goes_on` is True where the handler has something to do after its final
+    response that the peer need not wait for; it is resumed once that is on the wire.
     """
 
     name: str
@@ -117,3 +118,4 @@ class Service:
     transfer_syntaxes: tuple[str, ...]
     failure_status: int = 0x0110
     bad_dataset_status: int = 0x0110
+    goes_on: bool = False

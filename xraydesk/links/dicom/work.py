@@ -89,6 +89,8 @@ class Unit:
                 batch.is_done = True
                 return
             size += self._respond(batch, answer)
+            if self._has_ended and self._service.goes_on:
+                return
 
     def _respond(self, batch: Batch, response: Response) -> int:
         """Encode one response; nothing after the final one."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
 from django.contrib.postgres.aggregates import ArrayAgg
+from django.db import DatabaseError
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat, JSONObject
 from pydicom.uid import ImplicitVRLittleEndian
@@ -17,6 +20,7 @@ from xraydesk.access.models import Site
 from xraydesk.imaging.models import StepExam
 from xraydesk.imaging.states import StepState, deciding_step
 from xraydesk.lib import clock
+from xraydesk.links.asked import LISTED_MAX, Answered, keep
 from xraydesk.links.dicom.elements import (
     SPECIFIC_CHARACTER_SET,
     BadKey,
@@ -27,6 +31,8 @@ from xraydesk.links.dicom.elements import (
     texts_of,
     tree_of,
 )
+from xraydesk.links.dicom.listing_rules import of_its_kind
+from xraydesk.links.dicom.query_codec import json_of_tree
 from xraydesk.links.dicom.service import Answers, Refused, Request, Response, Service
 from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES, MODALITY_WORKLIST
 from xraydesk.links.dicom.worklist_codec import (
@@ -58,10 +64,10 @@ ROWS_MAX = 20_000
 """So many booked exams are looked at for one query."""
 
 DOES_NOT_MATCH, OUT_OF_RESOURCES, CANNOT_DO = 0xA900, 0xA700, 0xC001
-PENDING, PENDING_WITH_WARNING, SUCCESS = 0xFF00, 0xFF01, 0x0000
+PENDING, PENDING_WITH_WARNING, SUCCESS, CANCELLED = 0xFF00, 0xFF01, 0x0000, 0xFE00
 
 _STATION, _STATUS = 0x00400001, 0x00400020
-_STEP_ID, _ACCESSION, _PATIENT_ID, _STUDY_UID, _PROCEDURE_ID = (
+_STEP_ID, ACCESSION, _PATIENT_ID, _STUDY_UID, _PROCEDURE_ID = (
     0x00400009,
     0x00080050,
     0x00100020,
@@ -70,24 +76,75 @@ _STEP_ID, _ACCESSION, _PATIENT_ID, _STUDY_UID, _PROCEDURE_ID = (
 )
 _OFFSET = re.compile(r"([+-])(\d\d)(\d\d)")
 
+_log = structlog.get_logger(__name__)
+
 
 def worklist(request: Request) -> Answers:
-    """Answer one C-FIND: what is booked, not cancelled and not yet begun, as the keys ask for it."""
+    """Answer one C-FIND: what is booked, not cancelled and not yet begun, as the keys ask for it.
+
+    Question and answer are kept for `worklist explain`, once the last answer has gone out.
+    """
+    said = _Said()
     try:
-        query = tree_of(request.dataset)
-        zone = _zone(query, request.site)
+        yield from _answers(request, said)
+        said.status = SUCCESS
+        yield Response(SUCCESS)
+    except Refused as refused:
+        said.status, said.comment = refused.response.status, str(refused)
+        raise
+    except GeneratorExit:
+        said.status = CANCELLED if said.status == CANNOT_DO else said.status
+        raise
+    finally:
+        _keep(request, said)
+
+
+@dataclass
+class _Said:
+    """What was asked and answered, while it is being answered."""
+
+    query: Tree = field(default_factory=dict)
+    status: int = CANNOT_DO
+    comment: str = ""
+    count: int = 0
+    accessions: list[str] = field(default_factory=list)
+
+
+def _answers(request: Request, said: _Said) -> Answers:
+    try:
+        said.query = query = tree_of(request.dataset)
+        zone = zone_of(query, request.site)
         entries = (tree_of_entry(entry, query) for entry in booked(request.site, query, zone))
-        answers = find(query, entries, SUPPORTED)
-        status = PENDING_WITH_WARNING if has_unsupported(query, SUPPORTED) else PENDING
+        status = PENDING
+        if has_unsupported(query, SUPPORTED):
+            status, said.comment = PENDING_WITH_WARNING, "it asked for something that the desk does not know"
         encoder = _Answers(query, request.transfer_syntax)
-        for number, found in enumerate(answers):
-            if number == ANSWERS_MAX:
+        for found in find(query, entries, SUPPORTED):
+            if said.count == ANSWERS_MAX:
                 raise Refused(OUT_OF_RESOURCES, "too many exams; ask for fewer days or one station")
+            said.count += 1
+            said.accessions += (
+                found[ACCESSION].values if ACCESSION in found and said.count <= LISTED_MAX else ()
+            )
             yield Response(status, encoder.encode(found))
     except BadKey as error:
         elements: dict[str, Any] = {"OffendingElement": error.tag} if error.tag else {}
         raise Refused(DOES_NOT_MATCH, str(error), **elements) from None
-    yield Response(SUCCESS)
+
+
+def _keep(request: Request, said: _Said) -> None:
+    """Write the question and its answer down; the machine has its answer even where that fails."""
+    try:
+        keep(
+            site=request.site,
+            calling_ae=request.calling_ae,
+            address=request.peer_address,
+            keys=json_of_tree(said.query),
+            answered=Answered(said.status, said.comment, said.count, tuple(said.accessions)),
+            at=clock.now(),
+        )
+    except DatabaseError as error:
+        _log.warning("worklist_query_not_kept", ae=request.calling_ae, error=type(error).__name__)
 
 
 class _Answers:
@@ -107,7 +164,7 @@ class _Answers:
         return Encoder(self._is_implicit, terms).encode(found)
 
 
-def _zone(query: Tree, site: Site) -> tzinfo:
+def zone_of(query: Tree, site: Site) -> tzinfo:
     """The zone of the query's dates and times, and so of the answers': the one that it names, else the site's."""
     offset = query.get(TIMEZONE_OFFSET)
     if offset is None or not offset.values or not offset.values[0].strip():
@@ -126,7 +183,7 @@ def booked(site: Site, query: Tree, zone: tzinfo) -> Iterator[Entry]:
     """
     stations = _stations(site)
     rows = _narrowed(_rows(site), query, stations)
-    wanted = _statuses(query)
+    wanted = statuses_asked(query)
     if wanted <= LISTED:
         rows = rows.filter(state=BookingState.BOOKED, exam__triage=TriageState.ACCEPTED)
     fetched = [*rows.order_by("during", "exam__accession").values(*_FIELDS)[: ROWS_MAX + 1]]
@@ -143,7 +200,7 @@ def booked(site: Site, query: Tree, zone: tzinfo) -> Iterator[Entry]:
             yield _entry(row, status, stations.get(row["room_id"], []), site, zone)
 
 
-def _statuses(query: Tree) -> frozenset[StepStatus]:
+def statuses_asked(query: Tree) -> frozenset[StepStatus]:
     """The statuses that a query is about."""
     key = _step_keys(query).get(_STATUS)
     asked = {value.strip() for value in key.values} if key is not None else set()
@@ -170,7 +227,7 @@ def _narrowed(rows: QuerySet[Booking], query: Tree, stations: dict[int, list[Mod
         rooms = [room for room, machines in stations.items() if station in {m.ae_title for m in machines}]
         rows = rows.filter(room_id__in=rooms)
     for tag, tree, path in (
-        (_ACCESSION, query, "exam__accession"),
+        (ACCESSION, query, "exam__accession"),
         (_STUDY_UID, query, "exam__study_instance_uid"),
         (_PROCEDURE_ID, query, "exam__requested_procedure_id"),
         (_STEP_ID, step, "exam__scheduled_step_id"),
@@ -258,7 +315,7 @@ def _entry(
     row: dict[str, Any], status: StepStatus, machines: list[Modality], site: Site, zone: tzinfo
 ) -> Entry:
     wanted = row["exam__procedure__modality"]
-    chosen = [machine for machine in machines if machine.modality == wanted] or machines
+    chosen = of_its_kind(machines, wanted)
     first = next((one for one in row["identifiers"] or [] if one["type"] != "SS"), None) or {}
     others = [one["value"] for one in row["identifiers"] or [] if one is not first and one["type"] != "SS"]
     alerts = tuple((kind, text) for kind, _, text in (each.partition("\t") for each in row["alerts"] or []))
@@ -318,4 +375,5 @@ SERVICE = Service(
     transfer_syntaxes=MESSAGE_SYNTAXES,
     failure_status=CANNOT_DO,
     bad_dataset_status=CANNOT_DO,
+    goes_on=True,
 )

@@ -22,9 +22,9 @@ START_DATE, START_TIME = 0x00400002, 0x00400003
 NOT_KEYS = frozenset({SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET})
 """They say how to read the others, and are matched against nothing."""
 
-_MOMENTS = {START_DATE: START_TIME, 0x00400004: 0x00400005}
+MOMENTS = {START_DATE: START_TIME, 0x00400004: 0x00400005}
 """Dates whose times are matched together with them."""
-_CLOCKS = {clock: day for day, clock in _MOMENTS.items()}
+_CLOCKS = {clock: day for day, clock in MOMENTS.items()}
 _WILD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 
 Supported = Mapping[int, "Supported | None"]
@@ -143,6 +143,21 @@ def constraints(query: Tree) -> dict[int, Element]:
     return found
 
 
+def known(asked: Tree, supported: Supported) -> dict[int, Element]:
+    """The constraints whose keys a store knows: one that it does not know restricts nothing (C.2.2.1.2)."""
+    found: dict[int, Element] = {}
+    for tag, key in asked.items():
+        if tag in supported:
+            below = supported[tag]
+            if key.vr == "SQ" and below is not None:
+                item = known(key.items[0], below)
+                if item:
+                    found[tag] = Element("SQ", items=(item,))
+            else:
+                found[tag] = key
+    return found
+
+
 def matches(asked: Tree, entry: Tree) -> bool:
     """True where an entry has what `constraints` ask for; raises `BadKey` for a key that cannot be read."""
     for tag, key in asked.items():
@@ -151,8 +166,8 @@ def matches(asked: Tree, entry: Tree) -> bool:
             # sequence matching (C.2.2.2.6): one item of the entry matches all keys of the query's item
             if found is None or not any(matches(key.items[0], item) for item in found.items):
                 return False
-        elif tag in _MOMENTS:
-            if not _moment_matches(asked, entry, tag, _MOMENTS[tag]):
+        elif tag in MOMENTS:
+            if not _moment_matches(asked, entry, tag, MOMENTS[tag]):
                 return False
         elif tag in _CLOCKS and _CLOCKS[tag] not in asked:
             if not _moment_matches(asked, entry, _CLOCKS[tag], tag):
@@ -277,7 +292,7 @@ def has_unsupported(query: Tree, supported: Supported) -> bool:
 
 def find(query: Tree, entries: Iterable[Tree], supported: Supported) -> Iterator[dict[int, Element]]:
     """The answers to a query, in the order of the entries; raises `BadKey` at once for a key that cannot be read."""
-    asked = constraints(query)
+    asked = known(constraints(query), supported)
     _check(asked)
     return (answer(query, entry, supported) for entry in entries if matches(asked, entry))
 

@@ -1,0 +1,66 @@
+"""Tries a connection out: does anybody listen, does he take an association, does he answer a C-ECHO? (PS3.4 annex A)"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from pynetdicom import AE
+
+from xraydesk.links.dicom.doctor_rules import rejection_in_words
+from xraydesk.links.dicom.sop_classes import VERIFICATION
+
+CONNECT_SECONDS_MAX = 3.0
+ANSWER_SECONDS_MAX = 5.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a try found out: whether anybody listens, whether the echo came back, and all of it as one sentence."""
+
+    reached: bool
+    echoed: bool
+    said: str
+
+
+def probe(*, host: str, port: int, called: str, calling: str) -> Found:
+    """Connect, associate and verify. Takes some seconds where nobody answers; raises nothing."""
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS_MAX).close()
+    except TimeoutError:
+        return Found(
+            False,
+            False,
+            "Nothing answers there: it is off, its address is another, or a firewall is between.",
+        )
+    except ConnectionRefusedError:
+        return Found(False, False, "The computer is there, but nothing listens at that port.")
+    except OSError as error:
+        return Found(False, False, f"It cannot be reached: {error.strerror or type(error).__name__}.")
+    ae = AE(ae_title=calling)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS_MAX
+    ae.connection_timeout = CONNECT_SECONDS_MAX
+    ae.add_requested_context(VERIFICATION)
+    association = ae.associate(host, port, ae_title=called)
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        said = rejection_in_words(
+            answer.result_source or 0, answer.diagnostic or 0, ours=calling, theirs=called
+        )
+        return Found(True, False, said)
+    if not association.is_established:
+        return Found(
+            True, False, "It takes the connection, and then no association: it hangs up, or says nothing."
+        )
+    try:
+        status = association.send_c_echo().get("Status")
+    except (ValueError, RuntimeError):
+        # pynetdicom says so where the context of C-ECHO was not accepted, or the association has gone.
+        return Found(True, False, "It takes the association, but knows no C-ECHO.")
+    finally:
+        association.release()
+    if status == 0x0000:
+        return Found(True, True, "It answers.")
+    return Found(
+        True, False, "It did not answer the C-ECHO." if status is None else f"It answered {status:04X}."
+    )
