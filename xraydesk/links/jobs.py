@@ -6,14 +6,16 @@ seconds and 40 MB to import, so that only the worker that needs it does.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app as jobs
+from procrastinate.exceptions import AlreadyEnqueued
 
 from xraydesk.access.models import Site
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
@@ -22,7 +24,8 @@ from xraydesk.journey.route import DELIVER_QUEUE, DELIVER_TASK, resume_deliverie
 from xraydesk.lib import clock
 from xraydesk.links.dicom.spool_sweep import sweep_kept
 from xraydesk.links.outgoing.defer import SEND_QUEUE, SEND_TASK, defer_sending
-from xraydesk.links.tasks import TELL_QUEUE, TELL_TASK
+from xraydesk.links.tasks import FETCH_TASK, TELL_QUEUE, TELL_TASK
+from xraydesk.siteplan.reading import from_json
 
 log = structlog.get_logger(__name__)
 
@@ -118,3 +121,29 @@ def forget_messages(timestamp: int) -> None:
         days = policies_of(site).message_days
         if days:
             messages.forget_old(site=site, before=clock.now() - timedelta(days=days))
+
+
+@jobs.task(name=FETCH_TASK, queue=SEND_QUEUE)
+def fetch(site_id: int, ehr: str) -> None:
+    """Fetch what changed at one EHR. What a database that goes away leaves undone is asked for again within a minute."""
+    from xraydesk.links.ehr import fetch as fetching
+
+    try:
+        fetching.fetch(site_id=site_id, ehr=ehr)
+    except (OperationalError, InterfaceError) as away:
+        log.warning(
+            "the database went away under what was fetched; it is asked again", error=type(away).__name__
+        )
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="fetch_all", queue=SEND_QUEUE, queueing_lock="fetch_all")
+def fetch_all(timestamp: int) -> None:
+    """Every minute: ask each EHR that things are fetched from; one that still answers the last time is not asked twice."""
+    for site in Site.objects.exclude(plan={}).order_by("id"):
+        for ehr in from_json(site.plan).ehrs:
+            if ehr.pulls:
+                name = f"fetch:{site.pk}:{ehr.name}"
+                task = jobs.configure_task(FETCH_TASK, queue=SEND_QUEUE, lock=name, queueing_lock=name)
+                with suppress(AlreadyEnqueued), transaction.atomic():
+                    task.defer(site_id=site.pk, ehr=ehr.name)
