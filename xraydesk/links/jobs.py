@@ -6,16 +6,14 @@ seconds and 40 MB to import, so that only the worker that needs it does.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app as jobs
-from procrastinate.exceptions import AlreadyEnqueued
 
 from xraydesk.access.models import Site
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
@@ -23,8 +21,9 @@ from xraydesk.journey.policy import policies_of
 from xraydesk.journey.route import DELIVER_QUEUE, DELIVER_TASK, resume_deliveries
 from xraydesk.lib import clock
 from xraydesk.links.dicom.spool_sweep import sweep_kept
+from xraydesk.links.ehr.defer import FETCH_TASK, defer_fetching
 from xraydesk.links.outgoing.defer import SEND_QUEUE, SEND_TASK, defer_sending
-from xraydesk.links.tasks import FETCH_TASK, TELL_QUEUE, TELL_TASK
+from xraydesk.links.tasks import TELL_QUEUE, TELL_TASK
 from xraydesk.siteplan.reading import from_json
 
 log = structlog.get_logger(__name__)
@@ -143,7 +142,4 @@ def fetch_all(timestamp: int) -> None:
     for site in Site.objects.exclude(plan={}).order_by("id"):
         for ehr in from_json(site.plan).ehrs:
             if ehr.pulls:
-                name = f"fetch:{site.pk}:{ehr.name}"
-                task = jobs.configure_task(FETCH_TASK, queue=SEND_QUEUE, lock=name, queueing_lock=name)
-                with suppress(AlreadyEnqueued), transaction.atomic():
-                    task.defer(site_id=site.pk, ehr=ehr.name)
+                defer_fetching(site_id=site.pk, ehr=ehr.name)

@@ -158,6 +158,8 @@ class Fetching(models.Model):
     further = models.TextField(blank=True)
     """The page to go on with; empty where all were read."""
     answered_at = models.DateTimeField(null=True)
+    called_at = models.DateTimeField(null=True)
+    """When the EHR called last because something had changed there."""
     failing_since = models.DateTimeField(null=True)
     why = models.CharField(max_length=500, blank=True)
 

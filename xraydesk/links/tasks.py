@@ -6,6 +6,3 @@ TELL_TASK = "tell_commitment"
 """Tells a machine whether its images are stored, over a new association."""
 
 TELL_QUEUE = "images"
-
-FETCH_TASK = "fetch"
-"""Fetches what changed at one EHR by FHIR."""

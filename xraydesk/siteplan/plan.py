@@ -289,6 +289,8 @@ class EhrPlan:
     """Networks within, such as 10.0.0.0/8, that it may lie in; beyond them only public addresses are connected to."""
     insecure: bool = False
     """True where it may lie beyond this machine and be spoken to in clear."""
+    secret: str = ""
+    """File with the word that it shows when it calls the desk because something changed; empty where it never calls."""
 
     @property
     def where(self) -> str:

@@ -251,6 +251,7 @@ def _ehr(t: Table) -> EhrPlan:
             key=t.text("key", default="", length_max=500),
             token=t.text("token", default="", length_max=500),
             authority=t.text("authority", default="", length_max=500),
+            secret=t.text("secret", default="", length_max=500),
             networks=t.texts("networks", length_max=64),
             insecure=t.yes_no("insecure"),
         )

@@ -344,6 +344,10 @@ def _ehrs(plan: SitePlan) -> Problems:
                 yield Problem(("ehr", i, "pulls", kind), f"what is fetched is one of: {', '.join(Pulls)}")
         if bool(ehr.client_id) != bool(ehr.key):
             yield Problem(("ehr", i, "key"), "a client_id needs its key, and a key its client_id")
+        if ehr.secret and not ehr.pulls:
+            yield Problem(
+                ("ehr", i, "secret"), "whoever calls the desk has something to be fetched: write pulls"
+            )
         for j, network in enumerate(ehr.networks):
             if not _is_network(network):
                 yield Problem(

@@ -17,7 +17,7 @@ from xraydesk.attention.models import Item
 from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done
 from xraydesk.lib import clock
-from xraydesk.links.ehr.fetch import worst_of
+from xraydesk.links.ehr.fetch import last_call, worst_of
 from xraydesk.links.models import Message, Paused
 from xraydesk.links.outgoing import send as outgoing
 from xraydesk.links.states import Direction, MessageState
@@ -50,6 +50,8 @@ class LinkShown:
     oldest: Message | None = None
     why: str = ""
     """Why it does not answer."""
+    called_at: datetime | None = None
+    """When it called last because something had changed there."""
     paused: Paused | None = None
 
 
@@ -118,6 +120,7 @@ def _how_out(shown: LinkShown, member: Member) -> None:
 def _how_asked(shown: LinkShown, member: Member) -> None:
     """How it goes with an EHR that things are fetched from."""
     answered, failing_since, why = worst_of(member.site, shown.name)
+    shown.called_at = last_call(member.site, shown.name)
     shown.paused = Paused.objects.filter(site=member.site, outlink=shown.name).first()
     if shown.paused:
         shown.how, shown.since = "paused", shown.paused.at

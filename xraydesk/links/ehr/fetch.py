@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
+from django.db.models import Max
 
 from xraydesk.access.models import Site
 from xraydesk.attention.actions import close_items, raise_item
@@ -169,3 +170,11 @@ def worst_of(site: Site, ehr: str) -> tuple[datetime | None, datetime | None, st
     failing = sorted((r for r in found if r.failing_since), key=lambda r: r.failing_since or clock.now())
     answered = max((r.answered_at for r in found if r.answered_at), default=None)
     return answered, failing[0].failing_since if failing else None, failing[0].why if failing else ""
+
+
+def last_call(site: Site, ehr: str) -> datetime | None:
+    """When an EHR called last because something had changed there; None where it never did."""
+    found: datetime | None = Fetching.objects.filter(site=site, ehr=ehr).aggregate(last=Max("called_at"))[
+        "last"
+    ]
+    return found

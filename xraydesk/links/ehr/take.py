@@ -174,6 +174,12 @@ def take_again(message: Message, ehr: EhrPlan, *, at: datetime, by: str) -> Mess
 
 
 def _take(one: Fetched, at: datetime) -> Taken:
+    """Apply it, or say why not. Nobody waits for an answer to it."""
+    taken = _applied(one, at)
+    return replace(taken, effect=replace(taken.effect, answered=False))
+
+
+def _applied(one: Fetched, at: datetime) -> Taken:
     """Apply it, or say why not; what was begun is undone then."""
     if not one.remote_id:
         return Taken(_waits(one, [Issue("required", "it has no id that FHIR allows", f"{one.kind}.id")]))

@@ -647,6 +647,7 @@ client_id = "xraydesk"
 key = "/etc/xraydesk/river.jwk"
 token = "https://river.example/token"
 networks = ["10.0.0.0/8"]
+secret = "/etc/xraydesk/river.secret"
 
 [ehr.pulls]
 ServiceRequest = "category=imaging"
@@ -684,6 +685,12 @@ def test_an_ehr_is_read_with_what_is_fetched_from_it_and_what_goes_there() -> No
         ("Patient = ", "Observation = ", "ehr 1, pulls, Observation", "one of: ServiceRequest"),
         ('key = "/etc/xraydesk/river.jwk"\n', "", "ehr 1, key", "needs its key"),
         ("10.0.0.0/8", "ten", "ehr 1, networks 1", "no address or network"),
+        (
+            '[ehr.pulls]\nServiceRequest = "category=imaging"\nPatient = ""\n',
+            "",
+            "ehr 1, secret",
+            "write pulls",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_ehr_is_told(old: str, new: str, field: str, word: str) -> None:
