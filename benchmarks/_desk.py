@@ -127,5 +127,6 @@ def fill(exams: int, rooms: int) -> list[Any]:
             start = AT + timedelta(minutes=number // rooms * 5)
             made.append(make_booking(exam, room=f"XR{number % rooms + 1}", start=start, minutes=5))
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # as PostgreSQL does by itself within a minute: a fresh table is planned badly
+        # As PostgreSQL does by itself within a minute: a fresh table is planned badly.
+        cursor.execute("ANALYZE")
     return made

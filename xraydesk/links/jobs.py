@@ -22,8 +22,10 @@ from xraydesk.journey.route import DELIVER_QUEUE, DELIVER_TASK, resume_deliverie
 from xraydesk.lib import clock
 from xraydesk.links import asked, connections
 from xraydesk.links.dicom.spool_sweep import sweep_kept
+from xraydesk.links.ehr.defer import FETCH_TASK, defer_fetching
 from xraydesk.links.outgoing.defer import SEND_QUEUE, SEND_TASK, defer_sending
 from xraydesk.links.tasks import TELL_QUEUE, TELL_TASK
+from xraydesk.siteplan.reading import from_json
 
 log = structlog.get_logger(__name__)
 
@@ -127,3 +129,26 @@ def forget_queries(timestamp: int) -> None:
     """Every hour: what machines asked of the worklist, and calls and checks of connections, longer ago than they are kept."""
     asked.forget_old(at=clock.now())
     connections.forget_old(at=clock.now())
+
+
+@jobs.task(name=FETCH_TASK, queue=SEND_QUEUE)
+def fetch(site_id: int, ehr: str) -> None:
+    """Fetch what changed at one EHR. What a database that goes away leaves undone is asked for again within a minute."""
+    from xraydesk.links.ehr import fetch as fetching
+
+    try:
+        fetching.fetch(site_id=site_id, ehr=ehr)
+    except (OperationalError, InterfaceError) as away:
+        log.warning(
+            "the database went away under what was fetched; it is asked again", error=type(away).__name__
+        )
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="fetch_all", queue=SEND_QUEUE, queueing_lock="fetch_all")
+def fetch_all(timestamp: int) -> None:
+    """Every minute: ask each EHR that things are fetched from; one that still answers the last time is not asked twice."""
+    for site in Site.objects.exclude(plan={}).order_by("id"):
+        for ehr in from_json(site.plan).ehrs:
+            if ehr.pulls:
+                defer_fetching(site_id=site.pk, ehr=ehr.name)

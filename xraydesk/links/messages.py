@@ -269,15 +269,20 @@ def replay(*, message_id: int, at: datetime, by: str, steps: Steps = JOURNEY) ->
         if message.state in (MessageState.APPLIED, MessageState.IGNORED):
             raise NotReplayable(f"Message {message_id} is {message.state} already; nothing was changed.")
         effect = _effect_now(message, directory, at, steps)
-        outcome = _outcome(effect, ())
-        outcome.pop("answer")
-        outcome.pop("ack")  # what its sender was told stays as it was
-        for name, value in outcome.items():
-            setattr(message, name, value)
-        message.replayed_at, message.site_version = at, message.site.version
-        message.save(update_fields=[*outcome, "replayed_at", "site_version"])
-        _close_or_put(message, effect, at, by=by, how="replayed")
-        return message
+        return keep_replayed(message, effect, at=at, by=by)
+
+
+def keep_replayed(message: Message, effect: Effect, *, at: datetime, by: str) -> Message:
+    """Write down what became of a message that was applied once more; what its sender was told stays as it was."""
+    outcome = _outcome(effect, ())
+    outcome.pop("answer")
+    outcome.pop("ack")
+    for name, value in outcome.items():
+        setattr(message, name, value)
+    message.replayed_at, message.site_version = at, message.site.version
+    message.save(update_fields=[*outcome, "replayed_at", "site_version"])
+    _close_or_put(message, effect, at, by=by, how="replayed")
+    return message
 
 
 def apply_waiting_reports(*, site: Site, numbers: Iterable[str], at: datetime) -> int:

@@ -217,3 +217,56 @@ class AllowedCaller(models.Model):
                 name="a_caller_is_let_in_once",
             ),
         ]
+
+
+class Counterpart(models.Model):
+    """A resource of an EHR, and what is the same thing here: a row (`key`), or what the desk wrote there itself (`own`)."""
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    ehr = models.CharField(max_length=64)
+    kind = models.CharField(max_length=32)
+    remote_id = models.CharField(max_length=64)
+    key = models.BigIntegerField(null=True)
+    """The patient, exam or coverage that was made of it; none while it could not be applied."""
+    own = models.CharField(max_length=200, blank=True)
+    """The number under which the desk wrote it there."""
+    heard = models.CharField(max_length=64, blank=True)
+    """The version that was fetched last, applied or put before a person."""
+    written = models.CharField(max_length=200, blank=True)
+    """The version (ETag) that the desk's own writing left there."""
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "ehr", "kind", "remote_id"], name="a_counterpart_once"),
+            models.UniqueConstraint(
+                fields=["site", "ehr", "kind", "own"], condition=~Q(own=""), name="written_there_once"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "ehr", "kind", "key"], name="counterpart_of_row")]
+
+
+class Fetching(models.Model):
+    """How far an EHR was asked for one type, and how it goes."""
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    ehr = models.CharField(max_length=64)
+    kind = models.CharField(max_length=32)
+    since = models.DateTimeField(null=True)
+    """What changed there before this moment was fetched."""
+    latest = models.DateTimeField(null=True)
+    """The newest change among the pages that were read since."""
+    further = models.TextField(blank=True)
+    """The page to go on with; empty where all were read."""
+    answered_at = models.DateTimeField(null=True)
+    called_at = models.DateTimeField(null=True)
+    """When the EHR called last because something had changed there."""
+    failing_since = models.DateTimeField(null=True)
+    why = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "ehr", "kind"], name="an_ehr_is_asked_once"),
+        ]

@@ -305,12 +305,13 @@ def replay_message(
         from xraydesk.journey.errors import Refused
         from xraydesk.lib import clock
         from xraydesk.links import messages
+        from xraydesk.links.again import apply_again
         from xraydesk.links.states import MessageState
 
         where = site_of(site)
         try:
             messages.get_message(site=where, message_id=number)
-            one = messages.replay(message_id=number, at=clock.now(), by="desk")
+            one = apply_again(message_id=number, at=clock.now(), by="desk")
         except Refused as refused:
             raise no(str(refused)) from None
         put_one(_message(one, where), as_json=as_json)

@@ -21,6 +21,7 @@ _PARTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("destination", "destinations", lambda p: p.name),
     ("link", "links", lambda p: p.name),
     ("outlink", "outlinks", lambda p: p.name),
+    ("ehr", "ehrs", lambda p: p.name),
     ("provider", "providers", lambda p: p.number),
     ("issuer", "issuers", lambda p: p.name),
 )

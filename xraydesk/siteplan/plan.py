@@ -247,6 +247,62 @@ class OutlinkPlan:
         return self.folder or f"{self.host}:{self.port}"
 
 
+class Pulls(StrEnum):
+    """What the desk can fetch from an EHR by FHIR; the value is the type."""
+
+    REQUESTS = "ServiceRequest"
+    PATIENTS = "Patient"
+    COVERAGES = "Coverage"
+
+
+class Pushes(StrEnum):
+    """What the desk can write into an EHR by FHIR."""
+
+    APPOINTMENTS = "appointments"
+    """Appointment: the place of an exam, as it stands."""
+    STUDIES = "studies"
+    """ImagingStudy: that there are images, and of what; none of them are sent."""
+    REPORTS = "reports"
+    """DiagnosticReport."""
+    COMMUNICATIONS = "communications"
+    """Communication: a result that must be told, and who was."""
+
+
+@dataclass(frozen=True)
+class EhrPlan:
+    """An EHR that the desk asks and writes to by FHIR R4. Without a `client_id` it signs in nowhere."""
+
+    name: str
+    base: str
+    """The address of its FHIR server; nothing beyond it is asked."""
+    pulls: Mapping[str, str] = field(default_factory=dict)
+    """What is fetched, each with what narrows the search (`category=imaging`); empty for all."""
+    sends: tuple[Pushes, ...] = ()
+    client_id: str = ""
+    key: str = ""
+    """File with the private key that the desk signs its requests with (JWK)."""
+    token: str = ""
+    """Where tokens are had; empty for the place that the server names."""
+    authority: str = ""
+    """File with the certificates that are trusted there; empty for those that this machine trusts."""
+    networks: tuple[str, ...] = ()
+    """Networks within, such as 10.0.0.0/8, that it may lie in; beyond them only public addresses are connected to."""
+    insecure: bool = False
+    """True where it may lie beyond this machine and be spoken to in clear."""
+    secret: str = ""
+    """File with the word that it shows when it calls the desk because something changed; empty where it never calls."""
+
+    @property
+    def where(self) -> str:
+        """Where it is reached, as people read it."""
+        return self.base
+
+    @property
+    def tls(self) -> bool:
+        """True where it is spoken to with TLS."""
+        return self.base.startswith("https:")
+
+
 @dataclass(frozen=True)
 class DestinationPlan:
     """Where images go."""
@@ -411,6 +467,7 @@ class SitePlan:
     destinations: tuple[DestinationPlan, ...] = ()
     links: tuple[LinkPlan, ...] = ()
     outlinks: tuple[OutlinkPlan, ...] = ()
+    ehrs: tuple[EhrPlan, ...] = ()
     providers: tuple[ProviderPlan, ...] = ()
     issuers: tuple[IssuerPlan, ...] = ()
     policies: Policies = Policies()

@@ -1,7 +1,7 @@
 """Reading a department from its TOML file, and from and to the JSON kept with the site. Pure.
 
 The file's tables are `[site]`, `[[location]]`, `[[room]]`, `[[modality]]`, `[[procedure]]`,
-`[[technologist]]`, `[[porter]]`, `[[companion]]`, `[[ward]]`, `[[provider]]`, `[[issuer]]`, `[[destination]]`, `[[link]]`, `[[outlink]]`
+`[[technologist]]`, `[[porter]]`, `[[companion]]`, `[[ward]]`, `[[provider]]`, `[[issuer]]`, `[[destination]]`, `[[link]]`, `[[outlink]]`, `[[ehr]]`
 and `[policies]`.
 `docs/howto/site.md` tells of every field.
 """
@@ -19,6 +19,7 @@ from xraydesk.siteplan.plan import (
     CompanionKind,
     CompanionPlan,
     DestinationPlan,
+    EhrPlan,
     FieldRule,
     GivesWayTo,
     IssuerPlan,
@@ -33,6 +34,7 @@ from xraydesk.siteplan.plan import (
     PorterPlan,
     ProcedurePlan,
     ProviderPlan,
+    Pushes,
     RoomPlan,
     Sends,
     SitePlan,
@@ -83,6 +85,7 @@ def _plan(top: Table) -> SitePlan:
         destinations=tuple(_destination(t) for t in top.tables("destination", ROWS_MAX)),
         links=tuple(_link(t) for t in top.tables("link", ROWS_MAX)),
         outlinks=tuple(_outlink(t) for t in top.tables("outlink", ROWS_MAX)),
+        ehrs=tuple(_ehr(t) for t in top.tables("ehr", ROWS_MAX)),
         providers=tuple(_provider(t) for t in top.tables("provider", ROWS_MAX)),
         issuers=tuple(_issuer(t) for t in top.tables("issuer", ROWS_MAX)),
         policies=_policies(top.table("policies", needed=False)),
@@ -232,6 +235,24 @@ def _outlink(t: Table) -> OutlinkPlan:
             receiving_application=t.text("receiving_application", length_max=180),
             receiving_facility=t.text("receiving_facility", length_max=180),
             tls=t.yes_no("tls"),
+            insecure=t.yes_no("insecure"),
+        )
+    )
+
+
+def _ehr(t: Table) -> EhrPlan:
+    return t.done(
+        EhrPlan(
+            name=t.code("name"),
+            base=t.text("base", length_max=500).rstrip("/"),
+            pulls=t.names("pulls", length_max=500),
+            sends=t.words("sends", Pushes) if "sends" in t.data else (),
+            client_id=t.text("client_id", default="", length_max=200),
+            key=t.text("key", default="", length_max=500),
+            token=t.text("token", default="", length_max=500),
+            authority=t.text("authority", default="", length_max=500),
+            secret=t.text("secret", default="", length_max=500),
+            networks=t.texts("networks", length_max=64),
             insecure=t.yes_no("insecure"),
         )
     )

@@ -10,13 +10,14 @@ import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import time
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from xraydesk.lib.ids import is_ae_title
 from xraydesk.lib.networks import is_loopback
 from xraydesk.siteplan.lines import Path
 from xraydesk.siteplan.places import Place
-from xraydesk.siteplan.plan import WEEKDAYS, CompanionKind, Hours, RoomPlan, SitePlan
+from xraydesk.siteplan.plan import WEEKDAYS, CompanionKind, Hours, Pulls, RoomPlan, SitePlan
 from xraydesk.siteplan.problems import Problem
 
 PROCEDURE_MINUTES_MAX = 480
@@ -49,6 +50,7 @@ def check(plan: SitePlan, *, item_kinds: Collection[str] = ()) -> tuple[Problem,
         _destinations,
         _links,
         _outlinks,
+        _ehrs,
         _providers,
         _issuers,
         _policies,
@@ -324,6 +326,49 @@ def _outlinks(plan: SitePlan) -> Problems:
                 f"{outlink.host} lies beyond this machine: write tls = true, "
                 "or insecure = true where patients' data may go there in clear",
             )
+
+
+def _ehrs(plan: SitePlan) -> Problems:
+    names = {p.name for p in plan.links} | {p.name for p in plan.outlinks}
+    yield from _once([p.name for p in plan.ehrs], lambda i: ("ehr", i, "name"), "ehr")
+    for i, ehr in enumerate(plan.ehrs):
+        if ehr.name in names:
+            yield Problem(("ehr", i, "name"), f"there is a link or outlink {ehr.name} already")
+        for field, address in (("base", ehr.base), ("token", ehr.token)):
+            if address:
+                yield from _web_address(address, ("ehr", i, field), insecure=ehr.insecure)
+        if "?" in ehr.base:
+            yield Problem(("ehr", i, "base"), "is the address of the server, without a search")
+        for kind in ehr.pulls:
+            if kind not in list(Pulls):
+                yield Problem(("ehr", i, "pulls", kind), f"what is fetched is one of: {', '.join(Pulls)}")
+        if bool(ehr.client_id) != bool(ehr.key):
+            yield Problem(("ehr", i, "key"), "a client_id needs its key, and a key its client_id")
+        if ehr.secret and not ehr.pulls:
+            yield Problem(
+                ("ehr", i, "secret"), "whoever calls the desk has something to be fetched: write pulls"
+            )
+        for j, network in enumerate(ehr.networks):
+            if not _is_network(network):
+                yield Problem(
+                    ("ehr", i, "networks", j), f"“{network}” is no address or network, such as 10.0.0.0/8"
+                )
+
+
+def _web_address(written: str, path: Path, *, insecure: bool) -> Problems:
+    try:
+        parts = urlsplit(written)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("https", "http") or parts.username is not None or parts.fragment:
+        yield Problem(path, "is an address that begins with https:// and names a host, and nobody's password")
+    elif parts.scheme == "http" and not insecure and not is_loopback(host):
+        yield Problem(
+            path,
+            f"{host} lies beyond this machine: write https, "
+            "or insecure = true where patients' data may go there in clear",
+        )
 
 
 def _issuers(plan: SitePlan) -> Problems:

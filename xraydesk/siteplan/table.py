@@ -187,10 +187,10 @@ class Table:
             return (self.text(key, length_max=32),)
         return self.texts(key, needed=needed)
 
-    def names(self, key: str) -> Mapping[str, str]:
+    def names(self, key: str, *, length_max: int = 64) -> Mapping[str, str]:
         """A table of words, each with another one."""
         return {
-            name: self._text(value, key, name, length_max=64, empty=True)
+            name: self._text(value, key, name, length_max=length_max, empty=True)
             for name, value in self._names(key).items()
         }
 

@@ -17,10 +17,11 @@ from xraydesk.attention.models import Item
 from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done
 from xraydesk.lib import clock
+from xraydesk.links.ehr.fetch import last_call, worst_of
 from xraydesk.links.models import Message, Paused
 from xraydesk.links.outgoing import send as outgoing
 from xraydesk.links.states import Direction, MessageState
-from xraydesk.siteplan.plan import LinkPlan, OutlinkPlan
+from xraydesk.siteplan.plan import EhrPlan, LinkPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
 WRONG = (MessageState.REFUSED, MessageState.WAITING, MessageState.REJECTED, MessageState.FAILED)
@@ -47,14 +48,18 @@ class LinkShown:
     """Errors of seven days by kind: the message's type, its state, how many."""
     waiting: int = 0
     oldest: Message | None = None
+    why: str = ""
+    """Why it does not answer."""
+    called_at: datetime | None = None
+    """When it called last because something had changed there."""
     paused: Paused | None = None
 
 
-def _plan_or_404(member: Member, direction: str, name: str) -> LinkPlan | OutlinkPlan:
+def _plan_or_404(member: Member, direction: str, name: str) -> LinkPlan | OutlinkPlan | EhrPlan:
     plan = from_json(member.site.plan) if member.site.plan else None
-    plans: tuple[LinkPlan | OutlinkPlan, ...] = ()
+    plans: tuple[LinkPlan | OutlinkPlan | EhrPlan, ...] = ()
     if plan is not None:
-        plans = plan.links if direction == Direction.IN else plan.outlinks
+        plans = (*(plan.links if direction == Direction.IN else plan.outlinks), *plan.ehrs)
     found = next((p for p in plans if p.name == name), None)
     if found is None:
         raise Http404
@@ -74,8 +79,10 @@ def link_page(request: HttpRequest, member: Member, direction: str, name: str) -
     recent = mine.filter(at__gt=at - SPANS[-1][1], state__in=WRONG)
     kinds = recent.values_list("type", "state").annotate(count=Count("pk")).order_by("-count")
     shown.wrong = [(kind, state, count) for kind, state, count in kinds[:50]]
-    if isinstance(plan, OutlinkPlan):
+    if direction == Direction.OUT:
         _how_out(shown, member)
+    elif isinstance(plan, EhrPlan):
+        _how_asked(shown, member)
     else:
         shown.since = shown.last.at if shown.last else None
         shown.how = "heard" if shown.last else "never heard"
@@ -87,6 +94,7 @@ def link_page(request: HttpRequest, member: Member, direction: str, name: str) -
         "plan": plan,
         "items": items[:WAITING_SHOWN_MAX],
         "is_out": direction == Direction.OUT,
+        "is_ehr": isinstance(plan, EhrPlan),
     }
     return render(request, "desk/link.html", context)
 
@@ -107,6 +115,19 @@ def _how_out(shown: LinkShown, member: Member) -> None:
         shown.how, shown.since = "not answering", last
     else:
         shown.how, shown.since = ("up" if last else "never used"), last
+
+
+def _how_asked(shown: LinkShown, member: Member) -> None:
+    """How it goes with an EHR that things are fetched from."""
+    answered, failing_since, why = worst_of(member.site, shown.name)
+    shown.called_at = last_call(member.site, shown.name)
+    shown.paused = Paused.objects.filter(site=member.site, outlink=shown.name).first()
+    if shown.paused:
+        shown.how, shown.since = "paused", shown.paused.at
+    elif failing_since:
+        shown.how, shown.since, shown.why = "not answering", failing_since, why
+    else:
+        shown.how, shown.since = ("up, asked every minute" if answered else "never asked"), answered
 
 
 @require_POST

@@ -24,12 +24,13 @@ from xraydesk.facts.models import Fact
 from xraydesk.journey.errors import Refused
 from xraydesk.lib import clock
 from xraydesk.links import messages as links
+from xraydesk.links.again import apply_again
 from xraydesk.links.hl7.shown import fields_of, visible
 from xraydesk.links.models import Message
 from xraydesk.links.outgoing import send as outgoing
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.patients.models import Patient
-from xraydesk.siteplan.plan import OutlinkPlan
+from xraydesk.siteplan.plan import EhrPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
 PAGE_LENGTH = 50
@@ -68,6 +69,7 @@ def messages_page(request: HttpRequest, member: Member) -> HttpResponse:
         "states": [s.value for s in MessageState],
         "links": from_json(member.site.plan).links if member.site.plan else (),
         "outlinks": _outlinks(member),
+        "ehrs": from_json(member.site.plan).ehrs if member.site.plan else (),
     }
     return render(request, "desk/messages.html", context)
 
@@ -76,7 +78,7 @@ def messages_page(request: HttpRequest, member: Member) -> HttpResponse:
 class Outlink:
     """A system that is told, and what waits for it."""
 
-    plan: OutlinkPlan
+    plan: OutlinkPlan | EhrPlan
     waiting: int
     oldest: Message | None
 
@@ -88,7 +90,9 @@ def _outlinks(member: Member) -> list[Outlink]:
         site=member.site, direction=Direction.OUT, state__in=(MessageState.QUEUED, MessageState.SENT)
     ).defer("raw", "answer")
     found = []
-    for plan in from_json(member.site.plan).outlinks:
+    site_plan = from_json(member.site.plan)
+    told: tuple[OutlinkPlan | EhrPlan, ...] = (*site_plan.outlinks, *(e for e in site_plan.ehrs if e.sends))
+    for plan in told:
         of_link = waiting.filter(link=plan.name)
         found.append(Outlink(plan, of_link.count(), of_link.order_by("id").first()))
     return found
@@ -177,7 +181,7 @@ def replay(request: HttpRequest, member: Member, message_id: int) -> SeeOther:
     message = message_or_404(member, message_id)
     here = reverse("message", args=[message.pk])
     try:
-        after = links.replay(message_id=message.pk, at=clock.now(), by=member.who)
+        after = apply_again(message_id=message.pk, at=clock.now(), by=member.who)
     except Refused as why:
         return refused(request, why, to=here)
     return done(request, f"Applied again: {after.state}.", to=here)

@@ -157,9 +157,7 @@ def write_request(caller: Caller, resource: Mapping[str, Any], key: int | None, 
     if exam:
         offered.append((exam.procedure_code, exam.procedure_system))
     try:
-        asked = request_codec.read_request(
-            resource, patient=_whose(patient), offered=offered, standing=status
-        )
+        asked = request_codec.read_request(resource, patient=whose(patient), offered=offered, standing=status)
         received = _apply(caller, asked, exam, status, at=at)
     except request_codec.Unfit as unfit:
         raise Refusal(422, unfit.issue) from unfit
@@ -169,7 +167,7 @@ def write_request(caller: Caller, resource: Mapping[str, Any], key: int | None, 
     return Written(received.pk, exam is None and received.created_at == at)
 
 
-def _whose(patient: Patient) -> Demographics:
+def whose(patient: Patient) -> Demographics:
     """Who an order is of, by one number, and where they are now."""
     visit = patients.current_visit(patient)
     return Demographics(
@@ -197,7 +195,7 @@ def _apply(caller: Caller, asked: Requisition, exam: Exam | None, status: str, *
     for control in steps:
         order_by_program(
             site=member.site,
-            requisition=_of_order(asked, exam, control),
+            requisition=of_order(asked, exam, control),
             link=link_of(caller),
             at=at,
             by=member.who,
@@ -205,7 +203,7 @@ def _apply(caller: Caller, asked: Requisition, exam: Exam | None, status: str, *
     return exam
 
 
-def _of_order(asked: Requisition, exam: Exam, control: OrderControl) -> Requisition:
+def of_order(asked: Requisition, exam: Exam, control: OrderControl) -> Requisition:
     """What is asked of one exam of an order that is here, under the numbers that it has here."""
     wish: RequestedExam = replace(asked.exams[0], accession=exam.accession, study_instance_uid="")
     return replace(

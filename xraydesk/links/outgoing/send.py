@@ -17,16 +17,17 @@ from xraydesk.journey.charge import charge_answered
 from xraydesk.journey.errors import Refused
 from xraydesk.lib import clock
 from xraydesk.lib.text import shortened
+from xraydesk.links.ehr.wire import FhirWire
 from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.models import Message, Paused
 from xraydesk.links.outgoing.defer import defer_sending
 from xraydesk.links.outgoing.folder import Folder
 from xraydesk.links.outgoing.wire import Answered, NotReached, Wire
 from xraydesk.links.states import Direction, MessageState
-from xraydesk.siteplan.plan import OutlinkPlan
+from xraydesk.siteplan.plan import EhrPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
-Link = Wire | Folder
+Link = Wire | Folder | FhirWire
 
 log = structlog.get_logger(__name__)
 
@@ -56,13 +57,12 @@ class NotOutgoing(Refused):
 def send_out(*, site_id: int, outlink: str) -> None:
     """Send what waits for one system, the oldest first; the first that is not answered stops it (order is kept)."""
     site = Site.objects.get(pk=site_id)
-    plans = {o.name: o for o in from_json(site.plan).outlinks} if site.plan else {}
-    to = plans.get(outlink)
+    to = _plan_of(site, outlink)
     if to is None:
         _withdraw(site, outlink)
         return
     started = time.monotonic()
-    with Folder(to) if to.folder else Wire(to) as wire:
+    with _link_to(to, site) as wire:
         for _ in range(MESSAGES_AT_ONCE_MAX):
             head = None if is_paused(site, outlink) else _head(site, outlink)
             if head is None:
@@ -76,6 +76,19 @@ def send_out(*, site_id: int, outlink: str) -> None:
     head = _head(site, outlink)
     if head is not None:
         defer_sending(site_id=site_id, outlink=outlink, not_before=head.next_at)
+
+
+def _plan_of(site: Site, name: str) -> OutlinkPlan | EhrPlan | None:
+    """The system of that name in the site file, whichever way it is told."""
+    plan = from_json(site.plan) if site.plan else None
+    named: tuple[OutlinkPlan | EhrPlan, ...] = (*plan.outlinks, *plan.ehrs) if plan else ()
+    return next((one for one in named if one.name == name), None)
+
+
+def _link_to(to: OutlinkPlan | EhrPlan, site: Site) -> Link:
+    if isinstance(to, EhrPlan):
+        return FhirWire(to, site)
+    return Folder(to) if to.folder else Wire(to)
 
 
 def is_paused(site: Site, outlink: str) -> bool:
@@ -94,7 +107,7 @@ def _head(site: Site, outlink: str) -> Message | None:
     return _waiting(site.pk, outlink).first()
 
 
-def _passes_over(stuck: Message, wire: Link, to: OutlinkPlan) -> bool:
+def _passes_over(stuck: Message, wire: Link, to: OutlinkPlan | EhrPlan) -> bool:
     """True where one message is never answered and the next one is: it is put before a person, and the rest goes on.
 
     The next one is of another exam, so that no exam's messages change their order.
@@ -112,12 +125,15 @@ def _passes_over(stuck: Message, wire: Link, to: OutlinkPlan) -> bool:
     return True
 
 
-def _send(message: Message, wire: Link, to: OutlinkPlan) -> bool:
+def _send(message: Message, wire: Link, to: OutlinkPlan | EhrPlan) -> bool:
     """Give one message to the wire and write down what came of it; False where no answer came."""
     at = clock.now()
     Message.objects.filter(pk=message.pk).update(
         state=MessageState.SENT, sent_at=at, attempts=message.attempts + 1
     )
+    if isinstance(wire, FhirWire):
+        # What is told by FHIR may be replaced by a newer one for as long as it is queued; from here on it is not.
+        message.refresh_from_db(fields=["raw"])
     try:
         answered = wire.ask(bytes(message.raw), number=message.control_id, sequence=message.pk)
     except OSError as away:
@@ -134,7 +150,7 @@ def _words(away: OSError) -> str:
     return shortened(f"{NOT_REACHED}{words}" if isinstance(away, NotReached) else words, 200)
 
 
-def _not_answered(message: Message, to: OutlinkPlan, *, why: str, at: datetime) -> None:
+def _not_answered(message: Message, to: OutlinkPlan | EhrPlan, *, why: str, at: datetime) -> None:
     pause = AGAIN_SECONDS[min(message.attempts, len(AGAIN_SECONDS) - 1)]
     with transaction.atomic():
         Message.objects.filter(pk=message.pk).update(next_at=at + timedelta(seconds=pause), why=why)

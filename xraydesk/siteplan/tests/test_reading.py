@@ -17,6 +17,7 @@ from xraydesk.siteplan.plan import (
     CompanionKind,
     GivesWayTo,
     KeptFor,
+    Pushes,
     Sends,
     SitePlan,
 )
@@ -635,6 +636,66 @@ def test_a_system_beyond_this_machine_is_told_under_tls_or_where_the_file_says_i
     text = changed('host = "127.0.0.1"\nport = 11114', f'host = "10.0.0.1"\nport = 1\n{way} = true', OUT)
     assert getattr(read_toml_text(GOOD + text).outlinks[0], way)
     assert read_toml_text(GOOD + OUT.replace("127.0.0.1", "localhost")).outlinks[0].host == "localhost"
+
+
+EHR = """
+[[ehr]]
+name = "RIVER-FHIR"
+base = "https://fhir.river.example/R4/"
+sends = ["appointments", "studies"]
+client_id = "xraydesk"
+key = "/etc/xraydesk/river.jwk"
+token = "https://river.example/token"
+networks = ["10.0.0.0/8"]
+secret = "/etc/xraydesk/river.secret"
+
+[ehr.pulls]
+ServiceRequest = "category=imaging"
+Patient = ""
+"""
+
+
+def test_an_ehr_is_read_with_what_is_fetched_from_it_and_what_goes_there() -> None:
+    (ehr,) = read_toml_text(GOOD + EHR).ehrs
+    assert (ehr.where, ehr.tls, ehr.sends) == (
+        "https://fhir.river.example/R4",
+        True,
+        (Pushes.APPOINTMENTS, Pushes.STUDIES),
+    )
+    assert dict(ehr.pulls) == {"ServiceRequest": "category=imaging", "Patient": ""}
+    assert (
+        read_toml_text(GOOD + EHR.replace('token = "https://river.example/token"\n', "")).ehrs[0].token == ""
+    )
+    quiet = EHR.replace('sends = ["appointments", "studies"]\n', "").replace("https://fhir", "http://fhir")
+    (ehr,) = read_toml_text(GOOD + quiet.replace("client_id", "insecure = true\nclient_id")).ehrs
+    assert (ehr.sends, ehr.tls) == ((), False)
+    assert read_toml_text(GOOD + EHR.replace("https://fhir.river.example", "http://127.0.0.1:8090")).ehrs
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "word"),
+    [
+        ('"RIVER-FHIR"', '"EHR-OUT"', "ehr 1, name", "already"),
+        ("https://fhir", "http://fhir", "ehr 1, base", "in clear"),
+        ("https://fhir.", "ftp://fhir.", "ehr 1, base", "begins with https"),
+        ("https://fhir.river", "https://[fhir.river", "ehr 1, base", "begins with https"),
+        ("https://fhir.river", "https://me:secret@fhir.river", "ehr 1, base", "nobody's password"),
+        ("/R4/", "/R4?x=1", "ehr 1, base", "without a search"),
+        ("https://river", "river", "ehr 1, token", "begins with https"),
+        ("Patient = ", "Observation = ", "ehr 1, pulls, Observation", "one of: ServiceRequest"),
+        ('key = "/etc/xraydesk/river.jwk"\n', "", "ehr 1, key", "needs its key"),
+        ("10.0.0.0/8", "ten", "ehr 1, networks 1", "no address or network"),
+        (
+            '[ehr.pulls]\nServiceRequest = "category=imaging"\nPatient = ""\n',
+            "",
+            "ehr 1, secret",
+            "write pulls",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_ehr_is_told(old: str, new: str, field: str, word: str) -> None:
+    told = wrong(GOOD + OUT + changed(old, new, EHR))
+    assert [one for one in told if one[1] == field and word in one[2]], told
 
 
 def test_a_machine_in_clear_is_named_by_its_ae_title_and_needs_no_facility() -> None:
