@@ -78,7 +78,7 @@ $(VENV)/.made:
 	echo "making $(VENV) with $$($$found --version)"; \
 	$$found -m venv --clear $(VENV) && touch $@
 
-INNER := $(addprefix xraydesk/scheduling/engine/,compiling.py inner.py problem.py)
+INNER := $(addprefix xraydesk/scheduling/engine/,compiling.py inner.py problem.py state.py)
 
 $(VENV)/.ready-to-run: requirements.lock pyproject.toml $(INNER) $(VENV)/.made
 	@echo "installing what xraydesk stands on"

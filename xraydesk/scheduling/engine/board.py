@@ -145,7 +145,7 @@ class _Teller:
             links=np.array(links, np.int64), movable=movable, walkers=np.array(walkers, np.int64), groups=groups,
             free=self._words(free), away=away, owner=owner, line=line,
             seats=seats, kept=seats.copy(), old=seats.copy(), told=seats.copy(), spot=np.recarray(2, dtype=inner.SEAT),
-            sums=np.zeros(len(movable)), total=np.array([grid.total, grid.total]), count=np.zeros(4, np.int64),
+            sums=np.zeros(len(movable)), total=np.array([grid.total, grid.total, 0.0]), push=np.zeros(n), count=np.zeros(5, np.int64),
             dice=np.array([seed], np.uint64), touched=np.zeros(n, np.int64), changed=np.zeros(n, np.int64),
             unplanned=np.zeros(n, np.int64), mark=np.zeros((n, 3), np.int64), out=np.zeros(n, np.int64),
             order=np.zeros(max(n, most), np.int64), key=np.zeros(n), starts=np.zeros(n, np.int64),

@@ -2,7 +2,7 @@
 
     python -m xraydesk.scheduling.engine.compiling
 
-It takes about half a minute, once, and nobody is to wait for that who wants a plan now. What comes out is machine code in one file
+It takes most of a minute, once, and nobody is to wait for that who wants a plan now. What comes out is machine code in one file
 beside the source: for one version of that, and for one kind of processor. Numba is needed to make it, not to use it.
 """
 
@@ -20,7 +20,7 @@ from random import Random
 from types import FunctionType
 from typing import Any, Protocol
 
-from xraydesk.scheduling.engine import inner, problem
+from xraydesk.scheduling.engine import inner, problem, state
 
 NAME = "xraydesk_inner"
 FRONT_END, BACK_END = "numba", "llvmlite"
@@ -149,7 +149,7 @@ def _file() -> Path:
     """Where the machine code is, or would be."""
     llvm = _llvm()
     told = hashlib.sha256()
-    for source in (__file__, inner.__file__, problem.__file__):
+    for source in (__file__, inner.__file__, problem.__file__, state.__file__):
         told.update(Path(source).read_bytes())
     told.update(repr([llvm.llvm_version_info, llvm.get_host_cpu_name()]).encode())
     told.update(llvm.get_host_cpu_features().flatten().encode())

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xraydesk.scheduling.engine.problem import FETCH_EARLY_MINUTES, RETURN_LATE_MINUTES
+from xraydesk.scheduling.engine.state import MUST_COST
 
 BITS = 60
 MASK = (1 << BITS) - 1
@@ -44,6 +45,14 @@ PACKED_NEW = 0.5
 PUSH = 60.0
 BACK_MINUTES = 20
 REFRESH_TRIES = 64
+
+PUSHED_MAX = 3
+PUSH_SHARE = 0.005
+PUSH_MOST = 1.0
+PUSH_KEPT = 0.99
+PUSH_HEAT = 1.0
+"""Where so few have no place, each of them presses more from one look to the next, by such a share of what leaving it out costs, up
+to such a share; with a place it presses less again. Below such a heat nobody presses any more."""
 
 EXAM = np.dtype(
     [(name, "f8") for name in ("weight", "per_minute", "missing")]
@@ -104,9 +113,11 @@ class Board(NamedTuple):
     spot: Any
     sums: Any
     total: Any
-    """What all costs now; what the best seen costs; what the tries' limit is."""
+    """What all costs now; what the best seen costs; how much of what all costs now is pressing."""
+    push: Any
+    """By exam, how much it presses: what leaving it out costs beyond what that costs."""
     count: Any
-    """Tries, touched, changed since the best was kept, without a place."""
+    """Tries, touched, changed since the best was kept, without a place, pressing."""
     dice: Any
 
     touched: Any
@@ -122,8 +133,8 @@ class Board(NamedTuple):
     ranks: Any
 
 
-TRIES, TOUCHED, CHANGED, UNPLANNED = range(4)
-NOW, BEST = range(2)
+TRIES, TOUCHED, CHANGED, UNPLANNED, PUSHED = range(5)
+NOW, BEST, PRESSING = range(3)
 IS_TOUCHED, IS_CHANGED, IS_OUT = range(3)
 
 # -- chance, and rows of bits ---------------------------------------------------------------------------
@@ -300,6 +311,7 @@ def _put(b: Board, i: int, seat: Any) -> None:
     _touch(b, i)
     here = b.seats[i]
     b.total[NOW] += seat.cost - here.cost
+    b.total[PRESSING] -= b.push[i]
     b.seats[i] = seat
     exam, option = b.exams[i], b.options[seat.option]
     start, end = seat.start, seat.end
@@ -347,8 +359,10 @@ def _take(b: Board, i: int) -> None:
         _carry(b, seat.fetcher, seat.fetch, seat.fetch + exam.way, -1)
         _carry(b, seat.returner, seat.back, seat.back + exam.way, -1)
     seat.option = NONE
-    b.total[NOW] += exam.missing - seat.cost
-    seat.cost = exam.missing
+    left_out = exam.missing + b.push[i]
+    b.total[NOW] += left_out - seat.cost
+    b.total[PRESSING] += b.push[i]
+    seat.cost = left_out
 
 
 def _give(b: Board, j: int, person: int) -> None:
@@ -362,7 +376,7 @@ def _give(b: Board, j: int, person: int) -> None:
     seat.person = person
 
 
-def _undo(b: Board, total: float) -> None:
+def _undo(b: Board, total: float, pressing: float) -> None:
     """Everybody where they were before the try."""
     for n in range(b.count[TOUCHED]):
         i = b.touched[n]
@@ -372,7 +386,7 @@ def _undo(b: Board, total: float) -> None:
         i = b.touched[n]
         if b.old[i].option >= 0:
             _put(b, i, b.old[i])
-    b.total[NOW] = total
+    b.total[NOW], b.total[PRESSING] = total, pressing
 
 
 # -- the cheapest place ------------------------------------------------------------------------------------
@@ -664,6 +678,40 @@ def _add(b: Board, count: int, i: int) -> int:
     return count + 1
 
 
+def _press(b: Board, heat: float) -> None:
+    """Whoever has long been without a place presses more and more; at last, nobody does, and the search goes on from the best seen."""
+    if heat < PUSH_HEAT:
+        if b.count[PUSHED]:
+            b.count[PUSHED] = 0
+            for i in range(b.push.shape[0]):
+                if b.seats[i].option == NONE:
+                    b.seats[i].cost = b.exams[i].missing
+                b.push[i] = 0.0
+            b.total[NOW] -= b.total[PRESSING]
+            b.total[PRESSING] = 0.0
+            for i in range(b.push.shape[0]):
+                b.told[i] = b.kept[i]
+            move_to(b)
+        return
+    few = b.count[UNPLANNED] <= PUSHED_MAX
+    b.total[NOW] -= b.total[PRESSING]
+    b.total[PRESSING] = 0.0
+    b.count[PUSHED] = 0
+    for n in range(b.movable.shape[0]):
+        i = b.movable[n]
+        if b.seats[i].option != NONE:
+            b.push[i] *= PUSH_KEPT
+        else:
+            missing = b.exams[i].missing
+            if few and missing < MUST_COST:
+                b.push[i] = min(b.push[i] + PUSH_SHARE * missing, PUSH_MOST * missing)
+            b.seats[i].cost = missing + b.push[i]
+            b.total[PRESSING] += b.push[i]
+        if b.push[i] > 0.0:
+            b.count[PUSHED] += 1
+    b.total[NOW] += b.total[PRESSING]
+
+
 def _refresh(b: Board) -> None:
     """Who costs how much, and who has no place."""
     floor = min(1.0, 0.02 + 0.1 * max(b.total[NOW], 0.0) / b.movable.shape[0])
@@ -897,7 +945,7 @@ def _back(b: Board, count: int, stood: int, spent: float, limit: float) -> bool:
     _order(b, count, stood)
     for n in range(count):
         i = b.order[n]
-        missing = b.exams[i].missing
+        missing = b.exams[i].missing + b.push[i]
         cost = _cheapest(b, i, min(missing + EPSILON, limit - spent), NONE)
         if cost == INF:
             spent += missing
@@ -935,7 +983,7 @@ def _packed(b: Board, count: int, spent: float, limit: float) -> bool:
     loose = limit + PUSH
     for n in range(count):
         i = b.order[n]
-        missing = b.exams[i].missing
+        missing = b.exams[i].missing + b.push[i]
         cost = _cheapest(b, i, min(missing + EPSILON, loose - spent), low)
         if cost == INF:
             spent += missing
@@ -949,7 +997,7 @@ def _packed(b: Board, count: int, spent: float, limit: float) -> bool:
         if b.seats[i].option == NONE:
             if _has_follower(b, i):
                 continue
-            missing = b.exams[i].missing
+            missing = b.exams[i].missing + b.push[i]
             cost = _cheapest(b, i, missing + EPSILON, NONE)
             if cost < INF:
                 spent += cost - missing
@@ -967,7 +1015,7 @@ def _packed(b: Board, count: int, spent: float, limit: float) -> bool:
 
 
 def _once(b: Board, heat: float) -> None:
-    before = b.total[NOW]
+    before, pressing = b.total[NOW], b.total[PRESSING]
     for n in range(b.count[TOUCHED]):
         b.mark[b.touched[n], IS_TOUCHED] = 0
     b.count[TOUCHED] = 0
@@ -979,7 +1027,7 @@ def _once(b: Board, heat: float) -> None:
         i = b.out[n]
         b.mark[i, IS_OUT] = 0
         b.starts[n] = NONE
-        missing += b.exams[i].missing
+        missing += b.exams[i].missing + b.push[i]
         if b.seats[i].option != NONE:
             b.starts[n] = b.seats[i].start
             _take(b, i)
@@ -991,7 +1039,7 @@ def _once(b: Board, heat: float) -> None:
     else:
         good = _back(b, count, stood, spent, limit)
     if not good:
-        _undo(b, before)
+        _undo(b, before, pressing)
         return
     for n in range(b.count[TOUCHED]):
         i = b.touched[n]
@@ -1003,10 +1051,12 @@ def _once(b: Board, heat: float) -> None:
 
 def _keep(b: Board) -> None:
     """What stands now is the best seen."""
-    b.total[BEST] = b.total[NOW]
+    b.total[BEST] = b.total[NOW] - b.total[PRESSING]
     for n in range(b.count[CHANGED]):
         i = b.changed[n]
         b.kept[i] = b.seats[i]
+        if b.kept[i].option == NONE:
+            b.kept[i].cost = b.exams[i].missing
         b.mark[i, IS_CHANGED] = 0
     b.count[CHANGED] = 0
 
@@ -1015,10 +1065,11 @@ def run(b: Board, tries: int, heat: float) -> None:
     """So many tries at a heat: that much more an exam's change may cost and yet now and then be kept."""
     for _ in range(tries):
         if b.count[TRIES] % REFRESH_TRIES == 0:
+            _press(b, heat)
             _refresh(b)
         b.count[TRIES] += 1
         _once(b, heat)
-        if b.total[NOW] < b.total[BEST] - EPSILON:
+        if b.total[NOW] - b.total[PRESSING] < b.total[BEST] - EPSILON:
             _keep(b)
 
 

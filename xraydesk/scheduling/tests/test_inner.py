@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xraydesk.scheduling.engine import compiling, improve
+from xraydesk.scheduling.engine import compiling, improve, inner
 from xraydesk.scheduling.engine.board import Quick
 from xraydesk.scheduling.engine.checker import check
 from xraydesk.scheduling.engine.compiling import Uncompiled, is_compiled
@@ -176,3 +176,17 @@ def test_without_a_compiler_at_all_the_lines_are_run_as_they_stand(monkeypatch: 
     before = search.best
     search.run(20, HOT)
     assert search.best < before
+
+
+def test_whoever_is_left_out_presses_more_and_more_and_in_the_end_no_longer() -> None:
+    """Two who need all of the room: one is left out. What that costs is told without the pressing."""
+    exams = (Exam("E1", "P1", {"XR1": 40}), Exam("E2", "P2", {"XR1": 40}, weight=0.5))
+    search = Quick(Grid(dispatch(Problem(START, exams, (Room("XR1", ((0, 60),)),)))), Random(0))
+    assert search.best == 500
+    search.run(640, inner.PUSH_HEAT)
+    assert max(search.board.push) > 0
+    assert search.board.total[inner.NOW] > 500
+    assert (search.best, search.kept_cost) == (500, [0, 500])
+    search.run(inner.REFRESH_TRIES, COLD)
+    assert list(search.board.push) == [0, 0]
+    assert (search.board.total[inner.PRESSING], search.board.total[inner.NOW]) == (0, 500)
