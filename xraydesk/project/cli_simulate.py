@@ -218,7 +218,7 @@ def _print(report: Report) -> None:
     from rich.text import Text
 
     from xraydesk.project.cli_desk import TABLE_WIDTH
-    from xraydesk.simulation.report import cell_text, more_text
+    from xraydesk.simulation.report import cell_text, load_words, more_text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
@@ -229,6 +229,8 @@ def _print(report: Report) -> None:
         cells = [f"{cell_text(c)}\n{more_text(c)}" if c.more else cell_text(c) for c in row.cells]
         table.add_row(Text(row.measure.name + unit), *(Text(cell) for cell in cells))
     print(f"{report.site}: {report.scenario}. {report.days} days, seed {report.seed}.")
+    for words in load_words(report):
+        print(words)
     print(
         f"± is half of the 95 % interval; below it: how much more than “{report.policies[0].name}”, day by day."
     )

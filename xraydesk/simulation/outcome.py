@@ -38,6 +38,8 @@ class Ending:
     ended: int | None = None
     room: str = ""
     overtime: int = 0
+    takes: int = 0
+    """How long the exam takes, whether it came to that or not."""
 
 
 @dataclass(frozen=True)

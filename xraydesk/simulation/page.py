@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from xraydesk.reporting.charts import for_page, ranges
-from xraydesk.simulation.report import Report, Row, cell_text, more_text
+from xraydesk.simulation.report import Report, Row, cell_text, load_words, more_text
 
 DRAWN = ("wait", "stat-p90", "moved-for-stat", "ward-order", "overtime")
 """Measures with a chart of their own, by key."""
@@ -54,6 +54,7 @@ def page(report: Report) -> str:
         f"<h1>{escape(title)}</h1>"
         f"<p>{report.days} simulated days, seed {report.seed}; the same patients under each policy. ± is half of the 95 % "
         f"interval of the mean over days. In small: how much more than under “{escape(report.policies[0].name)}”, day by day.</p>"
+        f"{''.join(f'<p><b>{escape(one)}</b></p>' for one in load_words(report))}"
         f'<div class="wide"><table><thead><tr><th></th>{names}</tr></thead><tbody>{rows}</tbody></table></div>'
         f"{drawn}<h2>What they mean</h2><dl>{words}</dl></main></body></html>\n"
     )

@@ -10,7 +10,7 @@ from typing import Any
 from xraydesk.simulation.confidence import Mean, mean_of
 from xraydesk.simulation.department import department_day
 from xraydesk.simulation.measures import MEASURES, Measure, number
-from xraydesk.simulation.outcome import DayOutcome
+from xraydesk.simulation.outcome import DayOutcome, End, Use
 from xraydesk.simulation.policy import Policy
 from xraydesk.simulation.run_day import run_day
 from xraydesk.simulation.scenario import Scenario
@@ -68,6 +68,10 @@ class Report:
     policies: tuple[Policy, ...]
     rows: tuple[Row, ...]
     daily: tuple[Mapping[str, tuple[float | None, ...]], ...]
+    load_percent: int = 100
+    """How much of the scenario's orders and appointments came."""
+    work_percent: tuple[float | None, float | None] = (None, None)
+    """The exams' minutes of all who came, in percent of the time that rooms, and technologists, have under the first policy."""
 
     def row(self, key: str) -> Row:
         """The row of a measure; raises KeyError."""
@@ -127,7 +131,36 @@ def report_of(
         policies=tuple(policies),
         rows=tuple(_row(measure, daily, outcomes) for measure in MEASURES),
         daily=daily,
+        load_percent=scenario.load_percent,
+        work_percent=_work(outcomes[0]),
     )
+
+
+def _work(days: Sequence[DayOutcome]) -> tuple[float | None, float | None]:
+    """The work of rooms and of technologists that came on some days, in percent of the time that they have for it."""
+    minutes = sum(e.takes for day in days for e in day.endings if e.end is not End.ABSENT)
+
+    def of(uses: Iterable[Use]) -> float | None:
+        there = sum(use.there for use in uses)
+        return 100 * minutes / there if there else None
+
+    return of(u for day in days for u in day.rooms.values()), of(
+        u for day in days for u in day.technologists.values()
+    )
+
+
+def load_words(report: Report) -> tuple[str, ...]:
+    """How much came, in sentences: said where it is not what the scenario says, and plainly where it is more than can be done."""
+    said = []
+    if report.load_percent != 100:
+        said.append(f"{report.load_percent} % of the scenario’s orders and appointments come.")
+    for whose, percent in zip(("the rooms", "the technologists"), report.work_percent, strict=True):
+        if percent is not None and percent > 100:
+            said.append(
+                f"That is more than can be done: exams for {percent:.0f} % of the time that {whose} have. Waits then grow "
+                "through the day, and say more of its length than of a policy."
+            )
+    return tuple(said)
 
 
 def _row(
@@ -185,6 +218,9 @@ def as_json(report: Report) -> dict[str, Any]:
         "scenario": report.scenario,
         "days": report.days,
         "seed": report.seed,
+        "load_percent": report.load_percent,
+        "work_percent": dict(zip(("rooms", "technologists"), report.work_percent, strict=True)),
+        "load_words": list(load_words(report)),
         "policies": [{"name": p.name, "desk": str(p.way), "words": p.words} for p in report.policies],
         "measures": [
             {
@@ -274,4 +310,4 @@ def as_markdown(report: Report) -> str:
         unit = f", {row.measure.unit}" if row.measure.unit else ""
         cells = [cell_text(c) + (f" ({more_text(c)})" if more_text(c) else "") for c in row.cells]
         lines.append(f"| {row.measure.name}{unit} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*(f"{words}\n" for words in load_words(report)), *lines]) + "\n"

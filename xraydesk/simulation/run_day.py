@@ -428,6 +428,7 @@ def _ending(case: Case) -> Ending:
         ended=case.ended,
         room=case.room,
         overtime=case.overtime,
+        takes=patient.takes,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from xraydesk.simulation.report import Cell, Report
+from xraydesk.simulation.report import Cell, Report, load_words
 
 _OPTIONS = {
     "in_memory": True,
@@ -92,3 +92,5 @@ def _meanings(book: Any, report: Report, bold: Any) -> None:
         1,
         "± is half of the 95 % interval of the mean over days (Student's t); differences are taken day by day.",
     )
+    for number, words in enumerate(load_words(report), len(report.rows) + 2):
+        sheet.write_string(number, 1, words, bold)

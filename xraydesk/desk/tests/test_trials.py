@@ -72,7 +72,7 @@ def test_a_rule_is_tried_watched_read_and_taken_away(site: Site) -> None:
     assert read.count("<svg role=") >= 4
     assert "mean wait, min" in read
     assert " ± " in read
-    assert "10 % of the orders" in read
+    assert "10 % of the scenario’s orders" in read
     book = signed_in(site).get(reverse("trial-workbook", args=[trial.pk]))
     assert book.content.startswith(b"PK")
     assert "attachment" in book["Content-Disposition"]

@@ -210,7 +210,8 @@ def test_a_policy_compared_with_itself_differs_by_nothing() -> None:
 
 def test_a_report_as_text_names_policies_measures_and_what_differs() -> None:
     report = simulate(HOSPITAL, QUIET, [POLICIES["first-come"], POLICIES["one-line"]], days=1, seed=1)
-    lines = as_markdown(report).splitlines()
+    load, space, *lines = as_markdown(report).splitlines()
+    assert (load, space) == ("20 % of the scenario’s orders and appointments come.", "")
     assert lines[0] == "| | first-come desk | one line |"
     assert len(lines) == 2 + len(report.rows)
     assert "(+0.0)" in lines[2]

@@ -7,9 +7,10 @@ import re
 import zipfile
 from dataclasses import replace
 
+from xraydesk.simulation.outcome import DayOutcome
 from xraydesk.simulation.page import DRAWN, charts, page
 from xraydesk.simulation.policy import Way
-from xraydesk.simulation.report import Report, simulate
+from xraydesk.simulation.report import Report, as_json, as_markdown, load_words, report_of, simulate
 from xraydesk.simulation.scenario import Kind
 from xraydesk.simulation.tests.small import policy, site, small_scenario
 from xraydesk.simulation.workbook import workbook
@@ -54,3 +55,30 @@ def test_a_workbook_has_the_measures_each_day_and_what_they_mean() -> None:
     assert names[2].startswith("2 &lt;ours&gt; &amp; a name")
     assert names[3] == "What they mean"
     assert "Minutes from being here" in texts
+
+
+def test_how_much_comes_is_said_and_plainly_where_it_is_more_than_can_be_done() -> None:
+    usual = report()
+    assert load_words(usual) == ()
+    assert as_json(usual)["load_percent"] == 100
+    much = report(load_percent=500)
+    first, *plain = load_words(much)
+    assert first == "500 % of the scenario’s orders and appointments come."
+    assert plain
+    assert all("more than can be done" in words for words in plain)
+    rooms, technologists = much.work_percent
+    assert rooms is not None
+    assert technologists is not None
+    assert max(rooms, technologists) > 100
+    assert "more than can be done" in page(much)
+    assert as_markdown(much).startswith("500 % of the scenario’s orders")
+    with zipfile.ZipFile(io.BytesIO(workbook(much))) as book:
+        assert "more than can be done" in book.read("xl/sharedStrings.xml").decode()
+    nobody = replace(much, work_percent=(None, None), load_percent=100)
+    assert load_words(nobody) == ()
+    assert report_of(
+        "S", small_scenario(), [policy(Way.FIRST_COME)], [[DayOutcome(0, ())]], seed=0
+    ).work_percent == (
+        None,
+        None,
+    )
