@@ -20,13 +20,14 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.running import Desk, collect_sockets, running_desk, until
-from xraydesk.parties import late
+from xraydesk.parties import late, modality
 from xraydesk.parties.department import Department, read_department
 from xraydesk.parties.ehr import Ehr
 from xraydesk.parties.faults import TO_ANSWERS, Fault
+from xraydesk.parties.front_desk import staffed
 from xraydesk.parties.inbox import Inbox, listening
 from xraydesk.parties.mllp import Sender
-from xraydesk.parties.modality import Machine
+from xraydesk.parties.modality import Machine, may_stay_away
 from xraydesk.parties.readers import NO_ANSWER_SHARE, Reader
 from xraydesk.parties.reports import Reading, Reports, link_of
 from xraydesk.parties.technologist import hired
@@ -90,6 +91,8 @@ class Box:
         self.department: Department = read_department(desk.home)
         self.ehr = Ehr(self.department, Random(1), Sender(self.department.mllp))
         self.ehr.read_number()
+        self.absent = self.ordered("XRCHESTP")[2]
+        """The order of somebody who does not come; made first, so that nobody waits here for its time."""
 
     def machine(self, ae_title: str) -> Machine:
         plan = next(m for m in self.department.plan.modalities if m.ae_title == ae_title)
@@ -216,6 +219,17 @@ def test_an_order_that_comes_after_its_images_is_joined_and_booked_nowhere(box: 
     lines = box.desk.cli("exam", "list", "--all", "--placer", placer, "--json").stdout.splitlines()
     stages = sorted(json.loads(line)["stage"] for line in lines)
     assert stages in (["cancelled", "ended"], ["cancelled", "images in"])
+
+
+def test_somebody_who_does_not_come_is_a_no_show(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, entry = box.entry(box.exam(box.absent))
+    assert may_stay_away(entry)
+    monkeypatch.setattr(Machine, "next_fault", lambda self, entry: Fault.NO_SHOW)
+    monkeypatch.setattr(modality, "NO_SHOW_AFTER_SECONDS", 0.0)
+    machine.front_desk = staffed(box.desk.home, box.department.http)
+    machine.perform(entry, lambda seconds: time.sleep(seconds) is None)
+    assert "no-show" in noticed(box, Fault.NO_SHOW)
+    assert box.exam(box.absent)["stage"] == "no-show"
 
 
 def test_readers_call_the_next_person_where_the_first_does_not_answer_until_it_is_read_back(box: Box) -> None:

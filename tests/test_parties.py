@@ -40,6 +40,7 @@ from xraydesk.parties.faults import (
     note,
     read,
 )
+from xraydesk.parties.front_desk import FrontDesk
 from xraydesk.parties.inbox import Inbox
 from xraydesk.parties.mllp import Sender, escaped
 from xraydesk.parties.modality import Machine
@@ -59,6 +60,7 @@ def entry() -> Dataset:
     told = Dataset()
     told.PatientName, told.PatientID, told.AccessionNumber = "Prüfer^Ada", "N1", "A1"
     told.StudyInstanceUID = "2.25.7"
+    told.ScheduledProcedureStepSequence = [Dataset()]
     return told
 
 
@@ -242,7 +244,8 @@ def test_of_all_exams_one_in_forty_goes_wrong_whoever_meets_it_first(tmp_path: P
         ehr = Ehr(here, random, Sender(here.mllp))
         person = invent(random, f"{EHR_PATIENTS}{number:06d}", date(2026, 3, 2))
         person.patient_class = random.choice("OEI")
-        machine = Machine(here, random.choice(plans), random, Technologist(Browser(here.http, "", "")))
+        browser = Browser(here.http, "", "")
+        machine = Machine(here, random.choice(plans), random, Technologist(browser), FrontDesk(browser))
         told = entry()
         told.RequestedProcedureDescription = random.choice(["Left knee", "Chest"])
         if number % 3:  # ordered by the EHR: met there first, and then at a machine

@@ -79,7 +79,7 @@ def undo_arrival(*, exam_id: int, at: datetime, by: str) -> Booking:
 def patient_is_here(*, site: Site, patient_id: int, at: datetime, by: str) -> list[Booking]:
     """The hospital says that a patient is here: today's exams have arrived, those booked on arrival get a place.
 
-    An exam for which there is no place becomes an item. Exams that have begun, are held or
+    Who was taken for a no-show has come after all. An exam for which there is no place becomes an item. Exams that have begun, are held or
     belong to another day are left as they are. Safe to run again.
     """
     open_exams = (
@@ -101,6 +101,8 @@ def patient_is_here(*, site: Site, patient_id: int, at: datetime, by: str) -> li
         booking = bookings[exam.pk]
         if booking and booking.state == BookingState.BOOKED and first <= booking.during.lower < after:
             here.append(_mark(exam, booking, at=at, by=by))
+        elif booking and booking.state == BookingState.NO_SHOW and first <= booking.during.lower < after:
+            here += _came_after_all(exam, at=at, by=by)
     for exam in without_place:
         try:
             with transaction.atomic():
@@ -112,6 +114,17 @@ def patient_is_here(*, site: Site, patient_id: int, at: datetime, by: str) -> li
             _mark(exam, booked, at=at, by=by)
         here.append(booked)
     return here
+
+
+def _came_after_all(exam: Exam, *, at: datetime, by: str) -> list[Booking]:
+    """A no-show of today who is here: back in the same place, or an item where it has gone."""
+    try:
+        with transaction.atomic():
+            booking = undo_no_show(exam_id=exam.pk, at=at, by=by)
+    except PlaceTaken as trouble:
+        ask_for_place(exam, why=f"The patient came after all. {trouble}", at=at)
+        return []
+    return [_mark(exam, booking, at=at, by=by)]
 
 
 def _is_booked_now(exam: Exam, *, before: datetime) -> bool:

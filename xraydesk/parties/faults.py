@@ -41,6 +41,7 @@ class Fault(StrEnum):
     CANCELLED_IN_ROOM = "order cancelled while in the room"
     TWICE = "message sent twice"
     LATE_ORDER = "late order after the image"
+    NO_SHOW = "patient does not come"
     ANSWER_LATE = "answer comes late"
     ANSWER_LOST = "hung up before the answer"
     ANSWER_TWICE = "answered twice"
@@ -49,7 +50,14 @@ class Fault(StrEnum):
     AWAY = "EHR away"
 
 
-AT_MACHINES = (Fault.WRONG_ENTRY, Fault.WRONG_SIDE, Fault.UNSCHEDULED, Fault.BREAKDOWN, Fault.LATE_ORDER)
+AT_MACHINES = (
+    Fault.WRONG_ENTRY,
+    Fault.WRONG_SIDE,
+    Fault.UNSCHEDULED,
+    Fault.BREAKDOWN,
+    Fault.LATE_ORDER,
+    Fault.NO_SHOW,
+)
 AT_EHR = (Fault.DUPLICATE, Fault.MOVED, Fault.CANCELLED_IN_ROOM, Fault.TWICE)
 TO_EXAMS = (*AT_EHR, *AT_MACHINES)
 TO_ANSWERS = (
@@ -71,6 +79,7 @@ SHOULD_NOTICE = {
     Fault.CANCELLED_IN_ROOM: "the cancellation is refused, the exam goes on, and a person is told",
     Fault.TWICE: "the message is stored once, and answered as before",
     Fault.LATE_ORDER: "the order is joined to the exam that was done, or a person is asked; it is not booked",
+    Fault.NO_SHOW: "somebody says so: the place is free, the day counts it, and who comes after all is expected again",
     Fault.ANSWER_LATE: "nothing else is sent to it meanwhile, and the message goes once",
     Fault.ANSWER_LOST: "the message goes again with its number, before any other",
     Fault.ANSWER_TWICE: "the second answer is passed over, and taken for no other message's",

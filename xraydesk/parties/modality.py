@@ -21,6 +21,7 @@ from xraydesk.lib.ids import new_uid
 from xraydesk.parties import late
 from xraydesk.parties.department import EHR_PATIENTS, Department
 from xraydesk.parties.faults import Done, Fault, note
+from xraydesk.parties.front_desk import FrontDesk, staffed
 from xraydesk.parties.objects import CR_IMAGE, DX_IMAGE, XRAY_DOSE_SR, dose_report, expose, image
 from xraydesk.parties.technologist import Technologist, hired
 from xraydesk.siteplan.invented import invent
@@ -42,6 +43,9 @@ ARRIVED_EARLY_MINUTES = 25
 FETCH_WAIT_MINUTES = 20
 """So long over its time a machine waits for somebody whom a porter fetches."""
 
+NO_SHOW_AFTER_SECONDS = 5.0
+"""Whoever is not here so long after their time has not come. In a hospital nobody gives up so soon."""
+
 LATE_ORDER_SECONDS = (60.0, 300.0)
 """So long after the images an order comes that there was no time for before."""
 
@@ -62,6 +66,7 @@ class Machine:
     plan: ModalityPlan
     random: Random
     technologist: Technologist | None = None
+    front_desk: FrontDesk | None = None
     exams_done: int = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -79,6 +84,8 @@ class Machine:
             possible.add(Fault.BREAKDOWN)
         if self.procedures_here():
             possible.add(Fault.LATE_ORDER)
+        if self.front_desk is not None and may_stay_away(entry):
+            possible.add(Fault.NO_SHOW)
         return chances.take(possible)
 
     def procedures_here(self) -> list[ProcedurePlan]:
@@ -117,6 +124,8 @@ class Machine:
                 return self.unscheduled(wait)
             case Fault.LATE_ORDER:
                 return self.before_its_order(wait)
+            case Fault.NO_SHOW if self.front_desk is not None:
+                return self.waits_in_vain(entry, self.front_desk, wait)
             case Fault.BREAKDOWN if self.technologist is not None:
                 minutes = self.random.randint(4, 9)
                 try:
@@ -130,6 +139,23 @@ class Machine:
                     self.technologist.room_ready(self.plan.room)
             case _:
                 pass
+        return True
+
+    def waits_in_vain(self, entry: Dataset, front_desk: FrontDesk, wait: Callable[[float], bool]) -> bool:
+        """Wait until the time of somebody who does not come, and have it written down; False where they came."""
+        accession = str(entry.AccessionNumber)
+        if not wait(
+            max(0.0, (starts_at(entry) - self.department.wall()).total_seconds()) + NO_SHOW_AFTER_SECONDS
+        ):
+            return False
+        try:
+            front_desk.did_not_come(accession)
+        except OSError as wrong:
+            log.info("not taken", why=str(wrong))
+            return False
+        if any(str(one.AccessionNumber) == accession for one in self.worklist(self.department.wall())):
+            return False
+        self.went_wrong(Fault.NO_SHOW, "did not come", accession=accession)
         return True
 
     def goes_wrong(self, fault: Fault, entry: Dataset, wait: Callable[[float], bool]) -> bool:
@@ -274,12 +300,7 @@ class Machine:
         """Whoever is due now, or has arrived and is due soon; None where nobody is."""
         due: list[tuple[datetime, Dataset]] = []
         for entry in self.worklist(now):
-            step = entry.ScheduledProcedureStepSequence[0]
-            text = (
-                f"{step.ScheduledProcedureStepStartDate}{str(step.ScheduledProcedureStepStartTime)[:6]:0<6}"
-            )
-            start = datetime.strptime(text, "%Y%m%d%H%M%S")  # noqa: DTZ007 - wall time, as DICOM has it
-            arrived = step.get("ScheduledProcedureStepStatus", "") == "ARRIVED"
+            start, arrived = starts_at(entry), has_arrived(entry)
             if not arrived and self.is_fetched(entry) and now < start + timedelta(minutes=FETCH_WAIT_MINUTES):
                 continue
             early = ARRIVED_EARLY_MINUTES if arrived else BEGIN_EARLY_MINUTES
@@ -412,6 +433,8 @@ class Machine:
         fault = self.next_fault(entry)
         if fault is not None and not self.goes_wrong(fault, entry, wait):
             self.department.chances.give_back(fault)
+        elif fault is Fault.NO_SHOW:
+            return
         self.ask_patient(entry)
         uid = new_uid()
         status = self.told_step("send_n_create", self.step_begun(entry, self.department.wall()), uid)
@@ -458,6 +481,24 @@ def typed_in(number: str, name: str, what: str) -> Dataset:
     return entry
 
 
+def starts_at(entry: Dataset) -> datetime:
+    """When the worklist says that an exam begins: wall time, as DICOM has it."""
+    step = entry.ScheduledProcedureStepSequence[0]
+    text = f"{step.ScheduledProcedureStepStartDate}{str(step.ScheduledProcedureStepStartTime)[:6]:0<6}"
+    return datetime.strptime(text, "%Y%m%d%H%M%S")  # noqa: DTZ007 - wall time
+
+
+def has_arrived(entry: Dataset) -> bool:
+    """Whether the worklist says that the patient is here."""
+    step = entry.ScheduledProcedureStepSequence[0]
+    return bool(step.get("ScheduledProcedureStepStatus", "") == "ARRIVED")
+
+
+def may_stay_away(entry: Dataset) -> bool:
+    """True of somebody who comes from home and is not here yet."""
+    return not entry.get("CurrentPatientLocation", "") and not has_arrived(entry)
+
+
 def side_of(entry: Dataset) -> str:
     """The side that the worklist's own words name, as a technologist reads it."""
     words = str(entry.get("RequestedProcedureDescription", "")).lower()
@@ -471,6 +512,7 @@ def run(department: Department, plan: ModalityPlan, still_wanted: Callable[[], b
         plan,
         Random(f"{department.seed} {plan.ae_title}"),
         hired(department.home, department.http),
+        staffed(department.home, department.http),
     )
 
     def wait(seconds: float) -> bool:

@@ -108,6 +108,10 @@ def _late_order(site: Site, about: dict[str, str], since: datetime) -> str:
     return joined or _item(site, "order of an exam done already", since, accession__in=ordered)
 
 
+def _no_show(site: Site, about: dict[str, str], since: datetime) -> str:
+    return _fact(site, ("no-show",), since, accession=about["accession"])
+
+
 def _answered(site: Site, about: dict[str, str], since: datetime) -> tuple[str, int]:
     """The state of the message that the EHR answered, and how often it was sent."""
     from xraydesk.links.models import Message
@@ -161,6 +165,7 @@ NOTICED: dict[str, Callable[[Site, dict[str, str], datetime], str]] = {
     "order cancelled while in the room": _cancelled,
     "message sent twice": _twice,
     "late order after the image": _late_order,
+    "patient does not come": _no_show,
     "answer comes late": _answer_taken,
     "hung up before the answer": _answer_lost,
     "answered twice": _answer_taken,

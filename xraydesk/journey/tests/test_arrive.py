@@ -76,6 +76,23 @@ def test_who_comes_after_all_and_finds_the_place_gone_is_offered_others(site: Si
     assert kinds(exam) == ["booked", "no-show"]
 
 
+def test_a_no_show_whom_the_hospital_registers_is_expected_again_or_asked_about(site: Site) -> None:
+    exam = make_exam(site)
+    book_exam(exam_id=exam.pk, at=AT, by="rule")
+    mark_no_show(exam_id=exam.pk, at=AT, by="user:a")
+    (booking,) = patient_is_here(site=site, patient_id=exam.patient_id, at=LATER, by="link:EHR")
+    assert (booking.state, booking.arrived_at) == ("booked", LATER)
+    assert kinds(exam) == ["booked", "no-show", "no-show taken back", "arrived"]
+    gone = make_exam(site)
+    make_booking(gone, room="XR2")
+    mark_no_show(exam_id=gone.pk, at=AT, by="user:a")
+    make_booking(make_exam(site), room="XR2")
+    assert patient_is_here(site=site, patient_id=gone.patient_id, at=LATER, by="link:EHR") == []
+    (item,) = Item.objects.filter(accession=gone.accession)
+    assert "The patient came after all." in item.text
+    assert Booking.objects.get(exam=gone).state == "no-show"
+
+
 def test_an_exam_that_has_begun_or_is_done_expects_nobody(site: Site) -> None:
     exam = make_exam(site)
     begun(exam)
@@ -123,10 +140,10 @@ def test_all_of_todays_exams_of_a_patient_arrive_and_only_those(site: Site) -> N
     make_booking(missed, start=AT + timedelta(minutes=60), state="no-show")
     for _ in range(2):
         found = patient_is_here(site=site, patient_id=patient.pk, at=AT, by="link:EHR")
-        assert [b.exam_id for b in found] == [today.pk, later_today.pk]
-    assert [arrived(e) for e in (today, later_today)] == [True, True]
-    assert not any(arrived(e) for e in (tomorrow, started, held, stranger, missed))
-    assert Fact.objects.filter(kind="arrived").count() == 2
+        assert [b.exam_id for b in found] == [today.pk, later_today.pk, missed.pk]
+    assert [arrived(e) for e in (today, later_today, missed)] == [True, True, True]
+    assert not any(arrived(e) for e in (tomorrow, started, held, stranger))
+    assert Fact.objects.filter(kind="arrived").count() == 3
 
 
 def test_exams_that_waited_for_their_patient_are_booked_one_after_the_other(site: Site) -> None:
