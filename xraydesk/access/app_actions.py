@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from xraydesk.access.actions import AccessRefused, BadName, NameTaken
 from xraydesk.access.members import token_digest
-from xraydesk.access.models import App, AppAssertion, AppCode, AppToken, Site, User
+from xraydesk.access.models import App, AppAssertion, AppCode, AppRefresh, AppToken, Site, User
 from xraydesk.lib.ids import new_secret
 
 CODE_FOR = timedelta(minutes=2)
@@ -19,6 +19,9 @@ SERVICE_TOKEN_FOR = timedelta(minutes=5)
 """SMART Backend Services: no longer than five minutes; the service asks again."""
 
 PERSON_TOKEN_FOR = timedelta(hours=1)
+AGREED_FOR = timedelta(days=90)
+"""An app that stays signed in does so for no longer than this after somebody agreed."""
+
 ASSERTION_FOR_MAX = timedelta(minutes=10)
 """A signed request may be good for no longer; its number is kept so long."""
 
@@ -155,8 +158,62 @@ def take_code(*, app: App, code: str, at: datetime) -> AppCode | None:
     return found if found.until > at else None
 
 
+def issue_refresh(
+    *,
+    app: App,
+    secret: str,
+    user: User,
+    scopes: str,
+    patient: int | None,
+    was: AppRefresh | None,
+    at: datetime,
+) -> str:
+    """Keep what the next token is had for: of a new family, or of that of the one that was used up. The family."""
+    AppRefresh.objects.filter(app=app, until__lte=at).delete()
+    family = was.family if was else new_secret(16)
+    AppRefresh.objects.create(
+        app=app,
+        sha256=token_digest(secret),
+        family=family,
+        user=user,
+        scopes=was.scopes if was else scopes,
+        patient=patient,
+        until=was.until if was else at + AGREED_FOR,
+    )
+    return family
+
+
+def take_refresh(*, app: App, secret: str, at: datetime) -> AppRefresh | None:
+    """What was agreed to under a refresh token, which is used up by this; None where it is unknown or too old.
+
+    One that was used before is in two hands: everything that came from the same agreement ends, tokens included.
+    """
+    with transaction.atomic():
+        found = (
+            AppRefresh.objects.select_for_update(of=("self",))
+            .select_related("user")
+            .filter(app=app, sha256=token_digest(secret))
+            .first()
+        )
+        if found is None or found.until <= at:
+            return None
+        if found.used_at is not None:
+            AppToken.objects.filter(app=app, family=found.family).delete()
+            AppRefresh.objects.filter(app=app, family=found.family).delete()
+            return None
+        AppRefresh.objects.filter(pk=found.pk).update(used_at=at)
+    return found
+
+
 def issue_token(
-    *, app: App, secret: str, user: User | None, scopes: str, patient: int | None, at: datetime
+    *,
+    app: App,
+    secret: str,
+    user: User | None,
+    scopes: str,
+    patient: int | None,
+    at: datetime,
+    family: str = "",
 ) -> None:
     """Keep a token of an app, for as long as its kind is good."""
     AppToken.objects.filter(app=app, until__lte=at).delete()
@@ -167,6 +224,7 @@ def issue_token(
         scopes=scopes,
         patient=patient,
         until=at + (PERSON_TOKEN_FOR if user else SERVICE_TOKEN_FOR),
+        family=family,
     )
 
 

@@ -179,6 +179,28 @@ class AppToken(models.Model):
     scopes = models.CharField(max_length=1000)
     patient = models.BigIntegerField(null=True)
     until = models.DateTimeField()
+    family = models.CharField(max_length=64, blank=True)
+    """The sign-in that it came from, where that goes on by refresh tokens; it ends with it."""
+
+
+class AppRefresh(models.Model):
+    """What an app gets its next token for, while a person's agreement holds; only its SHA-256 is kept. Used once.
+
+    All that came from one agreement are a `family`. A used one stays, so that a second use is seen: somebody else has
+    it then, and the whole family ends.
+    """
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE)
+    sha256 = models.CharField(max_length=64, unique=True)
+    family = models.CharField(max_length=64)
+    user = models.ForeignKey(User, on_delete=models.CASCADE)
+    scopes = models.CharField(max_length=1000)
+    patient = models.BigIntegerField(null=True)
+    until = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["app", "family"], name="refresh_of_family")]
 
 
 class AppAssertion(models.Model):
