@@ -13,6 +13,7 @@ from xraydesk.access.actions import AccessRefused, BadName, NameTaken
 from xraydesk.access.members import token_digest
 from xraydesk.access.models import App, AppAssertion, AppCode, AppRefresh, AppToken, Site, User
 from xraydesk.lib.ids import new_secret
+from xraydesk.lib.networks import is_network
 
 CODE_FOR = timedelta(minutes=2)
 SERVICE_TOKEN_FOR = timedelta(minutes=5)
@@ -26,6 +27,8 @@ ASSERTION_FOR_MAX = timedelta(minutes=10)
 """A signed request may be good for no longer; its number is kept so long."""
 
 REDIRECTS_MAX = 10
+NETWORKS_MAX = 10
+ADDRESS_LENGTH_MAX = 500
 KEYS_MAX = 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REDIRECT = re.compile(r"(https://[^\s#]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?/[^\s#]*)")
@@ -41,19 +44,28 @@ def create_app(
     name: str,
     scopes: str,
     keys: Sequence[dict[str, Any]] = (),
+    keys_at: str = "",
+    networks: Sequence[str] = (),
     redirects: Sequence[str] = (),
     at: datetime,
 ) -> App:
-    """Let an app sign in: a service by its `keys`, or one that people open and that is answered at `redirects`.
+    """Let an app sign in: a service by its `keys` or those at an address, or one that people open and that is answered at `redirects`.
+
+    `networks` within are those that the address of its keys may lie in; else it is public.
 
     Raises BadName, BadApp or NameTaken.
     """
     if not _NAME.fullmatch(name):
         raise BadName("A name has 1 to 64 letters, digits, dots, hyphens or underscores, and no spaces.")
-    if bool(keys) == bool(redirects):
+    if [bool(keys), bool(keys_at), bool(redirects)].count(True) != 1:
         raise BadApp(
-            "Give a service its public keys, or an app that people open the addresses it is answered at."
+            "Give a service its public keys or the address they are had at, "
+            "or an app that people open the addresses it is answered at."
         )
+    if keys_at and (len(keys_at) > ADDRESS_LENGTH_MAX or not _REDIRECT.fullmatch(keys_at)):
+        raise BadApp("Keys are had at an address that begins with https:// (http:// on this machine alone).")
+    if len(networks) > NETWORKS_MAX or not all(is_network(one) for one in networks):
+        raise BadApp("A network is written as 10.0.0.0/8.")
     if not scopes.strip():
         raise BadApp("Say what it may do, such as system/*.rs.")
     if len(redirects) > REDIRECTS_MAX or not all(_REDIRECT.fullmatch(one) for one in redirects):
@@ -66,6 +78,8 @@ def create_app(
                 name=name,
                 people=bool(redirects),
                 keys=public_keys(keys),
+                keys_at=keys_at,
+                networks=list(networks),
                 redirects=list(redirects),
                 scopes=" ".join(scopes.split()),
                 created_at=at,
@@ -101,7 +115,10 @@ def set_keys(*, site: Site, name: str, keys: Sequence[dict[str, Any]]) -> bool:
     kept = public_keys(keys)
     if not kept:
         raise BadApp("A service has at least one key; revoke it where it is to have none.")
-    return App.objects.filter(site=site, name=name, revoked_at=None, people=False).update(keys=kept) == 1
+    return (
+        App.objects.filter(site=site, name=name, revoked_at=None, people=False).update(keys=kept, keys_at="")
+        == 1
+    )
 
 
 def revoke_app(*, site: Site, name: str, at: datetime) -> bool:

@@ -25,6 +25,7 @@ from xraydesk.access import app_actions
 from xraydesk.access.models import App, AppCode, AppRefresh, AppToken, User
 from xraydesk.lib import clock
 from xraydesk.lib.ids import new_secret
+from xraydesk.links.fhir.app_keys import keys_of
 from xraydesk.links.fhir.scopes_codec import OFFLINE, granted, stays_signed_in
 
 ALGORITHMS = ("RS384", "ES384")
@@ -81,16 +82,24 @@ class SignedRequest(JWTBearerClientAssertion):  # type: ignore[misc]
     def __init__(self, audiences: list[str]) -> None:
         super().__init__(validate_jti=True)
         self.audiences = audiences
+        self._kid = ""
 
     def get_audiences(self) -> list[str]:
         """For whom it must be meant: the address of the token."""
         return self.audiences
 
+    def extract_assertion(self, assertion: str) -> Any:
+        """What the proof says before anything of it is believed; which key it names is noted."""
+        headers, claims = super().extract_assertion(assertion)
+        self._kid = str(headers.get("kid", ""))
+        return headers, claims
+
     def resolve_client_public_key(self, client: Client) -> KeySet:
         """The keys of the service, old and new."""
-        if not client.app.keys:
-            raise InvalidClientError(description="This app has no keys.")
-        return KeySet.import_key_set({"keys": client.app.keys})
+        keys = keys_of(client.app, self._kid)
+        if not keys:
+            raise InvalidClientError(description="This app has no keys, or they cannot be had.")
+        return KeySet.import_key_set({"keys": keys})
 
     def process_assertion_claims(self, assertion: str, resolve_key: Any) -> Any:
         """The claims of a proof that is signed as SMART has it, and good for no longer than it has it."""
