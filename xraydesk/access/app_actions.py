@@ -11,18 +11,24 @@ from django.db import IntegrityError, transaction
 
 from xraydesk.access.actions import AccessRefused, BadName, NameTaken
 from xraydesk.access.members import token_digest
-from xraydesk.access.models import App, AppAssertion, AppCode, AppToken, Site, User
+from xraydesk.access.models import App, AppAssertion, AppCode, AppRefresh, AppToken, Site, User
 from xraydesk.lib.ids import new_secret
+from xraydesk.lib.networks import is_network
 
 CODE_FOR = timedelta(minutes=2)
 SERVICE_TOKEN_FOR = timedelta(minutes=5)
 """SMART Backend Services: no longer than five minutes; the service asks again."""
 
 PERSON_TOKEN_FOR = timedelta(hours=1)
+AGREED_FOR = timedelta(days=90)
+"""An app that stays signed in does so for no longer than this after somebody agreed."""
+
 ASSERTION_FOR_MAX = timedelta(minutes=10)
 """A signed request may be good for no longer; its number is kept so long."""
 
 REDIRECTS_MAX = 10
+NETWORKS_MAX = 10
+ADDRESS_LENGTH_MAX = 500
 KEYS_MAX = 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REDIRECT = re.compile(r"(https://[^\s#]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?/[^\s#]*)")
@@ -38,19 +44,28 @@ def create_app(
     name: str,
     scopes: str,
     keys: Sequence[dict[str, Any]] = (),
+    keys_at: str = "",
+    networks: Sequence[str] = (),
     redirects: Sequence[str] = (),
     at: datetime,
 ) -> App:
-    """Let an app sign in: a service by its `keys`, or one that people open and that is answered at `redirects`.
+    """Let an app sign in: a service by its `keys` or those at an address, or one that people open and that is answered at `redirects`.
+
+    `networks` within are those that the address of its keys may lie in; else it is public.
 
     Raises BadName, BadApp or NameTaken.
     """
     if not _NAME.fullmatch(name):
         raise BadName("A name has 1 to 64 letters, digits, dots, hyphens or underscores, and no spaces.")
-    if bool(keys) == bool(redirects):
+    if [bool(keys), bool(keys_at), bool(redirects)].count(True) != 1:
         raise BadApp(
-            "Give a service its public keys, or an app that people open the addresses it is answered at."
+            "Give a service its public keys or the address they are had at, "
+            "or an app that people open the addresses it is answered at."
         )
+    if keys_at and (len(keys_at) > ADDRESS_LENGTH_MAX or not _REDIRECT.fullmatch(keys_at)):
+        raise BadApp("Keys are had at an address that begins with https:// (http:// on this machine alone).")
+    if len(networks) > NETWORKS_MAX or not all(is_network(one) for one in networks):
+        raise BadApp("A network is written as 10.0.0.0/8.")
     if not scopes.strip():
         raise BadApp("Say what it may do, such as system/*.rs.")
     if len(redirects) > REDIRECTS_MAX or not all(_REDIRECT.fullmatch(one) for one in redirects):
@@ -63,6 +78,8 @@ def create_app(
                 name=name,
                 people=bool(redirects),
                 keys=public_keys(keys),
+                keys_at=keys_at,
+                networks=list(networks),
                 redirects=list(redirects),
                 scopes=" ".join(scopes.split()),
                 created_at=at,
@@ -98,7 +115,10 @@ def set_keys(*, site: Site, name: str, keys: Sequence[dict[str, Any]]) -> bool:
     kept = public_keys(keys)
     if not kept:
         raise BadApp("A service has at least one key; revoke it where it is to have none.")
-    return App.objects.filter(site=site, name=name, revoked_at=None, people=False).update(keys=kept) == 1
+    return (
+        App.objects.filter(site=site, name=name, revoked_at=None, people=False).update(keys=kept, keys_at="")
+        == 1
+    )
 
 
 def revoke_app(*, site: Site, name: str, at: datetime) -> bool:
@@ -155,8 +175,62 @@ def take_code(*, app: App, code: str, at: datetime) -> AppCode | None:
     return found if found.until > at else None
 
 
+def issue_refresh(
+    *,
+    app: App,
+    secret: str,
+    user: User,
+    scopes: str,
+    patient: int | None,
+    was: AppRefresh | None,
+    at: datetime,
+) -> str:
+    """Keep what the next token is had for: of a new family, or of that of the one that was used up. The family."""
+    AppRefresh.objects.filter(app=app, until__lte=at).delete()
+    family = was.family if was else new_secret(16)
+    AppRefresh.objects.create(
+        app=app,
+        sha256=token_digest(secret),
+        family=family,
+        user=user,
+        scopes=was.scopes if was else scopes,
+        patient=patient,
+        until=was.until if was else at + AGREED_FOR,
+    )
+    return family
+
+
+def take_refresh(*, app: App, secret: str, at: datetime) -> AppRefresh | None:
+    """What was agreed to under a refresh token, which is used up by this; None where it is unknown or too old.
+
+    One that was used before is in two hands: everything that came from the same agreement ends, tokens included.
+    """
+    with transaction.atomic():
+        found = (
+            AppRefresh.objects.select_for_update(of=("self",))
+            .select_related("user")
+            .filter(app=app, sha256=token_digest(secret))
+            .first()
+        )
+        if found is None or found.until <= at:
+            return None
+        if found.used_at is not None:
+            AppToken.objects.filter(app=app, family=found.family).delete()
+            AppRefresh.objects.filter(app=app, family=found.family).delete()
+            return None
+        AppRefresh.objects.filter(pk=found.pk).update(used_at=at)
+    return found
+
+
 def issue_token(
-    *, app: App, secret: str, user: User | None, scopes: str, patient: int | None, at: datetime
+    *,
+    app: App,
+    secret: str,
+    user: User | None,
+    scopes: str,
+    patient: int | None,
+    at: datetime,
+    family: str = "",
 ) -> None:
     """Keep a token of an app, for as long as its kind is good."""
     AppToken.objects.filter(app=app, until__lte=at).delete()
@@ -167,6 +241,7 @@ def issue_token(
         scopes=scopes,
         patient=patient,
         until=at + (PERSON_TOKEN_FOR if user else SERVICE_TOKEN_FOR),
+        family=family,
     )
 
 

@@ -131,7 +131,8 @@ class Token(models.Model):
 class App(models.Model):
     """A program of somebody else that signs in by OAuth 2 (SMART App Launch): a service with keys, or one that people open.
 
-    `keys` are the public keys of a service (JWK), old and new side by side while they change.
+    `keys` are the public keys of a service (JWK), old and new side by side while they change; or they are had
+    `keys_at` an address, which may lie in one of `networks` where that is within.
     `people` says that it acts for a person who signs in here; then `redirects` are the only
     addresses it is answered at. `scopes` is the most that it may ask for.
     """
@@ -141,6 +142,8 @@ class App(models.Model):
     name = models.CharField(max_length=64)
     people = models.BooleanField(default=False)
     keys = models.JSONField(default=list)
+    keys_at = models.CharField(max_length=500, blank=True)
+    networks = ArrayField(models.CharField(max_length=64), default=list)
     redirects = ArrayField(models.CharField(max_length=500), default=list)
     scopes = models.CharField(max_length=1000)
     created_at = models.DateTimeField()
@@ -152,7 +155,7 @@ class App(models.Model):
                 fields=["site", "name"], condition=Q(revoked_at=None), name="app_name_in_site"
             ),
             models.CheckConstraint(
-                condition=Q(people=False) | Q(keys=[]), name="an_app_of_people_has_no_keys"
+                condition=Q(people=False) | Q(keys=[], keys_at=""), name="an_app_of_people_has_no_keys"
             ),
         ]
 
@@ -179,6 +182,28 @@ class AppToken(models.Model):
     scopes = models.CharField(max_length=1000)
     patient = models.BigIntegerField(null=True)
     until = models.DateTimeField()
+    family = models.CharField(max_length=64, blank=True)
+    """The sign-in that it came from, where that goes on by refresh tokens; it ends with it."""
+
+
+class AppRefresh(models.Model):
+    """What an app gets its next token for, while a person's agreement holds; only its SHA-256 is kept. Used once.
+
+    All that came from one agreement are a `family`. A used one stays, so that a second use is seen: somebody else has
+    it then, and the whole family ends.
+    """
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE)
+    sha256 = models.CharField(max_length=64, unique=True)
+    family = models.CharField(max_length=64)
+    user = models.ForeignKey(User, on_delete=models.CASCADE)
+    scopes = models.CharField(max_length=1000)
+    patient = models.BigIntegerField(null=True)
+    until = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["app", "family"], name="refresh_of_family")]
 
 
 class AppAssertion(models.Model):

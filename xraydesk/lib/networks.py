@@ -19,3 +19,12 @@ def lies_in(address: str, peer: str) -> bool:
         return ipaddress.ip_address(address) in ipaddress.ip_network(peer, strict=False)
     except ValueError:
         return address == peer
+
+
+def is_network(text: str) -> bool:
+    """True for an address or a network, such as 10.0.0.0/8."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True

@@ -132,6 +132,12 @@ def create_app(
     ],
     *,
     keys: Keys = None,
+    keys_at: Annotated[
+        str, typer.Option("--keys-at", help="The address at which a service has its public keys (JWK set).")
+    ] = "",
+    network: Annotated[
+        list[str] | None, typer.Option(help="A network within that this address may lie in.")
+    ] = None,
     redirect: Annotated[
         list[str] | None, typer.Option(help="An address at which an app that people open is answered.")
     ] = None,
@@ -139,7 +145,7 @@ def create_app(
     site: SiteCode = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let an app sign in: a service with --keys, or one that people open with --redirect; prints its client id."""
+    """Let an app sign in: a service with --keys or --keys-at, or one that people open with --redirect; prints its client id."""
     listed = _keys_in(keys)
     with desk(home):
         from xraydesk.access import app_actions
@@ -152,6 +158,8 @@ def create_app(
                 name=name,
                 scopes=scope,
                 keys=listed,
+                keys_at=keys_at,
+                networks=network or [],
                 redirects=redirect or [],
                 at=clock.now(),
             )

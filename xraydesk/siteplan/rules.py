@@ -6,7 +6,6 @@ What a field may hold by itself (its type, its length) is `reading`'s matter.
 from __future__ import annotations
 
 import codecs
-import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import time
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from xraydesk.lib.ids import is_ae_title
-from xraydesk.lib.networks import is_loopback
+from xraydesk.lib.networks import is_loopback, is_network
 from xraydesk.siteplan.lines import Path
 from xraydesk.siteplan.places import Place
 from xraydesk.siteplan.plan import WEEKDAYS, CompanionKind, Hours, Pulls, RoomPlan, SitePlan
@@ -288,7 +287,7 @@ def _links(plan: SitePlan) -> Problems:
         if link.charset and not _is_charset(link.charset):
             yield Problem(("link", i, "charset"), f"there is no character set “{link.charset}”")
         for j, peer in enumerate(link.peers):
-            if not _is_network(peer):
+            if not is_network(peer):
                 yield Problem(
                     ("link", i, "peers", j), f"“{peer}” is no address or network, such as 10.0.0.0/24"
                 )
@@ -349,7 +348,7 @@ def _ehrs(plan: SitePlan) -> Problems:
                 ("ehr", i, "secret"), "whoever calls the desk has something to be fetched: write pulls"
             )
         for j, network in enumerate(ehr.networks):
-            if not _is_network(network):
+            if not is_network(network):
                 yield Problem(
                     ("ehr", i, "networks", j), f"“{network}” is no address or network, such as 10.0.0.0/8"
                 )
@@ -406,14 +405,6 @@ def _is_charset(name: str) -> bool:
     try:
         codecs.lookup(name)
     except LookupError:
-        return False
-    return True
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
         return False
     return True
 

@@ -55,11 +55,21 @@ _WORDS = {"r": "read", "s": "search", "c": "add", "u": "change", "d": "delete"}
 
 def in_words(text: str) -> list[str]:
     """What scopes let an app do, a line each, as a person is asked about it."""
-    return [
+    stays = ["stay signed in for you, 90 days at most"] if stays_signed_in(text) else []
+    return stays + [
         f"{', '.join(_WORDS[letter] for letter in scope.letters)}: "
         + ("every kind of record" if scope.kind == "*" else scope.kind)
         for scope in read_scopes(text)
     ]
+
+
+OFFLINE = "offline_access"
+"""The scope by which an app stays signed in."""
+
+
+def stays_signed_in(text: str) -> bool:
+    """Whether an app gets its next tokens without asking a person."""
+    return OFFLINE in text.split()
 
 
 def of_one_patient(text: str) -> bool:

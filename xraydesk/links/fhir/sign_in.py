@@ -14,6 +14,7 @@ from authlib.integrations.django_oauth2.requests import DjangoOAuth2Request
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidClientError, InvalidRequestError, OAuth2Request, grants
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from authlib.oauth2.rfc7636 import CodeChallenge
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from joserfc import jwt
@@ -21,15 +22,17 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from xraydesk.access import app_actions
-from xraydesk.access.models import App, AppCode, AppToken, User
+from xraydesk.access.models import App, AppCode, AppRefresh, AppToken, User
 from xraydesk.lib import clock
 from xraydesk.lib.ids import new_secret
-from xraydesk.links.fhir.scopes_codec import granted
+from xraydesk.links.fhir.app_keys import keys_of
+from xraydesk.links.fhir.scopes_codec import OFFLINE, granted, stays_signed_in
 
 ALGORITHMS = ("RS384", "ES384")
 TOKEN_PATH = "/fhir/R4/auth/token"  # noqa: S105 - an address
 AUTHORIZE_PATH = "/apps/authorize"
 SCOPES_LENGTH_MAX = 1000
+REFRESH = "refresh_token"
 
 
 class Client(ClientMixin):  # type: ignore[misc]
@@ -68,7 +71,9 @@ class Client(ClientMixin):  # type: ignore[misc]
 
     def check_grant_type(self, grant_type: str) -> bool:
         """Which way it gets a token."""
-        return grant_type == ("authorization_code" if self.app.people else "client_credentials")
+        if self.app.people:
+            return grant_type in ("authorization_code", REFRESH)
+        return grant_type == "client_credentials"
 
 
 class SignedRequest(JWTBearerClientAssertion):  # type: ignore[misc]
@@ -77,16 +82,24 @@ class SignedRequest(JWTBearerClientAssertion):  # type: ignore[misc]
     def __init__(self, audiences: list[str]) -> None:
         super().__init__(validate_jti=True)
         self.audiences = audiences
+        self._kid = ""
 
     def get_audiences(self) -> list[str]:
         """For whom it must be meant: the address of the token."""
         return self.audiences
 
+    def extract_assertion(self, assertion: str) -> Any:
+        """What the proof says before anything of it is believed; which key it names is noted."""
+        headers, claims = super().extract_assertion(assertion)
+        self._kid = str(headers.get("kid", ""))
+        return headers, claims
+
     def resolve_client_public_key(self, client: Client) -> KeySet:
         """The keys of the service, old and new."""
-        if not client.app.keys:
-            raise InvalidClientError(description="This app has no keys.")
-        return KeySet.import_key_set({"keys": client.app.keys})
+        keys = keys_of(client.app, self._kid)
+        if not keys:
+            raise InvalidClientError(description="This app has no keys, or they cannot be had.")
+        return KeySet.import_key_set({"keys": keys})
 
     def process_assertion_claims(self, assertion: str, resolve_key: Any) -> Any:
         """The claims of a proof that is signed as SMART has it, and good for no longer than it has it."""
@@ -160,6 +173,41 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         return user if user.is_active else None
 
 
+class Refresh:
+    """What an app gets its next token for, as Authlib asks about it."""
+
+    def __init__(self, row: AppRefresh) -> None:
+        self.row = row
+
+    def check_client(self, client: Client) -> bool:
+        """Whether it is that app's; others are never given it."""
+        return self.row.app_id == client.app.pk
+
+    def get_scope(self) -> str:
+        """What was agreed to."""
+        return self.row.scopes
+
+
+class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
+    """The next token of an app that stays signed in; each refresh token is good once, and brings the next one."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = ("none",)
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
+        """What was agreed to; the token is used up by asking."""
+        row = app_actions.take_refresh(app=self.request.client.app, secret=refresh_token, at=clock.now())
+        return Refresh(row) if row else None
+
+    def authenticate_user(self, refresh_token: Refresh) -> User | None:
+        """Who agreed; nobody where they do not work here any more."""
+        user = refresh_token.row.user
+        return user if user.is_active else None
+
+    def revoke_old_credential(self, refresh_token: Refresh) -> None:
+        """It was used up when it was asked for."""
+
+
 class Challenge(CodeChallenge):  # type: ignore[misc]
     """The challenge is S256, and never missing."""
 
@@ -205,6 +253,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         )
         self.register_grant(ServiceGrant)
         self.register_grant(CodeGrant, [Challenge(required=True)])
+        self.register_grant(RefreshGrant)
 
     def create_oauth2_request(self, request: HttpRequest | OAuth2Request) -> OAuth2Request:
         """A request as Authlib reads it."""
@@ -218,22 +267,46 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         return Client(app) if app else None
 
     def generate_token(
-        self, *, client: Client, grant_type: str, user: User | None, scope: str | None, **_: Any
+        self,
+        *,
+        client: Client,
+        grant_type: str,
+        user: User | None,
+        scope: str | None,
+        include_refresh_token: bool = False,
+        **_: Any,
     ) -> dict[str, Any]:
-        """A new token with what it may do."""
+        """A new token with what it may do, and where an app stays signed in what the next one is had for."""
         length = app_actions.PERSON_TOKEN_FOR if user else app_actions.SERVICE_TOKEN_FOR
+        goes_on = include_refresh_token and user is not None
+        goes_on = goes_on and (grant_type == REFRESH or stays_signed_in(scope or ""))
+        further = {"refresh_token": new_secret()} if goes_on else {}
         return {
             "access_token": new_secret(),
             "token_type": "bearer",
             "expires_in": int(length.total_seconds()),
             "scope": client.get_allowed_scope(scope),
+            **further,
         }
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
         """Keep it, and tell the app of the patient it was opened for."""
-        code = getattr(request, "authorization_code", None)
-        patient = code.row.patient if code else None
+        code, was = getattr(request, "authorization_code", None), getattr(request, "refresh_token", None)
+        agreed = code or was
+        patient = agreed.row.patient if agreed else None
+        family = ""
+        if "refresh_token" in token:
+            family = app_actions.issue_refresh(
+                app=request.client.app,
+                secret=token["refresh_token"],
+                user=request.user,
+                scopes=token["scope"],
+                patient=patient,
+                was=was.row if was else None,
+                at=clock.now(),
+            )
         app_actions.issue_token(
+            family=family,
             app=request.client.app,
             secret=token["access_token"],
             user=request.user,
@@ -259,7 +332,9 @@ def base_of(request: HttpRequest) -> str:
 @csrf_exempt
 def token(request: HttpRequest) -> HttpResponse:
     """A token for an app that proves who it is (RFC 6749 §3.2)."""
-    answered: HttpResponse = Server(base_of(request)).create_token_response(request)
+    # What is used up and what comes of it are one: whoever uses the same again waits, and sees both. A refusal is an answer.
+    with transaction.atomic():
+        answered: HttpResponse = Server(base_of(request)).create_token_response(request)
     answered["Cache-Control"] = "no-store"
     return answered
 
@@ -277,15 +352,23 @@ def configuration(base: str) -> dict[str, Any]:
         "token_endpoint": f"{base}{TOKEN_PATH}",
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
-        "grant_types_supported": ["authorization_code", "client_credentials"],
+        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "response_types_supported": ["code"],
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": ["launch/patient", "patient/*.rs", "user/*.rs", "system/*.rs", "system/*.cruds"],
+        "scopes_supported": [
+            "launch/patient",
+            "patient/*.rs",
+            "user/*.rs",
+            "system/*.rs",
+            "system/*.cruds",
+            OFFLINE,
+        ],
         "capabilities": [
             "launch-standalone",
             "client-public",
             "client-confidential-asymmetric",
             "context-standalone-patient",
+            "permission-offline",
             "permission-patient",
             "permission-user",
             "permission-v1",

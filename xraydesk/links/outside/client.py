@@ -53,8 +53,9 @@ def ask(
     reach: Reach,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
+    seconds_max: float | None = None,
 ) -> HttpAnswer:
-    """Send one request and read its answer, whatever its status.
+    """Send one request and read its answer, whatever its status; in `seconds_max` from the connection on, where less is to be waited.
 
     Raises OSError: Barred where the address may not be connected to, NotReached where nobody is there, NoAnswer where
     the answer is none, breaks off, is too long or takes too long.
@@ -63,7 +64,7 @@ def ask(
         where = read_url(url)
     except BadUrl as bad:
         raise Barred(str(bad)) from None
-    connection = _Checked(where, reach)
+    connection = _Checked(where, reach, seconds_max or ANSWER_SECONDS_MAX)
     try:
         connection.connect()
     except (OSError, ssl.SSLError) as away:
@@ -107,8 +108,9 @@ def checked_addresses(where: Where, reach: Reach) -> list[str]:
 class _Checked(http.client.HTTPConnection):
     """A connection to one of the addresses that were checked; TLS asks for the certificate of the name."""
 
-    def __init__(self, where: Where, reach: Reach) -> None:
-        super().__init__(where.host, where.port, timeout=ANSWER_SECONDS_MAX)
+    def __init__(self, where: Where, reach: Reach, seconds_max: float) -> None:
+        super().__init__(where.host, where.port, timeout=seconds_max)
+        self._seconds_max = seconds_max
         self._where, self._reach = where, reach
         self._watched: socket.socket | None = None
         self._end: threading.Timer | None = None
@@ -117,9 +119,9 @@ class _Checked(http.client.HTTPConnection):
     def connect(self) -> None:
         """Resolve, check and connect; from here on the answer has its seconds."""
         self.sock = _opened(checked_addresses(self._where, self._reach), self._where.port)
-        self.sock.settimeout(ANSWER_SECONDS_MAX)
+        self.sock.settimeout(self._seconds_max)
         self._watched = self.sock.dup()
-        self._end = threading.Timer(ANSWER_SECONDS_MAX, self._hang_up)
+        self._end = threading.Timer(self._seconds_max, self._hang_up)
         self._end.daemon = True
         self._end.start()
         if self._where.is_tls:

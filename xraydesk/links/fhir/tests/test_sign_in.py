@@ -5,20 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth import SESSION_KEY
+from django.db import connection
 from django.test import Client
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from tests.factories import AT, make_exam, make_patient, make_site
 from xraydesk.access import app_actions
-from xraydesk.access.models import App, AppToken, RecordRead, Site, User
+from xraydesk.access.models import App, AppRefresh, AppToken, RecordRead, Site, User
 from xraydesk.access.roles import Role
+from xraydesk.desk.tests.people import signed_in
 from xraydesk.lib import clock
 from xraydesk.lib.ids import new_secret
 from xraydesk.links.fhir.tests.test_fhir import BASE, get
@@ -367,3 +370,99 @@ def test_an_app_of_another_site_is_not_there() -> None:
 def test_an_address_in_clear_or_with_a_fragment_is_not_taken(address: str) -> None:
     with pytest.raises(app_actions.BadApp):
         app_actions.create_app(site=make_site(), name="x", scopes="user/*.rs", redirects=[address], at=AT)
+
+
+STAYS = "user/*.rs offline_access"
+
+
+def refresh(app: App, secret: str, **change: str) -> tuple[int, Any]:
+    told = {"grant_type": "refresh_token", "client_id": app.client_id, "refresh_token": secret, **change}
+    response = Client().post(TOKEN, told)
+    assert response["Cache-Control"] == "no-store"
+    return response.status_code, response.json()
+
+
+def signed_in_for_long(site: Site, **change: str) -> tuple[App, Any]:
+    app, client = opened(site, f"{STAYS} user/Patient.rs launch/patient"), person(site)
+    page = client.get("/apps/authorize", asked(app, scope=STAYS)).content.decode()
+    assert "stay signed in for you" in page
+    status, told = exchange(app, code_in(agree(client, app, scope=STAYS, **change)))
+    assert status == 200
+    return app, told
+
+
+def reads(told: Any) -> int:
+    return get(with_token(told["access_token"]), "Patient")[0]
+
+
+def test_an_app_that_stays_signed_in_gets_its_next_token_once_for_each_refresh_token() -> None:
+    app, first = signed_in_for_long(make_site())
+    assert not AppRefresh.objects.filter(sha256=first["refresh_token"]).exists()
+    status, second = refresh(app, first["refresh_token"])
+    assert (status, second["scope"], reads(second)) == (200, STAYS, 200)
+    assert second["refresh_token"] != first["refresh_token"]
+    narrow = refresh(app, second["refresh_token"], scope="user/Patient.rs")
+    assert narrow[0] == 400
+    assert narrow[1]["error"] == "invalid_scope"
+
+
+def test_a_narrower_token_leaves_what_was_agreed_to() -> None:
+    app, first = signed_in_for_long(make_site())
+    _, second = refresh(app, first["refresh_token"], scope="user/*.rs")
+    assert second["scope"] == "user/*.rs"
+    assert refresh(app, second["refresh_token"])[1]["scope"] == STAYS
+
+
+def test_a_refresh_token_in_two_hands_ends_all_that_came_from_the_same_agreement() -> None:
+    site = make_site()
+    app, first = signed_in_for_long(site)
+    other = exchange(app, code_in(agree(signed_in(site), app, scope=STAYS)))[1]
+    _, second = refresh(app, first["refresh_token"])
+    assert refresh(app, first["refresh_token"])[1]["error"] == "invalid_grant"
+    assert [reads(told) for told in (first, second)] == [401, 401]
+    assert refresh(app, second["refresh_token"])[0] == 400
+    assert reads(other) == 200
+    assert refresh(app, other["refresh_token"])[0] == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_uses_at_once_one_is_answered_and_the_agreement_ends() -> None:
+    app, first = signed_in_for_long(make_site())
+
+    def use(_: int) -> int:
+        try:
+            return refresh(app, first["refresh_token"])[0]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(use, range(2))) == [200, 400]
+    assert not AppRefresh.objects.exists()
+
+
+def test_what_ends_an_agreement_ends_its_refresh_tokens() -> None:
+    site = make_site()
+    app, told = signed_in_for_long(site)
+    stranger = app_actions.create_app(site=site, name="other", scopes=STAYS, redirects=[BACK], at=AT)
+    for wrong in ("", "nonsense"):
+        assert refresh(app, wrong)[0] == 400
+    assert refresh(stranger, told["refresh_token"])[0] == 400
+    User.objects.update(is_active=False)
+    assert refresh(app, told["refresh_token"])[0] == 400
+    User.objects.update(is_active=True)
+    _, told = exchange(app, code_in(agree(signed_in(site), app, scope=STAYS)))
+    AppRefresh.objects.update(until=clock.now())
+    assert refresh(app, told["refresh_token"])[0] == 400
+    _, told = exchange(app, code_in(agree(signed_in(site), app, scope=STAYS)))
+    app_actions.revoke_app(site=site, name="viewer", at=AT)
+    assert refresh(app, told["refresh_token"])[0] in (400, 401)
+
+
+def test_who_did_not_ask_for_it_gets_no_refresh_token_and_a_service_never() -> None:
+    site = make_site()
+    app, client = opened(site, STAYS), person(site)
+    assert "refresh_token" not in exchange(app, code_in(agree(client, app)))[1]
+    lab = service(site, "system/*.rs offline_access")
+    status, told = ask(signed(lab), scope="system/*.rs offline_access")
+    assert status == 200
+    assert "refresh_token" not in told
