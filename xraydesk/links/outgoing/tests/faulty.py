@@ -23,7 +23,7 @@ from xraydesk.siteplan.plan import OutlinkPlan
 
 KINDS = (FactKind.EXAM_BEGUN, FactKind.EXAM_ENDED, FactKind.EXAM_DISCONTINUED)
 LINK = "EHR-OUT"
-LAST_TURNS_MAX = 200
+LAST_TURNS_MAX = 60
 
 
 class FaultyReceiver:
