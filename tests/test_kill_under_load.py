@@ -287,7 +287,7 @@ def after() -> Iterator[tuple[Load, Pacs, RunningDesk]]:
             so_far = len(load.ended)
             assert until(lambda: len(load.ended) > so_far, 20), "nothing goes on after a new `up`"
             load.finish()
-            until(lambda: nothing_waits(desk), 60, every=0.5)
+            until(lambda: nothing_waits(desk), 240, every=0.5)
             yield load, pacs, desk
         finally:
             load._over.set()
