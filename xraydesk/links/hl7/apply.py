@@ -133,12 +133,12 @@ def one_new_order(message: Message, partner: Partner) -> Requisition | None:
     """The order in a message that asks for one new order and for nothing else; None for every other message."""
     if (message.header.get(9, 1), message.header.get(9, 2)) not in ORDERS or not partner.link.name:
         return None
-    message = as_ruled(message, partner.link.fields)
-    if read_number_requests(message):
-        return None
     try:
+        message = as_ruled(message, partner.link.fields)
+        if read_number_requests(message):
+            return None
         wishes = read_requisitions(message, zone=partner.zone)
-    except (Rejected, NeedsPerson):
+    except Exception:  # whatever is wrong with it is found again, and told, where the message is applied
         return None
     return wishes[0] if len(wishes) == 1 and wishes[0].control is OrderControl.NEW else None
 

@@ -20,6 +20,7 @@ from xraydesk.journey.receive import receive_order
 from xraydesk.lib import prepared
 from xraydesk.lib.ids import new_uid
 from xraydesk.lib.networks import is_loopback
+from xraydesk.links.hl7 import apply as hl7_apply
 from xraydesk.links.hl7.apply import Steps
 from xraydesk.links.hl7.framing import Broken, Fault
 from xraydesk.links.hl7.partners import may_send
@@ -565,3 +566,14 @@ def test_an_order_that_a_quick_try_cannot_take_is_taken_with_care(site: Site) ->
     assert Item.objects.get().message == Message.objects.get().pk
     assert not Order.objects.exists()
     assert not Patient.objects.exists()
+
+
+def test_an_order_that_cannot_even_be_read_by_a_fault_of_ours_is_kept_and_put_before_a_person(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(message: object, *, zone: str) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(hl7_apply, "read_requisitions", fails)
+    assert ask(order(control="C1"))[1] == "MSA|AA|C1"
+    assert Item.objects.get().message == Message.objects.get().pk
