@@ -52,6 +52,7 @@ class Limits(Protocol):
     dicom: str
     tls_cert: Path | None
     tls_key: Path | None
+    dicom_client_ca: Path | None
     dicom_idle_seconds: float
     dicom_associations_max: int
     dicom_object_bytes_max: int
@@ -236,6 +237,9 @@ def _tls(limits: Limits) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(limits.tls_cert, limits.tls_key)
+    if limits.dicom_client_ca is not None:
+        context.load_verify_locations(limits.dicom_client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
