@@ -148,12 +148,13 @@ class Listener:
 
     def take_place(self, association: Association) -> bool:
         """Give it a place, at the cost of another where that is fair; False where it must wait."""
-        places = [Place(key, held.is_known, held.idle_since) for key, held in self._placed.items()]
+        places = [Place(key, held.is_known, held.idle_since, held.peer) for key, held in self._placed.items()]
         key = admission.make_room(
             places,
             is_known=association.is_known,
             places_max=self._places_max,
             places_of_others_max=self._others_max,
+            peer=association.peer,
         )
         if key is None:
             return False
