@@ -43,6 +43,7 @@ class Config(BaseSettings):
     mllp_connections_max: int = Field(default=200, ge=1)
     mllp_threads: int = Field(default=8, ge=1, le=64)
     mllp_client_ca: Path | None = None
+    dicom_client_ca: Path | None = None
     dicom_idle_seconds: float = Field(default=30, gt=0)
     dicom_associations_max: int = Field(default=200, ge=1)
     dicom_object_bytes_max: int = Field(default=1_073_741_824, ge=1024)

@@ -313,6 +313,12 @@ class DestinationPlan:
     port: int
     sends: tuple[str, ...] = ()
     """Modalities that go there; empty for all."""
+    tls: bool = False
+    certificate: str = ""
+    """File with the certificate that the desk shows there (PEM); with `key`."""
+    key: str = ""
+    authority: str = ""
+    """File with the certificates that are trusted there; empty for those that this machine trusts."""
 
 
 class LinkField(StrEnum):

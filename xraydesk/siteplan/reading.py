@@ -266,6 +266,10 @@ def _destination(t: Table) -> DestinationPlan:
             host=t.text("host", length_max=255),
             port=t.whole("port", 1, 65535),
             sends=t.texts("sends"),
+            tls=t.yes_no("tls"),
+            certificate=t.text("certificate", default="", length_max=500),
+            key=t.text("key", default="", length_max=500),
+            authority=t.text("authority", default="", length_max=500),
         )
     )
 

@@ -16,7 +16,16 @@ from xraydesk.lib.ids import is_ae_title
 from xraydesk.lib.networks import is_loopback, is_network
 from xraydesk.siteplan.lines import Path
 from xraydesk.siteplan.places import Place
-from xraydesk.siteplan.plan import WEEKDAYS, CompanionKind, Hours, Pulls, RoomPlan, SitePlan
+from xraydesk.siteplan.plan import (
+    WEEKDAYS,
+    CompanionKind,
+    DestinationPlan,
+    Hours,
+    OutlinkPlan,
+    Pulls,
+    RoomPlan,
+    SitePlan,
+)
 from xraydesk.siteplan.problems import Problem
 
 PROCEDURE_MINUTES_MAX = 480
@@ -264,6 +273,7 @@ def _destinations(plan: SitePlan) -> Problems:
     made_here = {modality.modality for modality in plan.modalities}
     for i, destination in enumerate(plan.destinations):
         yield from _ae_title(destination.ae_title, ("destination", i, "ae_title"))
+        yield from _certificates(destination, ("destination", i))
         for j, modality in enumerate(destination.sends):
             if modality not in made_here:
                 yield Problem(
@@ -304,6 +314,13 @@ def _links(plan: SitePlan) -> Problems:
         senders.setdefault(sender, link.name)
 
 
+def _certificates(to: OutlinkPlan | DestinationPlan, place: tuple[str, int]) -> Problems:
+    if bool(to.certificate) != bool(to.key):
+        yield Problem((*place, "certificate"), "a certificate needs its key, and a key its certificate")
+    if (to.certificate or to.authority) and not to.tls:
+        yield Problem((*place, "tls"), "certificates are for tls = true")
+
+
 def _outlinks(plan: SitePlan) -> Problems:
     yield from _once([p.name for p in plan.outlinks], lambda i: ("outlink", i, "name"), "outlink")
     for i, outlink in enumerate(plan.outlinks):
@@ -313,12 +330,7 @@ def _outlinks(plan: SitePlan) -> Problems:
             )
         if outlink.folder and outlink.host:
             yield Problem(("outlink", i, "folder"), "a system has a folder, or a host and port, not both")
-        if bool(outlink.certificate) != bool(outlink.key):
-            yield Problem(
-                ("outlink", i, "certificate"), "a certificate needs its key, and a key its certificate"
-            )
-        if (outlink.certificate or outlink.authority) and not outlink.tls:
-            yield Problem(("outlink", i, "tls"), "certificates are for tls = true")
+        yield from _certificates(outlink, ("outlink", i))
         if outlink.host and not outlink.tls and not outlink.insecure and not is_loopback(outlink.host):
             yield Problem(
                 ("outlink", i, "host"),

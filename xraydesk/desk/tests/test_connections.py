@@ -80,7 +80,7 @@ def test_an_administrator_lets_somebody_in_and_takes_it_back(site: Site) -> None
 def test_a_check_is_done_told_and_kept(site: Site, monkeypatch: pytest.MonkeyPatch, answers: bool) -> None:
     asked: list[tuple[str, int]] = []
 
-    def tried(*, host: str, port: int, called: str, calling: str) -> Found:
+    def tried(*, host: str, port: int, called: str, calling: str, destination: object) -> Found:
         asked.append((host, port))
         return Found(True, answers, "It answers." if answers else "It says nothing.")
 

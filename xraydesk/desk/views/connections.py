@@ -23,6 +23,7 @@ from xraydesk.links import connections
 from xraydesk.links.dicom.doctor_rules import call_in_words, clock_ahead_seconds, clock_in_words
 from xraydesk.links.models import AllowedCaller, ConnectionCheck, DicomCall, MachineClock
 from xraydesk.rooms.models import Modality
+from xraydesk.siteplan.plan import DestinationPlan
 from xraydesk.siteplan.reading import from_json
 
 REFUSED_SHOWN_MAX = 50
@@ -40,6 +41,7 @@ class Connection:
     clock: str
     check: ConnectionCheck | None
     waiting: int = 0
+    plan: DestinationPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def _destinations(member: Member) -> list[Connection]:
             clock="",
             check=checks.get(to.ae_title),
             waiting=waiting.filter(destination=to.name).count(),
+            plan=to,
         )
         for to in (plan.destinations if plan else ())
     ]
@@ -143,7 +146,13 @@ def check(request: HttpRequest, member: Member) -> SeeOther:
     if found is None:
         raise Http404
     host, _, port = found.where.rpartition(":")
-    outcome = probe(host=host, port=int(port), called=ae_title, calling=member.site.ae_title)
+    outcome = probe(
+        host=host,
+        port=int(port),
+        called=ae_title,
+        calling=member.site.ae_title,
+        destination=found.plan,
+    )
     connections.keep_check(
         site=member.site,
         ae_title=ae_title,

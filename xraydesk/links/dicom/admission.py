@@ -71,24 +71,40 @@ def judge(caller: Caller, listening: Listening | None) -> Verdict:
 
 @dataclass(frozen=True)
 class Place:
-    """One association that holds a place: whether a known modality has it, and since when it has been idle (s)."""
+    """One association that holds a place: whether a known modality has it, since when it has been idle (s), and who has it."""
 
     key: int
     is_known: bool
     idle_since: float | None
+    peer: tuple[str, str] = ("", "")
+    """Calling AE title and address."""
+
+
+PLACES_OF_ONE_PEER_MAX = 32
+"""Associations that one AE title at one address holds at a time: a machine that forgets to release keeps no other out."""
 
 
 def make_room(
-    places: Sequence[Place], *, is_known: bool, places_max: int, places_of_others_max: int
+    places: Sequence[Place],
+    *,
+    is_known: bool,
+    places_max: int,
+    places_of_others_max: int,
+    peer: tuple[str, str] = ("", ""),
 ) -> int | None:
     """Whose place a newcomer takes: the key of an association to end, -1 where a place is free, None where it must wait.
+
+    A peer that holds as many as one may has only its own to give.
 
     Callers that are no modality of the site have at most `places_of_others_max`, so that
     the rest is kept for modalities. Of those that could give way, other callers go before
     modalities, and the one that has been idle the longest goes first; one at work never goes.
     """
     others = [place for place in places if not place.is_known]
-    if is_known:
+    own = [place for place in places if place.peer == peer]
+    if len(own) >= PLACES_OF_ONE_PEER_MAX:
+        candidates: Sequence[Place] = own
+    elif is_known:
         if len(places) < places_max:
             return -1
         candidates = places

@@ -98,6 +98,11 @@ class Association(asyncio.BufferedProtocol):
         )
 
     @property
+    def peer(self) -> tuple[str, str]:
+        """Calling AE title and address; no title before it has said it."""
+        return (self._proposal.caller.calling_ae if self._proposal is not None else "", self._address)
+
+    @property
     def idle_since(self) -> float | None:
         """The time (monotonic, s) since when nothing was asked; None while at work."""
         return self._idle_since if self._state is State.ASSOCIATED else None

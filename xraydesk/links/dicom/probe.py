@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from pynetdicom import AE
 
 from xraydesk.links.dicom.doctor_rules import rejection_in_words
+from xraydesk.links.dicom.secure import tls_to
 from xraydesk.links.dicom.sop_classes import VERIFICATION
+from xraydesk.siteplan.plan import DestinationPlan
 
 CONNECT_SECONDS_MAX = 3.0
 ANSWER_SECONDS_MAX = 5.0
+
+
+_NO_ASSOCIATION = "It takes the connection, and then no association: it hangs up, or says nothing."
+_NO_TLS = (
+    "It takes the connection, and then no association with TLS: see that each trusts the other's certificate."
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,14 @@ class Found:
     said: str
 
 
-def probe(*, host: str, port: int, called: str, calling: str) -> Found:
-    """Connect, associate and verify. Takes some seconds where nobody answers; raises nothing."""
+def probe(
+    *, host: str, port: int, called: str, calling: str, destination: DestinationPlan | None = None
+) -> Found:
+    """Connect, associate and verify, with TLS where the destination has it. Takes some seconds where nobody answers."""
+    try:
+        tls = tls_to(destination) if destination is not None else None
+    except OSError as error:
+        return Found(False, False, f"A certificate file for it cannot be read here ({type(error).__name__}).")
     try:
         socket.create_connection((host, port), CONNECT_SECONDS_MAX).close()
     except TimeoutError:
@@ -41,7 +55,7 @@ def probe(*, host: str, port: int, called: str, calling: str) -> Found:
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS_MAX
     ae.connection_timeout = CONNECT_SECONDS_MAX
     ae.add_requested_context(VERIFICATION)
-    association = ae.associate(host, port, ae_title=called)
+    association = ae.associate(host, port, ae_title=called, tls_args=tls)
     if association.is_rejected:
         answer = association.acceptor.primitive
         said = rejection_in_words(
@@ -49,9 +63,7 @@ def probe(*, host: str, port: int, called: str, calling: str) -> Found:
         )
         return Found(True, False, said)
     if not association.is_established:
-        return Found(
-            True, False, "It takes the connection, and then no association: it hangs up, or says nothing."
-        )
+        return Found(True, False, _NO_TLS if tls is not None else _NO_ASSOCIATION)
     try:
         status = association.send_c_echo().get("Status")
     except (ValueError, RuntimeError):

@@ -26,6 +26,7 @@ from xraydesk.journey.route import (
     record_sent,
 )
 from xraydesk.lib import clock
+from xraydesk.links.dicom.secure import tls_to
 from xraydesk.siteplan.plan import DestinationPlan
 
 NETWORK_SECONDS_MAX = 30
@@ -90,7 +91,12 @@ def _send_batch(batch: Sequence[Delivery], *, site: Site, to: DestinationPlan) -
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = NETWORK_SECONDS_MAX
     for sop_class, syntax in dict.fromkeys(map(_kind, batch)):
         ae.add_requested_context(sop_class, list(PLAIN) if syntax in PLAIN else [syntax])
-    association = ae.associate(to.host, to.port, ae_title=to.ae_title)
+    try:
+        tls = tls_to(to)
+    except OSError as error:
+        _all_failed(batch, f"a certificate file for it cannot be read ({type(error).__name__})")
+        return
+    association = ae.associate(to.host, to.port, ae_title=to.ae_title, tls_args=tls)
     if not association.is_established:
         _all_failed(batch, "it takes no association")
         return

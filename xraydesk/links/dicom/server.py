@@ -52,6 +52,7 @@ class Limits(Protocol):
     dicom: str
     tls_cert: Path | None
     tls_key: Path | None
+    dicom_client_ca: Path | None
     dicom_idle_seconds: float
     dicom_associations_max: int
     dicom_object_bytes_max: int
@@ -147,12 +148,13 @@ class Listener:
 
     def take_place(self, association: Association) -> bool:
         """Give it a place, at the cost of another where that is fair; False where it must wait."""
-        places = [Place(key, held.is_known, held.idle_since) for key, held in self._placed.items()]
+        places = [Place(key, held.is_known, held.idle_since, held.peer) for key, held in self._placed.items()]
         key = admission.make_room(
             places,
             is_known=association.is_known,
             places_max=self._places_max,
             places_of_others_max=self._others_max,
+            peer=association.peer,
         )
         if key is None:
             return False
@@ -236,6 +238,9 @@ def _tls(limits: Limits) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(limits.tls_cert, limits.tls_key)
+    if limits.dicom_client_ca is not None:
+        context.load_verify_locations(limits.dicom_client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 

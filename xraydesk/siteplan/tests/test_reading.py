@@ -228,6 +228,8 @@ SPOILED = [
         "type CT",
     ),
     ("port = 11113", "port = 0", 51, "destination 1, port", "between 1 and 65535"),
+    ("port = 11113", 'port = 11113\nkey = "/k"', 47, "destination 1, certificate", "needs its key"),
+    ("port = 11113", 'port = 11113\nauthority = "/c"', 47, "destination 1, tls", "are for tls"),
     ('kind = "orders"', 'kind = "gossip"', 55, "link 1, kind", "one of: orders"),
     ('kind = "orders"', 'kind = "orders"\ncharset = "utf-9"', 56, "link 1, charset", "no character set"),
     ('kind = "orders"', 'kind = "orders"\ninsecure = true', 56, "link 1, insecure", "needs peers"),

@@ -37,6 +37,7 @@ class Settings:
     dicom: str = "127.0.0.1:0"
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    dicom_client_ca: Path | None = None
     dicom_idle_seconds: float = PATIENT_SECONDS
     dicom_associations_max: int = 20
     dicom_object_bytes_max: int = 50_000_000

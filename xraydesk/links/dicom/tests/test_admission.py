@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from xraydesk.links.dicom.admission import (
     APPLICATION_CONTEXT,
+    PLACES_OF_ONE_PEER_MAX,
     Caller,
     Listening,
     Place,
@@ -47,6 +48,17 @@ def test_a_modality_takes_the_place_of_whoever_has_been_idle_the_longest():
     assert make_room(places[2:], is_known=True, places_max=1, places_of_others_max=1) is None
     assert make_room(places, is_known=False, places_max=9, places_of_others_max=1) == 2
     assert make_room(places, is_known=False, places_max=9, places_of_others_max=2) == -1
+
+
+def test_one_peer_holds_so_many_places_and_then_gives_its_own():
+    peer, other = ("XR1", "10.0.0.5"), ("XR2", "10.0.0.6")
+    held = [Place(key, True, float(key), peer) for key in range(1, PLACES_OF_ONE_PEER_MAX + 1)]
+    places = [Place(99, False, 0.0, other), *held]
+    room = {"is_known": True, "places_max": 200, "places_of_others_max": 20}
+    assert make_room(places, peer=peer, **room) == 1
+    assert make_room(places, peer=other, **room) == -1
+    assert make_room(places, peer=("XR1", "10.0.0.7"), **room) == -1
+    assert make_room([replace(one, idle_since=None) for one in held], peer=peer, **room) is None
 
 
 _PLACES = st.lists(st.tuples(st.booleans(), st.none() | st.floats(0, 100)), max_size=12).map(

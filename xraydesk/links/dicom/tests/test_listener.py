@@ -19,7 +19,7 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 
 from tests.factories import make_site, plan_with
 from xraydesk.attention.models import Item
-from xraydesk.links.dicom import echo, worklist
+from xraydesk.links.dicom import admission, echo, worklist
 from xraydesk.links.dicom.messages import write_command
 from xraydesk.links.dicom.pdus import data_pdus
 from xraydesk.links.dicom.server import NotSafe, refuse_exposed
@@ -124,6 +124,20 @@ def test_idle_sockets_by_the_hundred_are_closed_and_keep_no_modality_out(desk):
         assert len(machines) == 20
         assert seconds_until_closed(silent[-1]) < 3
         assert seconds_until_closed(machines[-1]) < 3
+
+
+def test_a_machine_that_never_releases_loses_its_own_oldest_and_keeps_no_other_out(
+    tmp_path, site, monkeypatch
+):
+    """Row 25: places are limited for each peer too."""
+    monkeypatch.setattr(admission, "PLACES_OF_ONE_PEER_MAX", 3)
+    with listening(tmp_path, [echo.SERVICE, worklist.SERVICE]) as desk, ExitStack() as stack:
+        peers = [stack.enter_context(associated(desk)) for _ in range(4)]
+        assert read_pdu(peers[0])[0] == 7
+        other = stack.enter_context(associated(desk, calling="XR2"))
+        for peer in (*peers[1:], other):
+            peer.sendall(RELEASE)
+            assert read_pdu(peer)[0] == 6
 
 
 @pytest.mark.parametrize("start", ["before", "within"])

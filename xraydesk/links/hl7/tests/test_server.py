@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from tests.certificates import certificate_of
 from tests.factories import plan_with
 from xraydesk.access.models import Site
 from xraydesk.attention.models import Item
@@ -279,19 +278,6 @@ def test_a_sender_in_clear_from_elsewhere_is_hung_up_on(
     peer = desk.connect()
     peer.sendall(framed(order(control="C1")))
     assert code(answers(peer)[0]) == ("AA", "C1")
-
-
-def certificate_of(folder: Path, name: str) -> tuple[Path, Path]:
-    if not shutil.which("openssl"):
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"]  # noqa: RUF005
-        + ["-keyout", str(key), "-out", str(certificate), "-days", "2"],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key
 
 
 def served_over_tls(settings: Config, trust: ssl.SSLContext) -> list[bytes]:
