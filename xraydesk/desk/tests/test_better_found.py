@@ -61,6 +61,7 @@ def test_a_stranger_another_site_and_another_building_search_nothing(exam: Exam)
     assert "better found" not in page(client, f"/?exam={exam.accession}")
 
 
+@pytest.mark.link
 def test_something_happened_is_bettered_on_its_own_page(time_enough: None) -> None:  # noqa: F811
     site, _, _ = down(soon() - 5 * MIN)
     client = signed_in(site)

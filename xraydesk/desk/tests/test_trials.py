@@ -53,6 +53,7 @@ def html(site: Site, page: str) -> str:
     return signed_in(site).get(page).content.decode()
 
 
+@pytest.mark.link
 def test_a_rule_is_tried_watched_read_and_taken_away(site: Site) -> None:
     answer = posted(site, more="on", hours="on")
     trial = Trial.objects.get()
@@ -78,6 +79,7 @@ def test_a_rule_is_tried_watched_read_and_taken_away(site: Site) -> None:
     assert "attachment" in book["Content-Disposition"]
 
 
+@pytest.mark.link
 def test_files_of_one_s_own_are_taken(site: Site) -> None:
     own = b'[policy]\nname = "<b>ours</b>"\ndesk = "priority"\n'
     comes = b'[scenario]\nname = "Quiet"\n[orders]\nan_hour.every = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\nemergency = 1\n'
@@ -94,6 +96,7 @@ def test_files_of_one_s_own_are_taken(site: Site) -> None:
     assert "<b>ours" not in read
 
 
+@pytest.mark.link
 def test_what_the_desk_has_seen_is_learnt_from(site: Site) -> None:
     posted(site, comes="facts", facts_days="5")
     trial = done(Trial.objects.get())

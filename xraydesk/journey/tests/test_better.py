@@ -154,6 +154,7 @@ def down(start: datetime = AT) -> tuple[Site, list[Exam], Event]:
     return site, [*chain, lost], Event(room_down=("XR1", None))
 
 
+@pytest.mark.link
 def test_after_something_happened_a_longer_search_betters_the_first_proposal_too() -> None:
     site, exams, event = down()
     first = propose_after_with_better(site=site, event=event, at=AT)

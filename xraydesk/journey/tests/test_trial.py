@@ -48,6 +48,7 @@ def run(trial: Trial, *, now: Callable[[], datetime] = lambda: AT, leave: bool =
     return trial
 
 
+@pytest.mark.link
 def test_a_trial_is_run_in_its_own_process_and_what_it_found_is_kept(site: Site) -> None:
     trial = run(asked(site))
     assert (trial.state, trial.days_done, trial.why) == (TrialState.DONE, 2, "")
@@ -58,6 +59,7 @@ def test_a_trial_is_run_in_its_own_process_and_what_it_found_is_kept(site: Site)
     assert asked(site).pk != trial.pk, "when one is over the next may come"
 
 
+@pytest.mark.link
 def test_the_scenario_is_learnt_from_the_desk_where_that_is_asked(site: Site) -> None:
     trial = run(asked(site, facts_days=3))
     assert trial.state == TrialState.DONE
@@ -86,6 +88,7 @@ def test_one_that_was_stopped_before_it_began_is_not_run(site: Site) -> None:
         steps.stop_trial(site=make_site("O"), trial_id=trial.pk, at=AT, by="user:lead")
 
 
+@pytest.mark.link
 def test_one_that_is_stopped_under_way_ends_and_keeps_nothing(site: Site) -> None:
     trial = asked(site, days=200, load_percent=100)
     moments = iter([AT] * 2)
@@ -100,6 +103,7 @@ def test_one_that_is_stopped_under_way_ends_and_keeps_nothing(site: Site) -> Non
     assert (trial.report, trial.workbook, trial.ended_by) == (None, None, "user:other")
 
 
+@pytest.mark.link
 def test_one_that_takes_too_long_is_ended_with_a_word(site: Site) -> None:
     trial = asked(site, days=200, load_percent=100)
     moments = iter([AT] * 2)
@@ -108,6 +112,7 @@ def test_one_that_takes_too_long_is_ended_with_a_word(site: Site) -> None:
     assert "30 minutes" in trial.why
 
 
+@pytest.mark.link
 def test_one_whose_worker_has_to_end_begins_anew_elsewhere(site: Site) -> None:
     trial = asked(site)
     with pytest.raises(steps.TryAgain):
@@ -117,6 +122,7 @@ def test_one_whose_worker_has_to_end_begins_anew_elsewhere(site: Site) -> None:
     assert run(trial).state == TrialState.DONE
 
 
+@pytest.mark.link
 def test_a_process_that_ends_by_itself_is_told_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps.sys, "executable", "/bin/false")
     trial = run(asked(site))
