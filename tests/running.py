@@ -10,6 +10,7 @@ import gc
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -53,6 +54,20 @@ def free_ports(count: int) -> list[int]:
     for one in sockets:
         one.close()
     return ports
+
+
+def hospital_file(folder: Path, *, pacs: int) -> Path:
+    """The demonstration's hospital as a site file, its PACS at that port and its EHR away.
+
+    At the usual ports another desk's simulated EHR may listen on the same machine, and refuse some on purpose.
+    """
+    text = (ROOT / "site" / "hospital.toml").read_text(encoding="utf-8")
+    for usual, port in ((11113, pacs), (11114, free_ports(1)[0])):
+        text, replaced = re.subn(rf"(?m)^port = {usual}\b.*$", f"port = {port}", text)
+        assert replaced == 1, usual
+    file = folder / "site.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
 
 
 def until(what: Callable[[], T], seconds: float = 15, every: float = 0.1) -> T:

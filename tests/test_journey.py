@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests import modality
-from tests.running import ROOT, Desk, Orthanc, need, running_desk, running_orthanc, until
+from tests.running import ROOT, Desk, Orthanc, hospital_file, need, running_desk, running_orthanc, until
 
 pytestmark = pytest.mark.link
 _numbers = itertools.count(int(time.time()) % 100_000 * 1000)
@@ -51,9 +51,7 @@ def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 @pytest.fixture(scope="module")
 def desk(pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
-    site = (ROOT / "site" / "hospital.toml").read_text(encoding="utf-8")
-    file = folder / "site.toml"
-    file.write_text(re.sub(r"(?m)^port = 11113\b.*$", f"port = {pacs.dicom}", site), encoding="utf-8")
+    file = hospital_file(folder, pacs=pacs.dicom)
     with running_desk(folder, "--site", str(file)) as started:
         made = subprocess.run(
             [*_python(), "user", "create", "wanjiru", "--role", "coordinator", "--password-stdin"],
