@@ -103,7 +103,7 @@ class Earlier(NamedTuple):
 
 def lock_and_find(*, site: Site, arrived: Arrived) -> list[Earlier]:
     """The messages that came by this link with this control id, newest last; others with it wait until the transaction ends."""
-    if not arrived.control_id.strip():
+    if not arrived.control_id:
         return []
     lock, earlier = questions_of_earlier(site=site, arrived=arrived)
     ask(lock)

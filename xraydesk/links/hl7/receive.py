@@ -129,11 +129,12 @@ class Receiver:
         arrived = messages.Arrived(
             raw=raw,
             link=partner.link.name,
-            control_id=message.control_id[:CONTROL_ID_LENGTH_MAX],
+            # A number of blanks alone names nothing: two such messages are not one that came again.
+            control_id=message.control_id[:CONTROL_ID_LENGTH_MAX] if message.control_id.strip() else "",
             type=message.type,
             charset=message.codec,
         )
-        order = one_new_order(message, partner) if arrived.control_id.strip() else None
+        order = one_new_order(message, partner) if arrived.control_id else None
         if order is not None:
             try:
                 with all_or_nothing():

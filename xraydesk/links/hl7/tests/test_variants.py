@@ -48,6 +48,7 @@ def lines(raw: bytes) -> list[bytes]:
 
 
 MARKED = "\ufeff".encode() + order(control="C5").replace("|", "\x80", 1).encode("latin-1")
+UNNAMED = order(control=" ").encode()
 """A byte-order mark before what is not UTF-8."""
 
 SAME: dict[str, Callable[[bytes], bytes]] = {
@@ -106,6 +107,7 @@ def test_whatever_was_done_to_a_message_it_is_read_or_refused_with_a_reason(raw:
 @pytest.mark.django_db
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(raw=MARKED)
+@example(raw=UNNAMED)
 @given(raw=broken())
 def test_whatever_was_done_to_a_message_it_is_kept_as_it_came_and_answered(
     raw: bytes, monkeypatch: pytest.MonkeyPatch
