@@ -72,7 +72,7 @@ class TrialFields(forms.Form):
     )
     facts_days = _whole("Days to learn from", 1, FACTS_DAYS_MAX, USUAL_FACTS_DAYS)
     scenario = forms.FileField(label="A scenario file", required=False)
-    load_percent = _whole("Of them come, in %", 1, LOAD_PERCENT_MAX, USUAL_LOAD_PERCENT)
+    load_percent = _whole("How many of them come, in %", 1, LOAD_PERCENT_MAX, USUAL_LOAD_PERCENT)
     days = _whole("Days to run", 1, DAYS_MAX, USUAL_DAYS)
     seed = _whole("Seed", 0, SEED_MAX, 0)
 
@@ -82,7 +82,7 @@ class TrialFields(forms.Form):
         self.offered = dict(_ready(plan))
         names = {name: read_policies([text], plan)[0].name for name, text in self.offered.items()}
         self.fields["ready"].choices = list(names.items())  # type: ignore[attr-defined]
-        self.fields["hours_room"].choices = [(r.code, f"{r.code}, {r.name}") for r in plan.rooms]  # type: ignore[attr-defined]
+        self.fields["hours_room"].choices = [(r.code, r.name) for r in plan.rooms]  # type: ignore[attr-defined]
 
     def policies(self) -> list[str]:
         """The texts of all policies that were chosen, in order. Raises TrialUnfit for a file that is no text."""
