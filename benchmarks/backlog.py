@@ -77,6 +77,8 @@ class Listener:
 
     def _go_away(self) -> None:
         """Hang up before the answer, and take nothing for a while."""
+        # A thread that waits in accept() would keep a socket open that is only closed.
+        self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         time.sleep(AWAY_SECONDS)
         self.socket = socket.create_server(("127.0.0.1", self.port))
