@@ -10,6 +10,7 @@ from typing import Any
 from xraydesk.access.models import Site
 from xraydesk.imaging.header import Header, StepReport, StoredFile
 from xraydesk.imaging.models import Commitment, Delivery, Image, PerformedStep, StepExam
+from xraydesk.imaging.route_rules import Way
 from xraydesk.imaging.rules import wait_seconds
 from xraydesk.imaging.states import (
     IMAGE_TRANSITIONS,
@@ -205,14 +206,17 @@ def move_image(
     image.save()
 
 
-def insert_deliveries(*, image: Image, destinations: Iterable[str], at: datetime) -> list[Delivery]:
+def insert_deliveries(*, image: Image, ways: Iterable[Way], at: datetime) -> list[Delivery]:
     """The ways of an image to its destinations; only the new ones, or the ones withdrawn before, are returned."""
     new = []
-    for destination in destinations:
+    for way in ways:
         delivery, made = Delivery.objects.get_or_create(
-            image=image, destination=destination, defaults={"site_id": image.site_id, "next_at": at}
+            image=image,
+            destination=way.destination,
+            defaults={"site_id": image.site_id, "next_at": at, "why": way.why[:300]},
         )
         if not made and delivery.state == DeliveryState.WITHDRAWN:
+            delivery.why = way.why[:300]
             restart_delivery(delivery, at=at)
             made = True
         if made:

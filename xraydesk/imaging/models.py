@@ -138,6 +138,8 @@ class Delivery(models.Model):
     next_at = models.DateTimeField()
     last_error = models.CharField(max_length=300, blank=True)
     sent_at = models.DateTimeField(null=True)
+    why = models.CharField(max_length=300, blank=True)
+    """Why it goes there: the rule that sent it, in words."""
 
     class Meta:
         constraints: ClassVar = [

@@ -11,7 +11,6 @@ from xraydesk.imaging.header import Header, ScheduledReference
 from xraydesk.imaging.names import same_name
 from xraydesk.imaging.states import StepState
 from xraydesk.patients.demographics import Identifier
-from xraydesk.siteplan.plan import DestinationPlan, SitePlan
 
 SIDES = {"L": "left", "R": "right"}
 """Sides that exclude each other; `B` (both), `U` (unpaired) and empty contradict nothing."""
@@ -286,11 +285,6 @@ def may_go_on(standing: Iterable[StepState]) -> bool:
     """
     states = set(standing)
     return bool(states) and StepState.IN_PROGRESS not in states
-
-
-def destinations(modality: str, plan: SitePlan) -> tuple[DestinationPlan, ...]:
-    """Where images of a modality go: every destination that takes all, or names this modality."""
-    return tuple(d for d in plan.destinations if not d.sends or modality in d.sends)
 
 
 ATTEMPTS_MAX = 10

@@ -19,6 +19,8 @@ _PARTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("companion", "companions", lambda p: p.code),
     ("ward", "wards", lambda p: p.code),
     ("destination", "destinations", lambda p: p.name),
+    ("route", "routes", lambda p: p.rule),
+    ("on call", "on_call", lambda p: p.code),
     ("link", "links", lambda p: p.name),
     ("outlink", "outlinks", lambda p: p.name),
     ("ehr", "ehrs", lambda p: p.name),

@@ -313,12 +313,71 @@ class DestinationPlan:
     port: int
     sends: tuple[str, ...] = ()
     """Modalities that go there; empty for all."""
+    outside: bool = False
+    """True where it belongs to another house: it is spoken to with TLS, and gets only what a rule sends it."""
     tls: bool = False
     certificate: str = ""
     """File with the certificate that the desk shows there (PEM); with `key`."""
     key: str = ""
     authority: str = ""
     """File with the certificates that are trusted there; empty for those that this machine trusts."""
+
+
+class RoutedPriority(StrEnum):
+    """How urgent an exam is, as rules of routing say it."""
+
+    STAT = "stat"
+    URGENT = "urgent"
+    ROUTINE = "routine"
+
+
+@dataclass(frozen=True)
+class RoutePlan:
+    """A rule about where images go: what it sends to (`to`), or keeps from (`not_to`), the destinations it names.
+
+    It is for an exam where every condition that is written holds; in one condition any of its words will do.
+    """
+
+    rule: str
+    """What people call it; screens give it as the reason."""
+    to: tuple[str, ...] = ()
+    not_to: tuple[str, ...] = ()
+    """Destinations that get nothing of it, whatever other rules say."""
+    procedures: tuple[str, ...] = ()
+    """Codes of procedures."""
+    locations: tuple[str, ...] = ()
+    """Codes of locations: where it was done."""
+    priorities: tuple[RoutedPriority, ...] = ()
+    classes: tuple[str, ...] = ()
+    """HL7 patient classes (PV1-2)."""
+    modalities: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    """Codes of those on call who read at that time."""
+    hours: Hours = field(default_factory=dict)
+    """When the exam was begun, by weekday; always where empty."""
+
+
+class OnCallRole(StrEnum):
+    """What somebody on call is for."""
+
+    READER = "reader"
+    """Reads the images; the first of the file who is on reads, the next one covers."""
+    TEAM = "team"
+    """Is told as well."""
+
+
+@dataclass(frozen=True)
+class OnCallPlan:
+    """Somebody on call: when, for what, and how they are reached."""
+
+    code: str
+    name: str
+    hours: Hours
+    role: OnCallRole = OnCallRole.READER
+    phone: str = ""
+    pager: str = ""
+    locations: tuple[str, ...] = ()
+    """Codes of the locations that they are on call for; empty for all."""
 
 
 class LinkField(StrEnum):
@@ -471,6 +530,8 @@ class SitePlan:
     companions: tuple[CompanionPlan, ...] = ()
     wards: tuple[WardPlan, ...] = ()
     destinations: tuple[DestinationPlan, ...] = ()
+    routes: tuple[RoutePlan, ...] = ()
+    on_call: tuple[OnCallPlan, ...] = ()
     links: tuple[LinkPlan, ...] = ()
     outlinks: tuple[OutlinkPlan, ...] = ()
     ehrs: tuple[EhrPlan, ...] = ()

@@ -1,7 +1,7 @@
 """Reading a department from its TOML file, and from and to the JSON kept with the site. Pure.
 
 The file's tables are `[site]`, `[[location]]`, `[[room]]`, `[[modality]]`, `[[procedure]]`,
-`[[technologist]]`, `[[porter]]`, `[[companion]]`, `[[ward]]`, `[[provider]]`, `[[issuer]]`, `[[destination]]`, `[[link]]`, `[[outlink]]`, `[[ehr]]`
+`[[technologist]]`, `[[porter]]`, `[[companion]]`, `[[ward]]`, `[[provider]]`, `[[issuer]]`, `[[destination]]`, `[[route]]`, `[[on_call]]`, `[[link]]`, `[[outlink]]`, `[[ehr]]`
 and `[policies]`.
 `docs/howto/site.md` tells of every field.
 """
@@ -29,6 +29,8 @@ from xraydesk.siteplan.plan import (
     LinkPlan,
     LocationPlan,
     ModalityPlan,
+    OnCallPlan,
+    OnCallRole,
     OutlinkPlan,
     Policies,
     PorterPlan,
@@ -36,6 +38,8 @@ from xraydesk.siteplan.plan import (
     ProviderPlan,
     Pushes,
     RoomPlan,
+    RoutedPriority,
+    RoutePlan,
     Sends,
     SitePlan,
     TechnologistPlan,
@@ -83,6 +87,8 @@ def _plan(top: Table) -> SitePlan:
         companions=tuple(_companion(t) for t in top.tables("companion", ROWS_MAX)),
         wards=tuple(_ward(t) for t in top.tables("ward", ROWS_MAX)),
         destinations=tuple(_destination(t) for t in top.tables("destination", ROWS_MAX)),
+        routes=tuple(route(t) for t in top.tables("route", ROWS_MAX)),
+        on_call=tuple(on_call(t) for t in top.tables("on_call", ROWS_MAX)),
         links=tuple(_link(t) for t in top.tables("link", ROWS_MAX)),
         outlinks=tuple(_outlink(t) for t in top.tables("outlink", ROWS_MAX)),
         ehrs=tuple(_ehr(t) for t in top.tables("ehr", ROWS_MAX)),
@@ -266,10 +272,44 @@ def _destination(t: Table) -> DestinationPlan:
             host=t.text("host", length_max=255),
             port=t.whole("port", 1, 65535),
             sends=t.texts("sends"),
+            outside=t.yes_no("outside"),
             tls=t.yes_no("tls"),
             certificate=t.text("certificate", default="", length_max=500),
             key=t.text("key", default="", length_max=500),
             authority=t.text("authority", default="", length_max=500),
+        )
+    )
+
+
+def route(t: Table) -> RoutePlan:
+    """One `[[route]]` of a file."""
+    return t.done(
+        RoutePlan(
+            rule=t.text("rule"),
+            to=t.texts("to"),
+            not_to=t.texts("not_to"),
+            procedures=t.texts("procedures"),
+            locations=t.texts("locations"),
+            priorities=t.words("priorities", RoutedPriority, needed=False),
+            classes=t.texts("classes", length_max=1),
+            modalities=t.texts("modalities"),
+            readers=t.texts("readers"),
+            hours=t.hours("hours", needed=False),
+        )
+    )
+
+
+def on_call(t: Table) -> OnCallPlan:
+    """One `[[on_call]]` of a file."""
+    return t.done(
+        OnCallPlan(
+            code=t.code("code"),
+            name=t.text("name"),
+            hours=t.hours("hours"),
+            role=t.word("role", OnCallRole, default=OnCallRole.READER),
+            phone=t.text("phone", default="", length_max=64),
+            pager=t.text("pager", default="", length_max=64),
+            locations=t.texts("locations"),
         )
     )
 

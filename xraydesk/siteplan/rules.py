@@ -21,6 +21,7 @@ from xraydesk.siteplan.plan import (
     CompanionKind,
     DestinationPlan,
     Hours,
+    OnCallRole,
     OutlinkPlan,
     Pulls,
     RoomPlan,
@@ -35,6 +36,7 @@ SIDES = ("L", "R", "B")
 SEXES = ("", "F", "M")
 LINK_KINDS = ("orders", "results", "dicom")
 AE_TITLE_RULE = "an AE title has 1 to 16 characters, no backslash and no space at either end"
+PATIENT_CLASS_RULE = "a patient class is one capital letter as in PV1-2 (I, O, E…)"
 _PATIENT_CLASS = re.compile(r"[A-Z]|\*")
 
 Problems = Iterator[Problem]
@@ -56,6 +58,8 @@ def check(plan: SitePlan, *, item_kinds: Collection[str] = ()) -> tuple[Problem,
         _people,
         _wards,
         _destinations,
+        _routes,
+        _on_call,
         _links,
         _outlinks,
         _ehrs,
@@ -279,6 +283,45 @@ def _destinations(plan: SitePlan) -> Problems:
                 yield Problem(
                     ("destination", i, "sends", j), f"no machine here makes images of type {modality}"
                 )
+        if destination.outside and not destination.tls:
+            yield Problem(
+                ("destination", i, "outside"), "images leave the house encrypted: write tls = true as well"
+            )
+
+
+def _routes(plan: SitePlan) -> Problems:
+    known: dict[str, tuple[str, set[str]]] = {
+        "to": ("destination", {p.name for p in plan.destinations}),
+        "not_to": ("destination", {p.name for p in plan.destinations}),
+        "procedures": ("procedure", {p.code for p in plan.procedures}),
+        "locations": ("location", {p.code for p in plan.locations}),
+        "modalities": ("machine that makes images of type", {p.modality for p in plan.modalities}),
+        "readers": ("reader on call", {p.code for p in plan.on_call if p.role is OnCallRole.READER}),
+    }
+    yield from _once([p.rule for p in plan.routes], lambda i: ("route", i, "rule"), "rule")
+    for i, route in enumerate(plan.routes):
+        if not route.to and not route.not_to:
+            yield Problem(("route", i, "to"), "is missing: a rule names destinations in to, or in not_to")
+        for field, (word, there) in known.items():
+            for j, code in enumerate(getattr(route, field)):
+                if code and code not in there:
+                    yield Problem(("route", i, field, j), f"there is no {word} {code}")
+        for j, patient_class in enumerate(route.classes):
+            if patient_class and not re.fullmatch("[A-Z]", patient_class):
+                yield Problem(("route", i, "classes", j), PATIENT_CLASS_RULE)
+        yield from hours_problems(route.hours, ("route", i, "hours"))
+
+
+def _on_call(plan: SitePlan) -> Problems:
+    locations = {location.code for location in plan.locations}
+    yield from _once([p.code for p in plan.on_call], lambda i: ("on_call", i, "code"), "on_call")
+    for i, person in enumerate(plan.on_call):
+        yield from hours_problems(person.hours, ("on_call", i, "hours"))
+        if not person.phone and not person.pager:
+            yield Problem(("on_call", i, "phone"), "whoever is on call has a phone or a pager")
+        for j, code in enumerate(person.locations):
+            if code and code not in locations:
+                yield Problem(("on_call", i, "locations", j), f"there is no location {code}")
 
 
 def _links(plan: SitePlan) -> Problems:
@@ -434,7 +477,7 @@ def _policies(plan: SitePlan) -> Problems:
         if not re.fullmatch("[A-Z]", patient_class):
             yield Problem(
                 ("policies", "fetch_classes", j),
-                "a patient class is one capital letter as in PV1-2 (I, O, E…)",
+                PATIENT_CLASS_RULE,
             )
     if 0 < policies.message_days < MESSAGE_DAYS_MIN:
         yield Problem(

@@ -194,22 +194,24 @@ class Table:
             for name, value in self._names(key).items()
         }
 
-    def words(self, key: str, choice: type[E], *, default: tuple[E, ...] = ()) -> tuple[E, ...]:
+    def words(
+        self, key: str, choice: type[E], *, needed: bool = True, default: tuple[E, ...] = ()
+    ) -> tuple[E, ...]:
         """A list of a few known words, each once."""
         if key not in self.data and default:
             self.asked.add(key)
             return default
         found: list[E] = []
-        for position, value in enumerate(self._list(key, True)):
+        for position, value in enumerate(self._list(key, needed)):
             if isinstance(value, str) and value in list(choice):
                 found.append(choice(value))
             else:
                 self.problem(key, f"“{value}” is none of: {', '.join(choice)}", position)
         return tuple(dict.fromkeys(found))
 
-    def word(self, key: str, choice: type[E]) -> E:
+    def word(self, key: str, choice: type[E], *, default: E | None = None) -> E:
         """One of a few known words."""
-        value = self.text(key, length_max=64)
+        value = self.text(key, default=default, length_max=64)
         if value in list(choice):
             return choice(value)
         if value:

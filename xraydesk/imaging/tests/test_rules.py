@@ -13,7 +13,6 @@ from xraydesk.imaging.header import Header, ScheduledReference
 from xraydesk.imaging.rules import AfterDiscontinuation, Candidate, Matched, Mismatch, Person, StepSpan
 from xraydesk.imaging.states import StepState
 from xraydesk.patients.demographics import Identifier
-from xraydesk.siteplan.plan import DestinationPlan, SitePlan
 
 ADA = Person((Identifier("N1", "HOSP", "MR"),), "Prüfer^Ada", date(1969, 5, 12), "F")
 EXAM = Candidate(1, "A1", "1.2.3", "R1", "S1", ADA, laterality="R", body_part="KNEE")
@@ -221,14 +220,6 @@ def test_images_go_on_once_something_was_performed_and_nothing_is_under_way() ->
     assert rules.may_go_on([StepState.DISCONTINUED])
     assert not rules.may_go_on([StepState.COMPLETED, StepState.IN_PROGRESS])
     assert not rules.may_go_on([])
-
-
-def test_images_go_to_every_destination_that_takes_their_modality() -> None:
-    everything = DestinationPlan("PACS", "PACS", "127.0.0.1", 104)
-    only_ct = DestinationPlan("CT", "CT", "127.0.0.1", 104, sends=("CT",))
-    plan = SitePlan("T", "T", "UTC", "HOSP", "X", (), (), (), (), destinations=(everything, only_ct))
-    assert rules.destinations("DX", plan) == (everything,)
-    assert rules.destinations("CT", plan) == (everything, only_ct)
 
 
 def test_waiting_doubles_up_to_a_cap_and_ends_with_a_person() -> None:

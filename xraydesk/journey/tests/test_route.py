@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import time, timedelta
 
 import pytest
 
-from tests.factories import AT, make_exam, make_site
+from tests.factories import AT, make_booking, make_exam, make_site
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.queries import ImageCounts, counts_of_exam
 from xraydesk.imaging.rules import ATTEMPTS_MAX
@@ -25,7 +26,8 @@ from xraydesk.journey.tests.performing import (
     told,
 )
 from xraydesk.orders.models import Exam
-from xraydesk.siteplan.plan import DestinationPlan
+from xraydesk.siteplan.jsonform import from_json, to_json
+from xraydesk.siteplan.plan import DestinationPlan, RoutePlan
 
 pytestmark = pytest.mark.django_db
 
@@ -169,3 +171,28 @@ def test_images_of_an_exam_that_nobody_began_are_put_before_a_person() -> None:
     begun(site, exam)
     overdue.flag_images_waiting(site=site, at=AT + minutes(36))
     assert f"images waiting:{exam.accession}" not in open_items(site)
+
+
+def test_rules_see_where_and_when_an_exam_was_begun_and_the_way_keeps_its_reason() -> None:
+    night = DestinationPlan("NIGHT", "NIGHT", "127.0.0.1", 11114)
+    site = site_with_pacs(PACS, night)
+    here = {"locations": ("MAIN",), "priorities": ("stat",), "classes": ("O",)}
+    rule = RoutePlan("STAT on Monday mornings", to=("NIGHT",), hours={"mon": ((time(9), time(11)),)}, **here)
+    site.plan = to_json(replace(from_json(site.plan), routes=(rule,)))
+    site.save()
+    exam = make_exam(site, priority="stat")
+    planned = make_exam(site, priority="stat")
+    make_booking(planned, start=AT + timedelta(days=1))
+    begun_at = begun(site, exam)
+    received(site, header(exam))
+    told(site, begun_at, StepState.COMPLETED)
+    late = AT + timedelta(days=1)
+    assert route.queue_deliveries(exam_id=exam.pk, at=late) == 2
+    assert dict(Delivery.objects.values_list("destination", "why")) == {
+        "PACS": "everything goes there",
+        "NIGHT": "rule “STAT on Monday mornings”",
+    }
+    found = route.ways_of(planned, modalities=["DX"], at=AT)
+    assert [(w.destination, w.goes) for w in found] == [("PACS", True), ("NIGHT", False)]
+    unplanned = route.routed_exams([make_exam(site)], at=AT)
+    assert [(one.location, one.wall.hour) for one in unplanned.values()] == [("", 10)]

@@ -42,6 +42,8 @@ def test_the_policies_that_the_page_shows_are_the_ones_without_a_field() -> None
         plan.PorterPlan,
         plan.WardPlan,
         plan.DestinationPlan,
+        plan.RoutePlan,
+        plan.OnCallPlan,
         plan.LinkPlan,
         plan.OutlinkPlan,
         plan.ProviderPlan,

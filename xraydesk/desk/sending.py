@@ -1,0 +1,49 @@
+"""Where the images of an exam go, as its page tells it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from xraydesk.imaging.models import Delivery, Image
+from xraydesk.imaging.states import DeliveryState
+from xraydesk.journey.route import ways_of
+from xraydesk.orders.models import Exam
+
+
+@dataclass(frozen=True)
+class Going:
+    """One destination: whether images go there, why, and how far they are, in words; nothing where none is under way."""
+
+    destination: str
+    goes: bool
+    why: str
+    how_far: str = ""
+    is_stuck: bool = False
+
+
+def where_images_go(exam: Exam, images: Sequence[Image], *, at: datetime) -> list[Going]:
+    """Every destination of the site file, those that its images go to first, each with the reason.
+
+    What is under way already keeps the reason it had; the rest is as the rules are now. `exam` is read with its order.
+    """
+    usual = exam.procedure.modality if exam.procedure else ""
+    modalities = sorted({image.modality for image in images} or {usual})
+    rows = Delivery.objects.filter(image__exam=exam).order_by("id").values_list("destination", "state", "why")
+    begun: dict[str, tuple[str, Counter[str]]] = {}
+    for destination, state, why in rows:
+        begun.setdefault(destination, (why, Counter()))[1][state] += 1
+    found = [
+        Going(
+            destination,
+            True,
+            why,
+            ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
+            bool(states[DeliveryState.FAILED]),
+        )
+        for destination, (why, states) in begun.items()
+    ]
+    rest = (way for way in ways_of(exam, modalities=modalities, at=at) if way.destination not in begun)
+    return found + [Going(way.destination, way.goes, way.why) for way in rest]
