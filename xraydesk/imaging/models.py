@@ -152,6 +152,7 @@ class Delivery(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["next_at"], condition=Q(state="waiting"), name="delivery_waiting"),
+            models.Index(fields=["site", "destination", "state", "sent_at"], name="delivery_of_destination"),
         ]
 
 

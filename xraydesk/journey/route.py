@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
-from procrastinate import exceptions as job_errors
-from procrastinate.contrib.django import app as jobs
 
 from xraydesk.access.models import Site
 from xraydesk.attention.actions import close_items, raise_item
@@ -21,6 +19,7 @@ from xraydesk.imaging.rules import may_go_on
 from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.errors import WrongState
+from xraydesk.journey.turns import defer_delivery
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.scheduling.models import Booking
@@ -28,10 +27,6 @@ from xraydesk.scheduling.states import LIVE
 from xraydesk.siteplan.plan import DestinationPlan
 from xraydesk.siteplan.reading import from_json
 
-DELIVER_TASK = "deliver"
-"""Name of the job that sends what waits of one exam for one destination; `links` owns it."""
-
-DELIVER_QUEUE = "images"
 IMAGES_AT_ONCE_MAX = 2000
 """More images of one exam than these are queued in a second round."""
 
@@ -61,8 +56,7 @@ def queue_deliveries(*, exam_id: int, at: datetime) -> int:
     for image in waiting:
         gone = destinations(asked, image.modality, plan)
         begun += actions.insert_deliveries(image=image, ways=gone, at=at)
-    for destination in sorted({d.destination for d in begun}):
-        defer_delivery(exam_id=exam_id, destination=destination)
+    _ask_to_send(exam.site, {d.destination for d in begun})
     return len(begun)
 
 
@@ -108,26 +102,6 @@ def ways_of(exam: Exam, *, modalities: Iterable[str], at: datetime) -> list[Way]
             if way.goes or way.destination not in found:
                 found[way.destination] = way
     return sorted(found.values(), key=lambda way: not way.goes)
-
-
-def defer_delivery(*, exam_id: int, destination: str, not_before: datetime | None = None) -> None:
-    """Ask for the job that sends what waits: one at once, and one for later, wait at a time.
-
-    A later one takes no lock of its own, because a job that waits for its hour would hold up
-    those behind it; should two run at once, an image is offered twice, which changes nothing.
-    """
-    name = f"deliver:{exam_id}:{destination}"
-    if not_before is None:
-        task = jobs.configure_task(DELIVER_TASK, queue=DELIVER_QUEUE, queueing_lock=name, lock=name)
-    else:
-        task = jobs.configure_task(
-            DELIVER_TASK, queue=DELIVER_QUEUE, queueing_lock=f"{name}:later", schedule_at=not_before
-        )
-    try:
-        with transaction.atomic():
-            task.defer(exam_id=exam_id, destination=destination)
-    except job_errors.AlreadyEnqueued:
-        return
 
 
 def due(*, exam_id: int, destination: str, at: datetime) -> list[int]:
@@ -221,33 +195,44 @@ def retry_destination(*, site: Site, destination: str, at: datetime, by: str) ->
 
 
 def _begin_again(deliveries: Iterable[Delivery], *, at: datetime, by: str) -> None:
-    ways = set()
+    ways: dict[Site, set[str]] = {}
     for delivery in deliveries:
         actions.restart_delivery(delivery, at=at)
         key = delivery_key(delivery)
         close_items(site_id=delivery.site_id, key=key, at=at, by=by, how="it is tried again")
         if delivery.image.exam_id is not None:
-            ways.add((delivery.image.exam_id, delivery.destination))
-    for exam_id, destination in sorted(ways):
-        defer_delivery(exam_id=exam_id, destination=destination)
+            ways.setdefault(delivery.site, set()).add(delivery.destination)
+    for site, destinations_asked in ways.items():
+        _ask_to_send(site, destinations_asked)
 
 
-RESUMED_AT_ONCE_MAX = 500
+def _ask_to_send(site: Site, names: Iterable[str]) -> None:
+    """Ask for the jobs that send what waits for some destinations: of each so many as it takes associations."""
+    lanes = {to.name: to.associations for to in destinations_of(site)}
+    for name in sorted(names):
+        defer_delivery(site_id=site.pk, destination=name, lanes=lanes.get(name, 1))
 
 
 def resume_deliveries(*, at: datetime) -> int:
-    """Ask again for jobs of images that wait although their time has come (a job was lost); the number of jobs."""
+    """Ask again for jobs of images that wait although their time has come (a job was lost); the number of destinations."""
     ways = (
-        Delivery.objects.filter(state=DeliveryState.WAITING, next_at__lte=at, image__state=ImageState.MATCHED)
-        .values_list("image__exam", "destination")
+        Delivery.objects.filter(
+            state=DeliveryState.WAITING,
+            next_at__lte=at,
+            image__state=ImageState.MATCHED,
+            image__exam__isnull=False,
+        )
+        .values_list("site", "destination")
         .distinct()
-        .order_by("image__exam", "destination")[:RESUMED_AT_ONCE_MAX]
+        .order_by("site", "destination")
     )
-    found = [(exam_id, destination) for exam_id, destination in ways if exam_id is not None]
-    for exam_id, destination in found:
+    found: dict[int, list[str]] = {}
+    for site_id, destination in ways:
+        found.setdefault(site_id, []).append(destination)
+    for site in Site.objects.filter(pk__in=found):
         with transaction.atomic():
-            defer_delivery(exam_id=exam_id, destination=destination)
-    return len(found)
+            _ask_to_send(site, found[site.pk])
+    return sum(map(len, found.values()))
 
 
 def _locked(delivery_id: int) -> Delivery:

@@ -18,7 +18,8 @@ from procrastinate.contrib.django import app as jobs
 from xraydesk.access.models import Site
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.policy import policies_of
-from xraydesk.journey.route import DELIVER_QUEUE, DELIVER_TASK, resume_deliveries
+from xraydesk.journey.route import resume_deliveries
+from xraydesk.journey.turns import DELIVER_QUEUE, DELIVER_TASK
 from xraydesk.lib import clock
 from xraydesk.links import asked, connections
 from xraydesk.links.dicom.spool_sweep import sweep_kept
@@ -34,16 +35,16 @@ RETRIES_MAX = 5
 
 
 @jobs.task(name=DELIVER_TASK, queue=DELIVER_QUEUE)
-def deliver(exam_id: int, destination: str) -> None:
-    """Send what waits of one exam for one destination.
+def deliver(site_id: int, destination: str, lane: int) -> None:
+    """Send what waits for one destination.
 
     What a database that goes away leaves undone stands in its rows: `resume` asks for it within a minute.
-    A retry of this job would clash with the one for the same exam that may wait behind it by then.
+    A retry of this job would clash with the one for the same lane that may wait behind it by then.
     """
-    from xraydesk.links.dicom import send
+    from xraydesk.links.dicom import lanes
 
     try:
-        send.deliver(exam_id=exam_id, destination=destination)
+        lanes.run(site_id=site_id, destination=destination, lane=lane)
     except (OperationalError, InterfaceError) as away:
         log.warning("the database went away under a delivery; it is resumed", error=type(away).__name__)
 

@@ -315,6 +315,10 @@ class DestinationPlan:
     """Modalities that go there; empty for all."""
     outside: bool = False
     """True where it belongs to another house: it is spoken to with TLS, and gets only what a rule sends it."""
+    associations: int = 1
+    """So many at once at most; each sends the images of another exam."""
+    kilobytes_per_second_max: int = 0
+    """No more than so much goes there in the mean, in 1,000 bytes; 0 where nothing limits it."""
     tls: bool = False
     certificate: str = ""
     """File with the certificate that the desk shows there (PEM); with `key`."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
-from tests.factories import AT, make_exam
+from tests.factories import AT, make_exam, make_site
+from xraydesk.access.roles import Permission, Role, allows
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.imaging.models import Delivery
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import route
 from xraydesk.journey.tests.performing import PACS, begun, header, received, site_with_pacs, told
+from xraydesk.lib import clock
 from xraydesk.siteplan.jsonform import from_json, to_json
 from xraydesk.siteplan.plan import DestinationPlan, RoutePlan
 
@@ -47,3 +50,61 @@ def test_the_page_of_an_exam_says_where_its_images_go_and_where_not_and_why() ->
     assert "not to NIGHT</span><br><small" in html_of(routine)
     assert "none of its rules is for this exam" in html_of(routine)
     assert "<b>NIGHT</b><br>" in html_of(planned)
+
+
+def test_each_destination_shows_its_queue_and_what_was_given_up_is_sent_again() -> None:
+    site = site_with_pacs(
+        PACS, DestinationPlan("WS", "WS", "127.0.0.1", 11114, associations=2, kilobytes_per_second_max=500)
+    )
+    stat = performed(site, priority="stat")
+    given_up = performed(site)
+    Delivery.objects.filter(image__exam=given_up).update(
+        state="failed", attempts=10, last_error="it answered A700"
+    )
+    Delivery.objects.filter(image__exam=performed(site)).update(state="sent", sent_at=clock.now())
+    Delivery.objects.filter(image__exam=performed(site), destination="WS").update(destination="OLD")
+    browser = signed_in(site)
+
+    def html() -> str:
+        return " ".join(browser.get("/sending").content.decode().split())
+
+    page = html()
+    assert '1 <b class="tag heavy">1 STAT</b>' in page
+    assert "2 at once, 500 kB/s" in page
+    assert "1 image, 0 kB/s" in page
+    assert "OLD <span" in page
+    assert f"/exams/{given_up.accession}" in page
+    assert stat.accession not in page
+    assert page.count("it answered A700") == 2
+    one = Delivery.objects.filter(state="failed").first()
+    assert browser.post(reverse("sending-again", args=[one.pk])).status_code == 303
+    assert "The image is tried again" in html()
+    assert browser.post(reverse("sending-again", args=[one.pk])).status_code == 303
+    assert "This image is waiting on its way" in html()
+    other = Delivery.objects.get(state="failed").destination
+    browser.post(reverse("sending-all-again", args=[other]))
+    page = html()
+    assert f"1 image is tried again for {other}" in page
+    assert "Every image was taken" in page
+    browser.post(reverse("sending-all-again", args=[other]))
+    assert f"Nothing was given up for {other}" in html()
+
+
+def test_only_who_may_see_messages_sees_the_queues_and_only_of_their_site() -> None:
+    site = site_with_pacs()
+    performed(site)
+    Delivery.objects.update(state="failed")
+    (key,) = Delivery.objects.values_list("pk", flat=True)
+    forms = [reverse("sending-again", args=[key]), reverse("sending-all-again", args=["PACS"])]
+    for role in Role:
+        browser = signed_in(site, role)
+        may = allows(role, Permission.SEE_MESSAGES)
+        assert browser.get("/sending").status_code == (200 if may else 404), role
+        if not may:
+            assert {browser.post(form).status_code for form in forms} == {404}
+    assert Client().get("/sending").status_code == 302
+    elsewhere = signed_in(make_site("U"))
+    assert elsewhere.post(forms[0]).status_code == 404
+    assert elsewhere.post(forms[1]).status_code == 303
+    assert "no destination" in elsewhere.get("/sending").content.decode()
+    assert Delivery.objects.get().state == "failed"

@@ -53,7 +53,7 @@ def test_images_wait_for_the_end_of_their_exam_and_go_once() -> None:
     assert queue(exam) == 0
     told(site, uid, StepState.COMPLETED)
     assert [queue(exam), queue(exam)] == [1, 0]
-    assert jobs("deliver") == [{"exam_id": exam.pk, "destination": "PACS"}]
+    assert jobs("deliver") == [{"site_id": site.pk, "destination": "PACS", "lane": 0}]
     received(site, header(exam))
     assert queue(exam) == 1
     assert len(jobs("deliver")) == 1

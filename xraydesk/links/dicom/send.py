@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,6 @@ from pynetdicom.association import Association
 from xraydesk.access.models import Site
 from xraydesk.imaging.models import Delivery
 from xraydesk.journey.route import (
-    defer_delivery,
     destinations_of,
     due,
     record_failure,
@@ -39,26 +38,26 @@ PLAIN = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 DESK = "XRAYDESK"
 
 
-def deliver(*, exam_id: int, destination: str) -> None:
-    """Send what waits of one exam for one destination over one association; ask again where something is left.
+def deliver(*, exam_id: int, destination: str, goes_on: Callable[[], bool] = lambda: True) -> bool:
+    """Send what waits of one exam for one destination over one association, in the order it came.
 
     Each image is recorded as soon as the destination has answered, so that a run that is
-    killed goes on where it stopped (row 41 of the faults).
+    killed goes on where it stopped (row 41 of the faults). Before each image but the first, `goes_on` is
+    asked; where it says no, the rest waits. False where the destination could not be reached.
     """
     waiting = _waiting(exam_id, destination)
     if not waiting:
-        return
+        return True
     site = waiting[0].site
     to = next((d for d in destinations_of(site) if d.name == destination), None)
     if to is None:
         _all_failed(waiting, "the site file names no such destination any more")
-        return
-    for batch in _batches(waiting):
-        _send_batch(batch, site=site, to=to)
-    left = Delivery.objects.filter(pk__in=[d.pk for d in waiting], state="waiting").order_by("next_at")
-    first = left.first()
-    if first is not None:
-        defer_delivery(exam_id=exam_id, destination=destination, not_before=first.next_at)
+        return True
+    return all(
+        _send_batch(batch, site=site, to=to, goes_on=goes_on)
+        for number, batch in enumerate(_batches(waiting))
+        if number == 0 or goes_on()
+    )
 
 
 def _waiting(exam_id: int, destination: str) -> list[Delivery]:
@@ -86,7 +85,10 @@ def _kind(delivery: Delivery) -> tuple[str, str]:
     return delivery.image.sop_class_uid, PLAIN[0] if syntax in PLAIN else syntax
 
 
-def _send_batch(batch: Sequence[Delivery], *, site: Site, to: DestinationPlan) -> None:
+def _send_batch(
+    batch: Sequence[Delivery], *, site: Site, to: DestinationPlan, goes_on: Callable[[], bool]
+) -> bool:
+    """Send a part over one association; False where there was none."""
     ae = AE(ae_title=site.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = NETWORK_SECONDS_MAX
     for sop_class, syntax in dict.fromkeys(map(_kind, batch)):
@@ -95,16 +97,18 @@ def _send_batch(batch: Sequence[Delivery], *, site: Site, to: DestinationPlan) -
         tls = tls_to(to)
     except OSError as error:
         _all_failed(batch, f"a certificate file for it cannot be read ({type(error).__name__})")
-        return
+        return False
     association = ae.associate(to.host, to.port, ae_title=to.ae_title, tls_args=tls)
     if not association.is_established:
         _all_failed(batch, "it takes no association")
-        return
+        return False
     try:
         for place, delivery in enumerate(batch):
             if not association.is_established:
                 _all_failed(batch[place:], "it closed the association")
-                return
+                return True
+            if place and not goes_on():
+                return True
             why = _send(association, delivery)
             if why:
                 record_failure(delivery_id=delivery.pk, at=clock.now(), why=why)
@@ -112,6 +116,7 @@ def _send_batch(batch: Sequence[Delivery], *, site: Site, to: DestinationPlan) -
                 record_sent(delivery_id=delivery.pk, at=clock.now())
     finally:
         association.release()
+    return True
 
 
 def _send(association: Association, delivery: Delivery) -> str:

@@ -43,7 +43,7 @@ def test_a_delivery_whose_destination_is_gone_is_counted_as_an_attempt() -> None
     image = received(site, header(exam))
     told(site, uid, StepState.COMPLETED)
     Delivery.objects.create(site=site, image=image, destination="GONE", next_at=AT)
-    jobs.deliver(exam.pk, "GONE")
+    jobs.deliver(site.pk, "GONE", 0)
     assert Delivery.objects.get().attempts == 1
 
 
@@ -60,11 +60,11 @@ def test_a_delivery_whose_database_goes_away_is_asked_for_again(monkeypatch: pyt
     told(site, uid, StepState.COMPLETED)
     Delivery.objects.create(site=site, image=image, destination="PACS", next_at=AT)
     monkeypatch.setattr("xraydesk.links.dicom.send.deliver", away)
-    jobs.deliver(exam.pk, "PACS")
+    jobs.deliver(site.pk, "PACS", 0)
     assert (Delivery.objects.get().state, Delivery.objects.get().attempts) == ("waiting", 0)
     jobs.resume(0)
     asked = asked_jobs("deliver")
-    assert {"exam_id": exam.pk, "destination": "PACS"} in asked
+    assert {"site_id": site.pk, "destination": "PACS", "lane": 0} in asked
 
 
 def test_a_promise_to_a_machine_without_an_address_is_counted_as_an_attempt() -> None:
