@@ -48,6 +48,9 @@ STORAGE_SYNTAXES = tuple(
 )
 """Objects are kept as they come. Deflate is left out: a few bytes of it unpack to gigabytes."""
 
+PLAIN_SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian), str(ExplicitVRBigEndian))
+"""Those of them whose pixels are not packed."""
+
 assert str(DeflatedExplicitVRLittleEndian) not in STORAGE_SYNTAXES
 
 _RETIRED = (

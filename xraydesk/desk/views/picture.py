@@ -1,0 +1,44 @@
+"""A small picture of an image, drawn on the server; not for diagnosis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound
+from django.views.decorators.http import require_safe
+
+from xraydesk.access.members import Member
+from xraydesk.access.roles import Permission
+from xraydesk.desk.access import exam_or_404, needs
+from xraydesk.desk.banner import looked_at
+from xraydesk.imaging.models import Image
+from xraydesk.imaging.states import ImageState
+from xraydesk.links.dicom.picture import NoPicture, picture_of
+
+
+@require_safe
+@needs(Permission.SEE_PATIENT, Permission.DECIDE_IMAGES)
+def image_picture(request: HttpRequest, member: Member, image_id: int) -> HttpResponse:
+    """The picture as a PNG, for those who may see its exam; of an undecided one, for those who decide.
+
+    Where nothing can be shown the answer is 404 with the reason in words.
+    """
+    image = Image.objects.select_related("exam").filter(site=member.site, pk=image_id).first()
+    if image is None:
+        raise Http404
+    decided = image.exam is not None and image.state != ImageState.QUARANTINED
+    if not member.may(Permission.SEE_PATIENT if decided else Permission.DECIDE_IMAGES):
+        raise Http404
+    if image.exam is not None:
+        exam = exam_or_404(member, image.exam.accession)
+        looked_at(member, exam.patient, what="picture", accession=exam.accession)
+    try:
+        if not image.path:
+            raise NoPicture("Its file is not kept here any more.")
+        drawn = picture_of(Path(settings.XRAYDESK_SPOOL) / image.path)
+    except NoPicture as why:
+        return HttpResponseNotFound(str(why), content_type="text/plain; charset=utf-8")
+    answer = HttpResponse(drawn.png, content_type="image/png")
+    answer["Cache-Control"] = "no-store"
+    return answer

@@ -1,0 +1,208 @@
+"""A small picture of an image, to see what it is: enough to tell a hand from a chest, and never to read it.
+
+The first frame is made small, then windowed as its header says (PS3.3 C.11.2), or between its
+darkest and brightest hundredth, and written as a PNG with NOT FOR DIAGNOSIS across its foot. What
+is packed (JPEG and its kin) is not unpacked: a decoder in C fed by strangers is not worth a thumbnail.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.pixels import pixel_array
+from pydicom.uid import RLELossless
+
+from xraydesk.links.dicom.header_codec import decoded_bytes, number, text
+from xraydesk.links.dicom.sop_classes import PLAIN_SYNTAXES
+
+FRAME_BYTES_MAX = 100_663_296
+"""A first frame that unpacks to more is not shown; the largest detectors make some 40 MB."""
+
+SIDE_PIXELS_MAX = 1024
+"""No picture is longer or wider, whatever is asked for."""
+
+HEADER_ELEMENT_BYTES_MAX = 65_536
+"""Elements of the header that are larger are left on the disk; pixels are read apart."""
+
+SHOWN = (*PLAIN_SYNTAXES, str(RLELossless))
+
+
+class NoPicture(Exception):
+    """There is nothing to show; the message says why, in words for the page."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is black and what is white: values from `centre - width / 2` to `centre + width / 2` (PS3.3 C.11.2.1.2)."""
+
+    centre: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for the page: the bytes of a PNG, its size in pixels, and the window that it was made with."""
+
+    png: bytes
+    width: int
+    height: int
+    window: Window | None
+
+
+def picture_of(path: Path, *, side_pixels_max: int = 640, window: Window | None = None) -> Picture:
+    """Draw a kept image (Part 10 file) small. A `window` asked for goes before the image's own.
+
+    Raises NoPicture where it has no pixels, is packed, would unpack to more than FRAME_BYTES_MAX,
+    or cannot be read.
+    """
+    try:
+        dataset = dcmread(path, defer_size=HEADER_ELEMENT_BYTES_MAX, stop_before_pixels=True)
+        syntax = str(dataset.file_meta.TransferSyntaxUID)
+    except Exception as error:  # pydicom lets many kinds through for broken input
+        raise NoPicture(f"Its file cannot be read ({type(error).__name__}).") from None
+    frame = _first_frame(path, dataset, syntax)
+    small = shrunk(frame, min(side_pixels_max, SIDE_PIXELS_MAX))
+    if small.ndim == 3:
+        shown, used = np.clip(small, 0, 255).astype(np.uint8), None
+    else:
+        values = small * _factor(dataset, "RescaleSlope", 1.0) + _factor(dataset, "RescaleIntercept", 0.0)
+        used = window or window_of(dataset) or window_of_values(values)
+        shown = windowed(values, used, inverted=is_inverted(dataset))
+    _stamp(shown)
+    return Picture(png(shown), shown.shape[1], shown.shape[0], used)
+
+
+def _first_frame(path: Path, dataset: Dataset, syntax: str) -> NDArray[Any]:
+    frames = max(1.0, number(dataset, "NumberOfFrames", minimum=0) or 1.0)
+    size = decoded_bytes(dataset) / frames
+    if not size:
+        raise NoPicture("It has no picture.")
+    if syntax not in SHOWN:
+        raise NoPicture("Its picture is packed. Look at it at the machine, or in the archive.")
+    if size > FRAME_BYTES_MAX:
+        raise NoPicture("Its picture is too large to be shown here.")
+    if text(dataset, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2", "RGB"):
+        raise NoPicture("Its colours cannot be shown here.")
+    try:
+        frame: NDArray[Any] = pixel_array(path, index=0)
+    except AttributeError:
+        raise NoPicture("It has no picture.") from None
+    except Exception as error:  # pydicom lets many kinds through for broken input
+        raise NoPicture(f"Its picture cannot be read ({type(error).__name__}).") from None
+    return _stored_bits(frame, dataset) if frame.ndim == 2 else frame
+
+
+def _stored_bits(frame: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+    """The values without what old machines keep in the bits that none of them use (overlays, PS3.5 8.1.1)."""
+    stored = int(number(dataset, "BitsStored", minimum=1) or 0)
+    if frame.dtype.kind != "u" or not stored or stored >= frame.dtype.itemsize * 8:
+        return frame
+    kept: NDArray[Any] = frame & frame.dtype.type((1 << stored) - 1)
+    return kept
+
+
+def shrunk(frame: NDArray[Any], side_max: int) -> NDArray[np.float32]:
+    """The frame as the mean of squares of pixels, so that its longer side is at most `side_max`; edges are cut."""
+    step = -(-max(frame.shape[:2]) // side_max)
+    rows, columns = (frame.shape[0] // step) * step, (frame.shape[1] // step) * step
+    if not rows or not columns:  # a strip thinner than one square
+        return frame[::step, ::step].astype(np.float32)
+    total: NDArray[np.float32] = np.zeros((rows // step, columns // step, *frame.shape[2:]), dtype=np.float32)
+    for row in range(step):
+        for column in range(step):
+            total += frame[row:rows:step, column:columns:step]
+    return total / np.float32(step * step)
+
+
+def window_of(dataset: Dataset) -> Window | None:
+    """The window that the image names first; None where it names none that can be used."""
+    centre, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
+    return Window(centre, width) if centre is not None and width is not None and width > 0 else None
+
+
+def window_of_values(values: NDArray[Any]) -> Window:
+    """A window from the darkest to the brightest hundredth of the values."""
+    low, high = (float(v) for v in np.percentile(values, (1, 99)))
+    return Window((low + high) / 2, max(high - low, 1.0))
+
+
+def windowed(values: NDArray[Any], window: Window, *, inverted: bool) -> NDArray[np.uint8]:
+    """Values as shades, 0 black to 255 white; the other way round where `inverted`."""
+    shades = np.clip((values - (window.centre - window.width / 2)) * (255.0 / window.width), 0, 255)
+    shown: NDArray[np.uint8] = np.rint(255 - shades if inverted else shades).astype(np.uint8)
+    return shown
+
+
+def is_inverted(dataset: Dataset) -> bool:
+    """True where small values are white: MONOCHROME1 (PS3.3 C.7.6.3.1.2), unless a shape says otherwise (C.11.6)."""
+    shape = text(dataset, "PresentationLUTShape")
+    if shape in ("IDENTITY", "INVERSE"):
+        return shape == "INVERSE"
+    return text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
+
+
+def _factor(dataset: Dataset, keyword: str, default: float) -> float:
+    value = number(dataset, keyword)
+    return default if value is None or (keyword == "RescaleSlope" and value == 0) else value
+
+
+def png(shades: NDArray[np.uint8]) -> bytes:
+    """A PNG of 8-bit shades (rows, columns) or colours (rows, columns, 3), without any text in it."""
+    rows, columns = shades.shape[:2]
+    colour = 2 if shades.ndim == 3 else 0
+    lines = np.zeros((rows, 1 + columns * (3 if colour else 1)), dtype=np.uint8)
+    lines[:, 1:] = shades.reshape(rows, -1)
+    head = struct.pack(">IIBBBBB", columns, rows, 8, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b""))
+    )
+
+
+_GLYPHS = {
+    "A": "0e11111f111111",
+    "D": "1e11111111111e",
+    "F": "1f10101e101010",
+    "G": "0e11101713110f",
+    "I": "0e04040404040e",
+    "N": "11191513111111",
+    "O": "0e11111111110e",
+    "R": "1e11111e141211",
+    "S": "0f10100e01011e",
+    "T": "1f040404040404",
+    " ": "00000000000000",
+}
+"""Letters of 5 by 7 dots: seven rows of five bits each."""
+
+MARK = "NOT FOR DIAGNOSIS"
+_BAND_ROWS = 11
+
+
+def _mark() -> NDArray[np.bool_]:
+    """The mark as dots, 7 rows high, a column between letters."""
+    letters = [
+        [[bool(row & (16 >> bit)) for bit in range(5)] + [False] for row in bytes.fromhex(_GLYPHS[letter])]
+        for letter in MARK
+    ]
+    return np.concatenate([np.array(letter) for letter in letters], axis=1)
+
+
+def _stamp(shown: NDArray[np.uint8]) -> None:
+    """Write the mark across the foot of the picture, in white on black; a picture too small for it stays bare."""
+    mark = _mark()
+    times = max(1, shown.shape[1] // (mark.shape[1] * 3))
+    mark = mark.repeat(times, axis=0).repeat(times, axis=1)
+    band = _BAND_ROWS * times
+    if shown.shape[0] < band or shown.shape[1] < mark.shape[1]:
+        return
+    shown[-band:] = 0
+    top, left = shown.shape[0] - band + 2 * times, (shown.shape[1] - mark.shape[1]) // 2
+    shown[top : top + mark.shape[0], left : left + mark.shape[1]][mark] = 255

@@ -1,0 +1,177 @@
+"""A small picture of an image, and what is not shown."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+
+from xraydesk.links.dicom import picture
+from xraydesk.links.dicom.picture import NoPicture, Window, picture_of, shrunk, window_of, windowed
+
+CR = "1.2.840.10008.5.1.4.1.1.1"
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+
+
+def image_file(folder: Path, pixels: np.ndarray | None, syntax: str = ExplicitVRLittleEndian, **said) -> Path:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = syntax, CR, "1.9"
+    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    ds.SOPClassUID, ds.SOPInstanceUID, ds.PatientName = CR, "1.9", "Secret^Name"
+    if pixels is not None:
+        ds.Rows, ds.Columns = pixels.shape[:2]
+        ds.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
+        ds.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
+        if pixels.ndim == 3:
+            ds.PlanarConfiguration = 0
+        ds.BitsAllocated = ds.BitsStored = pixels.dtype.itemsize * 8
+        ds.HighBit = ds.BitsStored - 1
+        ds.PixelRepresentation = 0
+        ds.PixelData = pixels.tobytes()
+    for keyword, value in said.items():
+        setattr(ds, keyword, value)
+    if syntax == RLELossless:
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+    elif syntax == JPEG_LOSSLESS:
+        ds["PixelData"].is_undefined_length = True
+        ds.PixelData = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" + b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+    path = folder / "a.dcm"
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def read_png(data: bytes) -> np.ndarray:
+    """The pixels of a PNG as this desk writes them: no filter, no interlace."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    columns, rows, depth, colour = struct.unpack(">IIBB", data[16:26])
+    assert depth == 8
+    at = data.index(b"IDAT")
+    (length,) = struct.unpack(">I", data[at - 4 : at])
+    assert struct.unpack(">I", data[at + 4 + length : at + 8 + length])[0] == zlib.crc32(
+        data[at : at + 4 + length]
+    )
+    lines = np.frombuffer(zlib.decompress(data[at + 4 : at + 4 + length]), np.uint8).reshape(rows, -1)
+    assert not lines[:, 0].any()
+    return lines[:, 1:].reshape((rows, columns, 3) if colour == 2 else (rows, columns))
+
+
+def ramp(rows: int = 400, columns: int = 300) -> np.ndarray:
+    return np.tile(np.arange(columns, dtype=np.uint16) * 10, (rows, 1))
+
+
+def test_it_is_small_and_marked_and_says_nothing_of_the_patient(tmp_path: Path) -> None:
+    drawn = picture_of(image_file(tmp_path, ramp(1600, 1200)), side_pixels_max=400)
+    assert (drawn.width, drawn.height) == (300, 400)
+    assert b"Secret" not in drawn.png
+    shown = read_png(drawn.png)
+    band = shown[-11:]
+    assert set(np.unique(band)) == {0, 255}
+    assert (band == 255).sum() == picture._mark().sum()
+    assert (np.diff(shown[0].astype(int)) >= 0).all()
+
+
+def test_the_window_of_the_image_is_used_and_another_goes_before_it(tmp_path: Path) -> None:
+    path = image_file(tmp_path, ramp(), WindowCenter=[1000, 5], WindowWidth=[200, 7])
+    top = read_png(picture_of(path).png)[0]
+    assert top[89] == 0
+    assert top[111] == 255
+    assert top[100] == pytest.approx(128, abs=1)
+    assert picture_of(path, window=Window(2000, 200)).window == Window(2000, 200)
+    assert read_png(picture_of(path, window=Window(2000, 200)).png)[0][111] == 0
+
+
+def test_without_a_window_the_outer_hundredths_are_black_and_white(tmp_path: Path) -> None:
+    drawn = picture_of(image_file(tmp_path, ramp()))
+    assert drawn.window is not None
+    assert drawn.window.centre == pytest.approx(1495)
+    assert drawn.window.width == pytest.approx(2930, rel=0.02)
+    assert len(np.unique(read_png(picture_of(image_file(tmp_path, np.zeros((50, 50), np.uint8))).png))) == 1
+
+
+def test_small_values_are_white_where_the_image_says_so(tmp_path: Path) -> None:
+    first = read_png(picture_of(image_file(tmp_path, ramp(), PhotometricInterpretation="MONOCHROME1")).png)
+    assert (first[0][0], first[0][-1]) == (255, 0)
+    shaped = image_file(
+        tmp_path, ramp(), PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="IDENTITY"
+    )
+    assert read_png(picture_of(shaped).png)[0][0] == 0
+    inverse = image_file(tmp_path, ramp(), PresentationLUTShape="INVERSE")
+    assert read_png(picture_of(inverse).png)[0][0] == 255
+
+
+def test_rescaled_values_and_unused_bits_are_minded(tmp_path: Path) -> None:
+    rescaled = image_file(
+        tmp_path, ramp(), RescaleSlope=2, RescaleIntercept=-100, WindowCenter=1900, WindowWidth=200
+    )
+    top = read_png(picture_of(rescaled).png)[0]
+    assert (top[94], top[106]) == (0, 255)
+    overlaid = image_file(tmp_path, ramp() | 0x8000, BitsStored=12, HighBit=11)
+    assert picture_of(overlaid).window.centre == pytest.approx(1495)
+    broken = image_file(tmp_path, ramp(), RescaleSlope=0)
+    assert picture_of(broken).window.centre == pytest.approx(1495)
+
+
+def test_colours_and_run_lengths_are_shown(tmp_path: Path) -> None:
+    colours = np.zeros((60, 200, 3), np.uint8)
+    colours[:, :100, 0] = 200
+    shown = read_png(picture_of(image_file(tmp_path, colours)).png)
+    assert shown[0, 0].tolist() == [200, 0, 0]
+    plain = picture_of(image_file(tmp_path, ramp()))
+    assert picture_of(image_file(tmp_path, ramp(), RLELossless)) == plain
+
+
+def test_only_the_first_of_many_frames_is_read(tmp_path: Path) -> None:
+    frames = np.concatenate([ramp(40, 200), np.zeros((40, 200), np.uint16)])
+    path = image_file(tmp_path, frames, Rows=40, NumberOfFrames=2)
+    assert picture_of(path).height == 40
+    assert read_png(picture_of(path).png)[0][-1] == 255
+
+
+def test_what_cannot_be_shown_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def why(path: Path) -> str:
+        with pytest.raises(NoPicture) as said:
+            picture_of(path)
+        return str(said.value)
+
+    assert why(tmp_path / "none.dcm") == "Its file cannot be read (FileNotFoundError)."
+    assert why(image_file(tmp_path, None)) == "It has no picture."
+    assert why(
+        image_file(tmp_path, None, Rows=4, Columns=4, BitsAllocated=8, PhotometricInterpretation="RGB")
+    )
+    assert "packed" in why(image_file(tmp_path, ramp(), JPEG_LOSSLESS))
+    assert "colours" in why(image_file(tmp_path, ramp(), PhotometricInterpretation="PALETTE COLOR"))
+    assert "cannot be read" in why(image_file(tmp_path, ramp(), Rows=4000))
+    monkeypatch.setattr(picture, "FRAME_BYTES_MAX", 1000)
+    assert "too large" in why(image_file(tmp_path, ramp()))
+
+
+def test_a_decoder_is_never_handed_more_than_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_args, **_more):
+        raise AssertionError("it was unpacked")
+
+    monkeypatch.setattr(picture, "pixel_array", never)
+    huge = image_file(tmp_path, ramp(), Rows=65_535, Columns=65_535)
+    with pytest.raises(NoPicture, match="too large"):
+        picture_of(huge)
+
+
+def test_making_small_takes_means_of_squares() -> None:
+    assert shrunk(np.arange(16, dtype=np.uint8).reshape(4, 4), 2).tolist() == [[2.5, 4.5], [10.5, 12.5]]
+    assert shrunk(np.full((1, 9), 7, np.uint16), 2).tolist() == [[7.0, 7.0]]
+    assert shrunk(np.full((5, 3), 65_535, np.uint16), 9).max() == 65_535
+
+
+def test_a_window_without_width_is_none() -> None:
+    said = Dataset()
+    said.WindowCenter, said.WindowWidth = 5, 0
+    assert window_of(said) is None
+    assert window_of(Dataset()) is None
+    assert windowed(np.array([[0.0, 5.0, 10.0]]), Window(5, 10), inverted=True).tolist() == [[255, 128, 0]]
