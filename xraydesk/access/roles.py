@@ -42,6 +42,7 @@ class Permission(StrEnum):
     SEE_WALL = "see the wallboard"
     TRY_RULES = "try rules on simulated days"
     MERGE = "make two records one, and part them"
+    SET_ROUTES = "set where images go"
     LET_IN = "let machines in that the site file does not name"
 
 
@@ -106,6 +107,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_MESSAGES,
             P.SEE_ACCESS_LOG,
             P.LET_IN,
+            P.SET_ROUTES,
             P.FHIR,
             P.SEE_MEASURES,
             P.SEE_WALL,

@@ -11,7 +11,9 @@ from xraydesk.siteplan.diff import diff
 from xraydesk.siteplan.hours import lies_within, on_call_at
 from xraydesk.siteplan.jsonform import from_json, to_json
 from xraydesk.siteplan.plan import OnCallPlan, OnCallRole, RoutedPriority, RoutePlan
+from xraydesk.siteplan.problems import SiteFileErrors
 from xraydesk.siteplan.reading import read_toml_text
+from xraydesk.siteplan.route_text import with_rules, written
 from xraydesk.siteplan.tests.test_reading import GOOD, wrong
 
 NIGHT = '{ every = ["20:00-24:00", "00:00-07:00"] }'
@@ -155,3 +157,21 @@ def test_the_first_of_the_file_who_is_on_for_the_place_reads_and_the_next_covers
         return [p.code for p in people]
 
     assert (on("MAIN"), on("ELSE"), on("")) == (["HERE", "ALL"], ["ALL"], ["ALL"])
+
+
+def test_rules_are_written_as_they_may_stand_in_the_file_and_read_back_the_same() -> None:
+    plan = read_toml_text(WHOLE)
+    quoted = replace(plan.routes[0], rule='“Night” \\ "all"', not_to=())
+    plan = replace(plan, routes=(*plan.routes, quoted))
+    text = written(plan)
+    assert with_rules(text, replace(plan, routes=(), on_call=())) == plan
+    assert 'mon = ["00:00-07:00", "20:00-24:00"]' in text
+    assert text.count("role") == 1
+    assert written(read_toml_text(GOOD)) == ""
+
+
+def test_what_is_wrong_with_rules_that_are_edited_is_told_with_the_line_of_the_text() -> None:
+    plan = read_toml_text(GOOD)
+    with pytest.raises(SiteFileErrors) as caught:
+        with_rules('[[route]]\nrule = "A"\nto = ["X"]\n\n[site]\nname = "B"\n', plan)
+    assert [(e.line, e.field) for e in caught.value.errors] == [(3, "route 1, to 1"), (5, "site")]
