@@ -14,6 +14,7 @@ class ItemKind(StrEnum):
     LATE_ORDER = "order of an exam done already"
     NO_PLACE = "no place found"
     IMAGE_MISMATCH = "image of another patient"
+    LABEL_DOUBT = "label of an image in doubt"
     IMAGE_WITHOUT_EXAM = "image without an exam"
     IMAGE_CONFLICT = "two images with one number"
     IMAGE_NOT_SENT = "image could not be sent"
@@ -54,6 +55,7 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.LATE_ORDER: Clock(60, "An order came for an exam that may be done already"),
     ItemKind.NO_PLACE: Clock(30, "No free place was found for this exam"),
     ItemKind.IMAGE_MISMATCH: Clock(20, "An image carries another patient's name or number"),
+    ItemKind.LABEL_DOUBT: Clock(20, "What an image says, or when it was taken, does not fit its exam"),
     ItemKind.IMAGE_WITHOUT_EXAM: Clock(60, "An image belongs to no exam known here"),
     ItemKind.IMAGE_CONFLICT: Clock(60, "Two different images carry the same number"),
     ItemKind.IMAGE_NOT_SENT: Clock(30, "An image could not be sent to its destination"),

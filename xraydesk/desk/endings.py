@@ -41,6 +41,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
     "charges": (ItemKind.CHARGE_HELD,),
     "images": (
         ItemKind.IMAGE_MISMATCH,
+        ItemKind.LABEL_DOUBT,
         ItemKind.IMAGE_WITHOUT_EXAM,
         ItemKind.IMAGE_CONFLICT,
         ItemKind.IMAGE_NOT_SENT,
@@ -71,6 +72,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ),
     ItemKind.NO_PLACE: (Ending("See the places", "board", query="exam"),),
     ItemKind.IMAGE_MISMATCH: (_COMPARE,),
+    ItemKind.LABEL_DOUBT: (_COMPARE,),
     ItemKind.IMAGE_WITHOUT_EXAM: (Ending("Find its exam", "image", "image"),),
     ItemKind.IMAGE_CONFLICT: (_COMPARE,),
     ItemKind.IMAGE_NOT_SENT: (Ending("Send again", "image-send-again", "image", posts=True), _COMPARE),

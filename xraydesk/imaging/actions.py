@@ -9,6 +9,7 @@ from typing import Any
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.header import Header, StepReport, StoredFile
+from xraydesk.imaging.labelled_rules import Finding
 from xraydesk.imaging.models import Commitment, Delivery, Image, PerformedStep, StepExam
 from xraydesk.imaging.route_rules import Way
 from xraydesk.imaging.rules import wait_seconds
@@ -126,6 +127,7 @@ def insert_image(
     copy: int,
     state: ImageState,
     why: str,
+    findings: Sequence[Finding],
     corrections: Mapping[str, str],
     at: datetime,
     simulated: bool,
@@ -158,10 +160,19 @@ def insert_image(
         sha256=stored.sha256,
         state=state,
         why=why[:400],
+        findings=[finding.as_json() for finding in findings],
         corrections=dict(corrections),
         received_at=at,
         simulated=simulated,
     )
+
+
+def keep_findings(image: Image, findings: Sequence[Finding]) -> None:
+    """What speaks against an image's label now; written only where it is something else than before."""
+    found = [finding.as_json() for finding in findings]
+    if image.findings != found:
+        image.findings = found
+        image.save(update_fields=["findings"])
 
 
 def header_as_json(header: Header) -> dict[str, Any]:
@@ -169,7 +180,7 @@ def header_as_json(header: Header) -> dict[str, Any]:
     return {
         name: value.isoformat() if isinstance(value, date) else value
         for name, value in asdict(header).items()
-        if value not in (None, "")
+        if value not in (None, "", ())
     }
 
 
@@ -180,6 +191,7 @@ def header_of(image: Image) -> Header:
         kept["patient_birth_date"] = date.fromisoformat(kept["patient_birth_date"])
     if kept.get("acquired_at"):
         kept["acquired_at"] = datetime.fromisoformat(kept["acquired_at"])
+    kept["marker_texts"] = tuple(kept.get("marker_texts", ()))
     return Header(**kept)
 
 

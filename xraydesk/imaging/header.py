@@ -13,6 +13,7 @@ from xraydesk.imaging.states import StepState
 class Header:
     """What one received object says of itself. Empty or None means that it does not say.
 
+    `marker_texts` are the machine's own words of what it shows (series, protocol, processing, view).
     `dap_gym2` is the Image and Fluoroscopy Area Dose Product (0018,115E), in Gy·m².
     `acquired_at` is naive wall time as the object has it, None where it has none.
     """
@@ -34,6 +35,7 @@ class Header:
     body_part: str = ""
     view_position: str = ""
     laterality: str = ""
+    marker_texts: tuple[str, ...] = ()
     acquired_at: datetime | None = None
     requested_procedure_id: str = ""
     scheduled_step_id: str = ""

@@ -103,6 +103,8 @@ class Image(models.Model):
     sha256 = models.CharField(max_length=64)
     state = models.CharField(max_length=12)
     why = models.CharField(max_length=400, blank=True)
+    findings = models.JSONField(default=list)
+    """What speaks against its label (`imaging.labelled_rules.Finding`), as it was last looked at."""
     corrections = models.JSONField(default=dict)
     received_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)

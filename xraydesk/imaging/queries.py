@@ -129,6 +129,8 @@ def _candidates(site: Site, wanted: Q) -> list[Candidate]:
             patient=person_of(exam.patient),
             laterality=exam.laterality,
             body_part=exam.procedure.body_part if exam.procedure else "",
+            procedure_text=exam.procedure.text if exam.procedure else exam.procedure_text,
+            views=tuple(exam.procedure.views) if exam.procedure else (),
             is_cancelled=exam.triage == TriageState.CANCELLED
             and all(link.voided for link in exam.stepexam_set.all()),
         )

@@ -1,4 +1,4 @@
-"""Which exam an image belongs to, what is corrected on its way out, and where it goes; pure."""
+"""What an exam is to an image, what is corrected on its way out, and where it goes; pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from xraydesk.imaging.header import Header, ScheduledReference
 from xraydesk.imaging.names import same_name
 from xraydesk.imaging.states import StepState
 from xraydesk.patients.demographics import Identifier
-
-SIDES = {"L": "left", "R": "right"}
-"""Sides that exclude each other; `B` (both), `U` (unpaired) and empty contradict nothing."""
-
-SEXES = ("F", "M")
-"""Values of Patient's Sex that exclude each other; everything else says "not known"."""
+from xraydesk.siteplan.plan import LabelDoubt
 
 
 @dataclass(frozen=True)
@@ -45,126 +40,22 @@ class Candidate:
     patient: Person
     laterality: str = ""
     body_part: str = ""
+    procedure_text: str = ""
+    views: tuple[str, ...] = ()
     is_cancelled: bool = False
 
 
-@dataclass(frozen=True)
-class Matched:
-    """The image belongs to this exam. `notes` are differences that do no harm, in words."""
-
-    exam_id: int
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """A person must decide. `exam_id` is the exam that the image claims, None where it claims none known here."""
-
-    exam_id: int | None
-    reasons: tuple[str, ...]
-
-
-def match(header: Header, candidates: Iterable[Candidate]) -> Matched | Mismatch:
-    """Say which exam an image belongs to, or why a person must decide.
-
-    The exam is found by Study Instance UID, accession number, or both requested procedure
-    and scheduled step id; then the patient must be the exam's by number and issuer, and by
-    name or birth date too (two identifiers, Joint Commission NPSG.01.01.01). Reasons name
-    what differs and never whom, so that they may stand in lists and logs.
-    """
-    exam, reasons = claimed(header, candidates)
-    if exam is None:
-        return Mismatch(None, tuple(reasons))
-    reasons += patient_differences(header, exam.patient)
-    reasons += _side_differs(header, exam)
-    if exam.is_cancelled:
-        reasons.append(f"exam {exam.accession} was cancelled and never begun")
-    if reasons:
-        return Mismatch(exam.exam_id, tuple(reasons))
-    return Matched(exam.exam_id, tuple(_notes(header, exam)))
-
-
-def claimed(header: Header, candidates: Iterable[Candidate]) -> tuple[Candidate | None, list[str]]:
-    """The exam that an image says it belongs to, with what speaks against it."""
-    exams = list(candidates)
-    by_study = _only(exams, "study_instance_uid", header.study_instance_uid)
-    by_accession = _only(exams, "accession", header.accession)
-    by_step = next((e for e in exams if _names_step(header, e)), None)
-    exam = by_study or by_accession or by_step
-    if exam is None:
-        return None, ["no exam here has its study or its accession number"]
-    reasons: list[str] = []
-    if by_study and by_accession and by_study != by_accession:
-        reasons.append(
-            f"its study is that of exam {by_study.accession}, "
-            f"its accession number that of exam {by_accession.accession}"
-        )
-    elif header.accession and not by_accession:
-        reasons.append(f"its accession number is not that of exam {exam.accession}")
-    return exam, reasons
-
-
-def _only(exams: Sequence[Candidate], field: str, value: str) -> Candidate | None:
-    return next((e for e in exams if value and getattr(e, field) == value), None)
-
-
-def _names_step(header: Header, exam: Candidate) -> bool:
-    """Step ids alone may repeat between systems; together with the requested procedure they name one."""
-    return bool(header.requested_procedure_id and header.scheduled_step_id) and (
-        header.requested_procedure_id == exam.requested_procedure_id
-        and header.scheduled_step_id == exam.scheduled_step_id
-    )
-
-
-def patient_differences(header: Header, patient: Person) -> list[str]:
-    """What an image says of its patient that contradicts the exam's, in words; empty where it is the same person.
-
-    A machine that got its worklist before two records were made one still knows the patient as before.
-    """
-    if _number_differs(header, patient):
-        patient = next((f for f in patient.former if not _number_differs(header, f)), patient)
-    reasons = _number_differs(header, patient)
-    has_second = False
-    if header.patient_name and patient.name:
-        has_second = True
-        if not same_name(header.patient_name, patient.name):
-            reasons.append("it carries another name")
-    if header.patient_birth_date and patient.birth_date:
-        has_second = True
-        if header.patient_birth_date != patient.birth_date:
-            reasons.append("it carries another birth date")
-    if not has_second and (patient.name or patient.birth_date):
-        reasons.append("it carries neither a name nor a birth date to compare")
-    sex = header.patient_sex.upper()
-    if sex in SEXES and patient.sex in SEXES and sex != patient.sex:
-        reasons.append("it carries another sex")
-    return reasons
-
-
-def _number_differs(header: Header, patient: Person) -> list[str]:
+def number_doubt(header: Header, patient: Person) -> LabelDoubt | None:
+    """What speaks against a patient's number in an image; None where it is one of the patient's."""
     if not header.patient_id:
-        return ["it carries no patient number"]
+        return LabelDoubt.NO_NUMBER
     known = [i for i in patient.identifiers if i.value == header.patient_id]
     if not known:
-        return ["it carries another patient number"]
+        return LabelDoubt.OTHER_NUMBER
     issuer = header.patient_id_issuer.casefold()
     if issuer and all(i.authority and i.authority.casefold() != issuer for i in known):
-        return ["its patient number was issued by somebody else"]
-    return []
-
-
-def _side_differs(header: Header, exam: Candidate) -> list[str]:
-    says, ordered = SIDES.get(header.laterality.upper()), SIDES.get(exam.laterality)
-    return [f"says {says}, ordered {ordered}"] if says and ordered and says != ordered else []
-
-
-def _notes(header: Header, exam: Candidate) -> list[str]:
-    notes = []
-    if header.study_instance_uid != exam.study_instance_uid:
-        notes.append("carries a study number of its own")
-    if header.body_part and exam.body_part and header.body_part.upper() != exam.body_part.upper():
-        notes.append(f"says {header.body_part.upper()}, ordered {exam.body_part.upper()}")
-    return notes
+        return LabelDoubt.OTHER_ISSUER
+    return None
 
 
 def corrections(header: Header, exam: Candidate) -> dict[str, str]:
@@ -175,7 +66,7 @@ def corrections(header: Header, exam: Candidate) -> dict[str, str]:
     """
     wanted: dict[str, str] = {}
     patient = exam.patient
-    if patient.identifiers and _number_differs(header, patient):
+    if patient.identifiers and number_doubt(header, patient):
         wanted["PatientID"] = patient.identifiers[0].value
         wanted["IssuerOfPatientID"] = patient.identifiers[0].authority
     if patient.name and not same_name(header.patient_name, patient.name):

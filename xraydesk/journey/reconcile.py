@@ -15,11 +15,15 @@ from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging import actions, queries, rules
 from xraydesk.imaging.header import Header, StoredFile
+from xraydesk.imaging.labelled_rules import Matched as MatchedImage
+from xraydesk.imaging.labelled_rules import Mismatch, Way, findings_of_json, match
 from xraydesk.imaging.models import Image
 from xraydesk.imaging.states import ImageAction, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.dose import assign_dose, record_dose, report_of_header
 from xraydesk.journey.errors import UnknownExam, UnknownImage, WrongState
+from xraydesk.journey.keys import image_key
+from xraydesk.journey.policy import policies_of
 from xraydesk.lib import clock, locks
 from xraydesk.orders.models import Exam
 
@@ -61,7 +65,7 @@ def receive_image(
     if len(known) >= COPIES_MAX:
         raise TooManyCopies
     candidates = {c.exam_id: c for c in queries.candidates_for(site=site, header=header)}
-    decision = rules.match(header, candidates.values())
+    decision = match(header, candidates.values(), policies_of(site))
     exam = performing.lock_exams([decision.exam_id])[0] if decision.exam_id else None
     acquired_at = _acquired_at(header, site)
     state, why = _state(header, acquired_at, decision, is_copy=bool(known))
@@ -76,6 +80,7 @@ def receive_image(
         copy=known[-1].copy + 1 if known else 0,
         state=state,
         why=why,
+        findings=decision.findings,
         corrections=rules.corrections(header, candidates[exam.pk]) if matched and exam else {},
         at=at,
         simulated=simulated or bool(exam and exam.simulated),
@@ -105,12 +110,12 @@ _FACTS = {
 def _state(
     header: Header,
     acquired_at: datetime | None,
-    decision: rules.Matched | rules.Mismatch,
+    decision: MatchedImage | Mismatch,
     *,
     is_copy: bool,
 ) -> tuple[ImageState, str]:
     """Where a new image stands, and why where a person must look."""
-    reasons = decision.reasons if isinstance(decision, rules.Mismatch) else ()
+    reasons = decision.reasons if isinstance(decision, Mismatch) else ()
     if is_copy:
         reasons = (SAME_NUMBER, *reasons)
     if reasons or decision.exam_id is None:
@@ -145,14 +150,10 @@ def _ask_a_person(image: Image, exam: Exam | None, *, at: datetime) -> None:
         performing.raise_images_held(exam, at=at)
     if image.state != ImageState.QUARANTINED:
         return
-    if image.copy:
-        kind = ItemKind.IMAGE_CONFLICT
-    else:
-        kind = ItemKind.IMAGE_MISMATCH if exam else ItemKind.IMAGE_WITHOUT_EXAM
     claimed = f"An image claims exam {exam.accession}" if exam else "An image belongs to no exam known here"
     raise_item(
         site_id=image.site_id,
-        kind=kind,
+        kind=_item_kind(image),
         key=image_key(image),
         at=at,
         text=f"{claimed}: {image.why}. Say to which exam it belongs, or reject it.",
@@ -163,9 +164,14 @@ def _ask_a_person(image: Image, exam: Exam | None, *, at: datetime) -> None:
     )
 
 
-def image_key(image: Image) -> str:
-    """The key of the item about one image."""
-    return f"image:{image.pk}"
+def _item_kind(image: Image) -> ItemKind:
+    """What a person has to decide about an image."""
+    if image.copy:
+        return ItemKind.IMAGE_CONFLICT
+    if image.exam_id is None:
+        return ItemKind.IMAGE_WITHOUT_EXAM
+    whose = any(f.way in (Way.NUMBERS, Way.PATIENT) for f in findings_of_json(image.findings))
+    return ItemKind.IMAGE_MISMATCH if whose else ItemKind.LABEL_DOUBT
 
 
 @transaction.atomic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from types import MappingProxyType
 
 from django.db import transaction
 
@@ -19,6 +20,7 @@ from xraydesk.imaging.rules import may_go_on
 from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.errors import WrongState
+from xraydesk.journey.judge import Shown, hold_doubtful
 from xraydesk.journey.turns import defer_delivery
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
@@ -37,10 +39,12 @@ def destinations_of(site: Site) -> tuple[DestinationPlan, ...]:
 
 
 @transaction.atomic
-def queue_deliveries(*, exam_id: int, at: datetime) -> int:
+def queue_deliveries(*, exam_id: int, at: datetime, shown: Shown = MappingProxyType({})) -> int:
     """Send an exam's matched images on their way, where the exam was performed and nothing of it is under way.
 
-    Changes nothing when run again. The number of ways begun; one job a destination is asked for.
+    What speaks too much against an image's label, now that it is known when and where the exam was
+    done, holds it. `shown` says which machines were told of the exam by their worklist. Changes
+    nothing when run again. The number of ways begun; one job a destination is asked for.
     """
     (exam,) = performing.lock_exams([exam_id])
     if not exam.site.plan or not may_go_on(queries.standing_states(exam_id)):
@@ -53,7 +57,7 @@ def queue_deliveries(*, exam_id: int, at: datetime) -> int:
     )
     asked = routed_exams([exam], at=at)[exam.pk]
     begun: list[Delivery] = []
-    for image in waiting:
+    for image in hold_doubtful(exam, waiting, shown=shown, at=at):
         gone = destinations(asked, image.modality, plan)
         begun += actions.insert_deliveries(image=image, ways=gone, at=at)
     _ask_to_send(exam.site, {d.destination for d in begun})

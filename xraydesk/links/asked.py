@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.expressions import RawSQL
 
 from xraydesk.access.models import Site
 from xraydesk.links.models import WorklistQuery
@@ -22,6 +23,14 @@ KEYS_BYTES_MAX = 16_384
 """Of a query that is longer than this no keys are kept."""
 LISTED_MAX = 200
 """Of an answer, the accession numbers of so many exams are kept."""
+
+
+_EARLIER = """
+    CASE WHEN accessions = %s::varchar[] THEN earlier ELSE (array(
+        SELECT told FROM unnest(accessions || earlier) WITH ORDINALITY AS kept (told, place)
+        WHERE told <> ALL (%s::varchar[]) GROUP BY told ORDER BY min(place) LIMIT %s
+    )) END"""
+"""What a station was told of before, without what it is told now."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,8 @@ def keep(
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit = off")
         mine = WorklistQuery.objects.filter(site=site, calling_ae=calling_ae)
-        if mine.filter(sha256=digest).update(**told, times=F("times") + 1):
+        gone = RawSQL(_EARLIER, (told["accessions"], told["accessions"], LISTED_MAX))  # noqa: S611 - a constant text, every value beside it
+        if mine.filter(sha256=digest).update(**told, earlier=gone, times=F("times") + 1):
             return
         row = WorklistQuery(site=site, calling_ae=calling_ae, sha256=digest, keys=kept, first_at=at, **told)
         WorklistQuery.objects.bulk_create([row], ignore_conflicts=True)
@@ -71,6 +81,24 @@ def of_station(*, site: Site, calling_ae: str, at: datetime) -> list[WorklistQue
             site=site, calling_ae=calling_ae, at__gt=at - timedelta(days=KEPT_DAYS)
         ).order_by("-at", "-id")[:QUERIES_OF_A_STATION_MAX]
     ]
+
+
+TOLD_WITHIN_HOURS = 12
+"""A machine that asked for its worklist in so long was told by it what it does."""
+
+
+def was_told(*, site: Site, accession: str, at: datetime) -> dict[str, bool]:
+    """For each machine that asked for its worklist lately: whether it was told of an exam, now or before.
+
+    A machine whose answers were longer than what is kept of them is left out.
+    """
+    lately = WorklistQuery.objects.filter(site=site, at__gt=at - timedelta(hours=TOLD_WITHIN_HOURS))
+    found: dict[str, bool] = {}
+    for row in lately.only("calling_ae", "accessions", "earlier", "answered"):
+        told = accession in row.accessions or accession in row.earlier
+        if told or (row.answered <= LISTED_MAX and len(row.earlier) < LISTED_MAX):
+            found[row.calling_ae] = found.get(row.calling_ae, False) or told
+    return found
 
 
 def forget_old(*, at: datetime) -> int:

@@ -136,6 +136,8 @@ class WorklistQuery(models.Model):
     comment = models.CharField(max_length=64, blank=True)
     answered = models.PositiveIntegerField()
     accessions = ArrayField(models.CharField(max_length=16), default=list)
+    earlier = ArrayField(models.CharField(max_length=16), default=list)
+    """What it was told of before and no more, the latest first: an exam leaves the list once it was done."""
 
     class Meta:
         constraints: ClassVar = [

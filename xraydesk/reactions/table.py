@@ -16,6 +16,7 @@ from xraydesk.journey.fetch import plan_of_patient, plan_transport
 from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
+from xraydesk.links.asked import was_told
 from xraydesk.links.ehr.tell import tell_ehrs
 from xraydesk.links.messages import apply_waiting_reports
 from xraydesk.links.outgoing.tell import tell, tell_of_patient
@@ -72,10 +73,13 @@ def try_waiting_again(fact: Fact) -> None:
 
 
 def send_images(fact: Fact) -> None:
-    """Images of an exam that was performed go on to their destinations."""
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    """Images of an exam that was performed go on to their destinations, unless their label is in doubt."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).select_related("site").first()
     if exam:
-        queue_deliveries(exam_id=exam.pk, at=clock.now())
+        at = clock.now()
+        queue_deliveries(
+            exam_id=exam.pk, at=at, shown=was_told(site=exam.site, accession=exam.accession, at=at)
+        )
 
 
 def plan_porter(fact: Fact) -> None:

@@ -477,6 +477,91 @@ class AutopilotPlan:
     """When it acts, by weekday; always where empty."""
 
 
+class LabelDoubt(StrEnum):
+    """What can speak against an image's label; the value is its name in a site file."""
+
+    NO_EXAM = "no exam"
+    TWO_EXAMS = "numbers of two exams"
+    OTHER_ACCESSION = "another accession number"
+    CANCELLED = "cancelled exam"
+    NOT_ON_WORKLIST = "not on the worklist"
+    NO_NUMBER = "no patient number"
+    OTHER_NUMBER = "another patient number"
+    OTHER_ISSUER = "number of another issuer"
+    OTHER_NAME = "another name"
+    OTHER_FAMILY_NAME = "another family name"
+    NEAR_NAME = "name spelt otherwise"
+    OTHER_BIRTH_DATE = "another birth date"
+    NOTHING_ELSE = "nothing beside the number"
+    OTHER_SEX = "another sex"
+    OTHER_SIDE = "another side"
+    OTHER_SIDE_MARKED = "another side in words"
+    SIDES_DISAGREE = "two sides"
+    OTHER_PART = "another part"
+    NEAR_PART = "a neighbouring part"
+    OTHER_PART_MARKED = "another part in words"
+    OTHER_VIEW = "a view not asked for"
+    VIEW_OF_OTHER_PART = "a view of another part"
+    BEFORE_ARRIVAL = "before arrival"
+    OUTSIDE_ITS_STEP = "outside its time"
+    OTHER_ROOM = "another room"
+    OTHER_EXAM_OPEN = "another exam open"
+    BOTH_EXAMS_OPEN = "two exams open"
+    OTHER_WAITED = "another patient waited"
+    OTHER_PART_SEEN = "another part in the picture"
+
+
+LABEL_WEIGHTS: Mapping[LabelDoubt, int] = {
+    LabelDoubt.NO_EXAM: 100,
+    LabelDoubt.TWO_EXAMS: 100,
+    LabelDoubt.OTHER_ACCESSION: 100,
+    LabelDoubt.CANCELLED: 100,
+    LabelDoubt.NOT_ON_WORKLIST: 40,
+    LabelDoubt.NO_NUMBER: 100,
+    LabelDoubt.OTHER_NUMBER: 100,
+    LabelDoubt.OTHER_ISSUER: 100,
+    LabelDoubt.OTHER_NAME: 100,
+    LabelDoubt.OTHER_FAMILY_NAME: 60,
+    LabelDoubt.NEAR_NAME: 40,
+    LabelDoubt.OTHER_BIRTH_DATE: 100,
+    LabelDoubt.NOTHING_ELSE: 100,
+    LabelDoubt.OTHER_SEX: 100,
+    LabelDoubt.OTHER_SIDE: 100,
+    LabelDoubt.OTHER_SIDE_MARKED: 100,
+    LabelDoubt.SIDES_DISAGREE: 100,
+    LabelDoubt.OTHER_PART: 100,
+    LabelDoubt.NEAR_PART: 30,
+    LabelDoubt.OTHER_PART_MARKED: 60,
+    LabelDoubt.OTHER_VIEW: 30,
+    LabelDoubt.VIEW_OF_OTHER_PART: 70,
+    LabelDoubt.BEFORE_ARRIVAL: 60,
+    LabelDoubt.OUTSIDE_ITS_STEP: 50,
+    LabelDoubt.OTHER_ROOM: 50,
+    LabelDoubt.OTHER_EXAM_OPEN: 100,
+    LabelDoubt.BOTH_EXAMS_OPEN: 40,
+    LabelDoubt.OTHER_WAITED: 100,
+    LabelDoubt.OTHER_PART_SEEN: 60,
+}
+"""How much each speaks against a label. An image is held where the sum reaches the site's limit, 100 unless it says otherwise."""
+
+ALWAYS_HELD = frozenset(
+    {
+        LabelDoubt.NO_EXAM,
+        LabelDoubt.TWO_EXAMS,
+        LabelDoubt.OTHER_ACCESSION,
+        LabelDoubt.CANCELLED,
+        LabelDoubt.NO_NUMBER,
+        LabelDoubt.OTHER_NUMBER,
+        LabelDoubt.OTHER_ISSUER,
+        LabelDoubt.OTHER_NAME,
+        LabelDoubt.OTHER_BIRTH_DATE,
+        LabelDoubt.NOTHING_ELSE,
+        LabelDoubt.OTHER_SEX,
+    }
+)
+"""What no site file can make light of: whose image it is takes two identifiers (Joint Commission NPSG.01.01.01)."""
+
+
 @dataclass(frozen=True)
 class Policies:
     """How the department decides. Minutes unless said otherwise."""
@@ -512,6 +597,10 @@ class Policies:
     """By category: who has not answered after so long is passed over for the next person."""
     charge_needs_report: bool = True
     autopilot: AutopilotPlan = field(default_factory=AutopilotPlan)
+    label_limit: int = 100
+    """An image is held back where what speaks against its label weighs as much as this, or more."""
+    label_weights: Mapping[str, int] = field(default_factory=dict)
+    """What each doubt weighs where the site weighs it otherwise (`LABEL_WEIGHTS`)."""
     message_days: int = 0
     """Messages are kept for so long; 0 for ever."""
 

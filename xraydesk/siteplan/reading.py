@@ -376,6 +376,8 @@ def _policies(t: Table) -> Policies:
             next_person_minutes=t.three("next_person_minutes", 1, 43_200, usual.next_person_minutes),
             charge_needs_report=t.yes_no("charge_needs_report", usual.charge_needs_report),
             autopilot=_autopilot(t.table("autopilot", needed=False)),
+            label_limit=t.whole("label_limit", 1, 1000, usual.label_limit),
+            label_weights=t.wholes("label_weights", 0, 1000),
             message_days=t.whole("message_days", 0, 36_500, usual.message_days),
         )
     )

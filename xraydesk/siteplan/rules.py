@@ -17,10 +17,12 @@ from xraydesk.lib.networks import is_loopback, is_network
 from xraydesk.siteplan.lines import Path
 from xraydesk.siteplan.places import Place
 from xraydesk.siteplan.plan import (
+    ALWAYS_HELD,
     WEEKDAYS,
     CompanionKind,
     DestinationPlan,
     Hours,
+    LabelDoubt,
     OnCallRole,
     OutlinkPlan,
     Pulls,
@@ -467,6 +469,14 @@ def _is_charset(name: str) -> bool:
 def _policies(plan: SitePlan) -> Problems:
     policies = plan.policies
     yield from hours_problems(policies.autopilot.hours, ("policies", "autopilot", "hours"))
+    for doubt in policies.label_weights:
+        if doubt not in tuple(LabelDoubt):
+            known = ", ".join(d for d in LabelDoubt if d not in ALWAYS_HELD)
+            yield Problem(("policies", "label_weights", doubt), f"there is no such doubt; known are: {known}")
+        elif doubt in ALWAYS_HELD:
+            yield Problem(
+                ("policies", "label_weights", doubt), "holds an image whatever it weighs; leave it out"
+            )
     for patient_class in policies.booking:
         if not _PATIENT_CLASS.fullmatch(patient_class):
             yield Problem(

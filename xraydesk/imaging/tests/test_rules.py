@@ -10,7 +10,7 @@ import pytest
 
 from xraydesk.imaging import rules
 from xraydesk.imaging.header import Header, ScheduledReference
-from xraydesk.imaging.rules import AfterDiscontinuation, Candidate, Matched, Mismatch, Person, StepSpan
+from xraydesk.imaging.rules import AfterDiscontinuation, Candidate, Person, StepSpan
 from xraydesk.imaging.states import StepState
 from xraydesk.patients.demographics import Identifier
 
@@ -33,98 +33,6 @@ IMAGE = Header(
 
 def image(**said: Any) -> Header:
     return replace(IMAGE, **said)
-
-
-def test_an_image_with_all_numbers_of_its_exam_is_matched_without_notes() -> None:
-    assert rules.match(IMAGE, [OTHER, EXAM]) == Matched(1)
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"accession": ""},
-        {"patient_name": ""},
-        {"patient_birth_date": None},
-        {"patient_sex": "O"},
-        {"patient_sex": "2"},
-        {"patient_id_issuer": "hosp"},
-        {"laterality": "R"},
-        {"laterality": "U"},
-        {"laterality": "B"},
-    ],
-)
-def test_what_an_image_leaves_out_does_not_hold_it_up(said: dict[str, Any]) -> None:
-    assert rules.match(image(**said), [EXAM]) == Matched(1)
-
-
-def test_a_machine_that_still_knows_the_patient_as_before_a_merge_is_believed_and_its_image_corrected() -> (
-    None
-):
-    before = Person((Identifier("T7", "HOSP", "MR"),), "UNKNOWN^SEVEN", None, "")
-    exam = replace(EXAM, patient=replace(ADA, former=(before,)))
-    said = image(patient_id="T7", patient_name="UNKNOWN^SEVEN", patient_birth_date=None, patient_sex="")
-    assert rules.match(said, [exam]) == Matched(1)
-    wanted = rules.corrections(said, exam)
-    assert (wanted["PatientID"], wanted["PatientName"]) == ("N1", "Prüfer^Ada")
-    stranger = image(patient_id="T7", patient_name="SOMEBODY^ELSE", patient_birth_date=None, patient_sex="")
-    assert isinstance(rules.match(stranger, [exam]), Mismatch)
-
-
-def test_an_image_with_a_study_of_its_own_is_found_by_accession_and_noted() -> None:
-    found = rules.match(image(study_instance_uid="7.7", body_part="chest"), [EXAM])
-    assert found == Matched(1, ("carries a study number of its own", "says CHEST, ordered KNEE"))
-
-
-def test_an_image_is_found_by_both_step_numbers_alone_but_not_by_one() -> None:
-    said = image(study_instance_uid="", accession="", requested_procedure_id="R1", scheduled_step_id="S1")
-    assert isinstance(rules.match(said, [OTHER, EXAM]), Matched)
-    assert isinstance(rules.match(replace(said, scheduled_step_id=""), [EXAM]), Mismatch)
-    assert isinstance(rules.match(replace(said, scheduled_step_id="S9"), [EXAM]), Mismatch)
-
-
-def test_an_image_of_no_exam_known_here_claims_none() -> None:
-    found = rules.match(image(study_instance_uid="7.7", accession="X"), [EXAM])
-    assert found == Mismatch(None, ("no exam here has its study or its accession number",))
-
-
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ({"patient_id": "W1"}, "it carries another patient number"),
-        ({"patient_id": ""}, "it carries no patient number"),
-        ({"patient_id_issuer": "ELSEWHERE"}, "its patient number was issued by somebody else"),
-        ({"patient_name": "Other^Person"}, "it carries another name"),
-        ({"patient_birth_date": date(1970, 1, 1)}, "it carries another birth date"),
-        (
-            {"patient_name": "", "patient_birth_date": None},
-            "it carries neither a name nor a birth date to compare",
-        ),
-        ({"patient_sex": "m"}, "it carries another sex"),
-        ({"laterality": "L"}, "says left, ordered right"),
-        ({"accession": "A9"}, "its accession number is not that of exam A1"),
-        ({"accession": "A2"}, "its study is that of exam A1, its accession number that of exam A2"),
-    ],
-)
-def test_what_contradicts_the_exam_waits_for_a_person(said: dict[str, Any], reason: str) -> None:
-    """Row 34: a Study Instance UID under another patient is quarantined under the exam that it claims."""
-    assert rules.match(image(**said), [EXAM, OTHER]) == Mismatch(1, (reason,))
-
-
-def test_reasons_name_what_differs_and_never_whom() -> None:
-    found = rules.match(image(patient_id="W1", patient_name="Other^Person"), [EXAM])
-    assert isinstance(found, Mismatch)
-    assert len(found.reasons) == 2
-    assert not any(word in " ".join(found.reasons) for word in ("W1", "Other", "Prüfer", "N1"))
-
-
-def test_an_image_of_a_cancelled_exam_waits_for_a_person() -> None:
-    found = rules.match(IMAGE, [replace(EXAM, is_cancelled=True)])
-    assert found == Mismatch(1, ("exam A1 was cancelled and never begun",))
-
-
-def test_a_patient_without_name_and_birth_date_is_known_by_number_alone() -> None:
-    unknown = replace(EXAM, patient=Person((Identifier("N1"),)))
-    assert rules.match(image(patient_id_issuer="ANY"), [unknown]) == Matched(1)
 
 
 def test_a_matched_image_that_says_the_same_is_not_corrected() -> None:

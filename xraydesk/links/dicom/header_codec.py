@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
 from xraydesk.imaging.header import Header
@@ -33,6 +33,20 @@ DEPTH_MAX = 32
 """Dose reports nest six sequences deep; no real object comes near this."""
 
 ITEMS_MAX = 200_000
+
+MARKER_TEXTS_MAX = 12
+MARKER_TEXT_LENGTH_MAX = 64
+
+_MARKER_KEYWORDS = (
+    "SeriesDescription",
+    "ProtocolName",
+    "AcquisitionDeviceProcessingDescription",
+    "AcquisitionDeviceProcessingCode",
+    "PerformedProcedureStepDescription",
+)
+_MARKER_CODES = ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence", "ViewCodeSequence")
+_OVERLAY_TAGS = tuple((group, element) for group in range(0x6000, 0x6020, 2) for element in (0x0022, 0x1500))
+"""Overlay Description and Overlay Label (PS3.3 C.9.2): where markers are laid over the picture."""
 
 
 def is_wire_uid(uid: str) -> bool:
@@ -77,6 +91,7 @@ def read_header(
         body_part=text(dataset, "BodyPartExamined"),
         view_position=text(dataset, "ViewPosition"),
         laterality=text(dataset, "ImageLaterality") or text(dataset, "Laterality"),
+        marker_texts=marker_texts(dataset),
         acquired_at=_acquired_at(dataset),
         requested_procedure_id=text(asked, "RequestedProcedureID"),
         scheduled_step_id=text(asked, "ScheduledProcedureStepID"),
@@ -91,7 +106,18 @@ def read_header(
     )
 
 
-def text(dataset: Dataset, keyword: str) -> str:
+def marker_texts(dataset: Dataset) -> tuple[str, ...]:
+    """What the machine itself says of what it took: series, protocol, processing, coded words, labels laid over the picture.
+
+    The study's description is left out: it comes from the order, and would agree with it.
+    """
+    said = [text(dataset, keyword) for keyword in _MARKER_KEYWORDS]
+    said += [text(_first_item(dataset, keyword), "CodeMeaning") for keyword in _MARKER_CODES]
+    said += [text(dataset, tag) for tag in _OVERLAY_TAGS if tag in dataset]
+    return tuple(dict.fromkeys(t[:MARKER_TEXT_LENGTH_MAX] for t in said if t))[:MARKER_TEXTS_MAX]
+
+
+def text(dataset: Dataset, keyword: str | tuple[int, int]) -> str:
     """One value as text without outer space and control characters; the first of several; empty where there is none."""
     value = _value(dataset, keyword)
     if value is None:
@@ -186,9 +212,10 @@ def _representation(element: Any) -> str:
         return "UN"
 
 
-def _value(dataset: Dataset, keyword: str) -> Any:
+def _value(dataset: Dataset, keyword: str | tuple[int, int]) -> Any:
     try:
         value = dataset.get(keyword)
+        value = value.value if isinstance(value, DataElement) else value
     except Exception:  # pydicom lets many kinds through; what cannot be read is as good as absent
         return None
     if value is None or value == "":

@@ -255,6 +255,27 @@ SPOILED = [
     ('O = "on-arrival"', 'OUT = "ask"', 63, "policies, booking, OUT", "one capital letter"),
     ('"exam held" = 30', '"exam lost" = 30', 66, "policies, item_minutes, exam lost", "no kind of item"),
     ('"exam held" = 30', '"exam held" = 0', 66, "policies, item_minutes, exam held", "between 1"),
+    (
+        '"exam held" = 30',
+        '[policies.label_weights]\n"a hand" = 3',
+        67,
+        "policies, label_weights, a hand",
+        "no such",
+    ),
+    (
+        '"exam held" = 30',
+        '[policies.label_weights]\n"another name" = 3',
+        67,
+        "policies, label_weights, another name",
+        "whatever it weighs",
+    ),
+    (
+        '"exam held" = 30',
+        '[policies.label_weights]\n"two sides" = -1',
+        67,
+        "policies, label_weights, two sides",
+        "between 0",
+    ),
     ("[policies.item_minutes]\n", "[[policies.item_minutes]]\n", 65, "policies, item_minutes", "a table"),
     ('"exam held" = 30', '[policies.autopilot]\non = "yes"', 67, "policies, autopilot, on", "true or false"),
     (

@@ -17,6 +17,7 @@ from xraydesk.links.dicom.header_codec import (
     check_depth,
     day,
     is_wire_uid,
+    marker_texts,
     moment,
     number,
     read_header,
@@ -320,3 +321,20 @@ def test_elements_that_no_dictionary_knows_are_left_alone(tmp_path: Path) -> Non
 def test_a_value_of_the_wrong_length_is_as_good_as_absent(tmp_path: Path) -> None:
     rows = struct.pack("<HH2sH", 0x0028, 0x10, b"US", 3) + b"abc"
     assert header(read(tmp_path, written(dataset()) + rows)).study_instance_uid == "1.2"
+
+
+def test_the_machines_own_words_are_read_and_the_studys_are_not() -> None:
+    view, region = Dataset(), Dataset()
+    view.CodeMeaning, region.CodeMeaning = "medio-lateral", "Knee"
+    said = dataset(
+        StudyDescription="Chest",
+        SeriesDescription="R KNEE LAT",
+        ProtocolName="R KNEE LAT",
+        AcquisitionDeviceProcessingDescription="KNEE",
+        ViewCodeSequence=[view],
+        AnatomicRegionSequence=[region],
+    )
+    said.add_new((0x6002, 0x1500), "LO", "R" * 70)
+    assert marker_texts(said) == ("R KNEE LAT", "KNEE", "Knee", "medio-lateral", "R" * 64)
+    assert header(said).marker_texts == marker_texts(said)
+    assert marker_texts(dataset()) == ()
