@@ -45,6 +45,8 @@ class FactKind(StrEnum):
     IMAGE_REJECTED = "image rejected"
     IMAGE_CORRECTED = "image corrected"
     IMAGE_SENT = "image sent"
+    IMAGE_RECALLED = "image taken back"
+    DECISION_UNDONE = "decision about an image undone"
     IMAGES_COMMITTED = "storage committed"
     DOSE_RECORDED = "dose recorded"
     PATIENT_CREATED = "patient created"
@@ -98,6 +100,7 @@ SILENT = frozenset(
         FactKind.NOTE_WRITTEN,
         FactKind.IMAGE_RECEIVED,
         FactKind.IMAGE_SENT,
+        FactKind.IMAGE_RECALLED,
         FactKind.IMAGES_COMMITTED,
         FactKind.DOSE_RECORDED,
         FactKind.PATIENT_CREATED,

@@ -11,6 +11,11 @@ from xraydesk.access.models import Site
 from xraydesk.imaging.header import Header, StepReport, StoredFile
 from xraydesk.imaging.labelled_rules import Finding
 from xraydesk.imaging.models import Commitment, Delivery, Image, PerformedStep, StepExam
+from xraydesk.imaging.rejection_rules import (
+    EXPLICIT_LITTLE_ENDIAN,
+    KEY_OBJECT_SELECTION,
+    RejectionNote,
+)
 from xraydesk.imaging.route_rules import Way
 from xraydesk.imaging.rules import wait_seconds
 from xraydesk.imaging.states import (
@@ -22,8 +27,11 @@ from xraydesk.imaging.states import (
     StepAction,
     StepState,
 )
+from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
+
+RECALL_WHY = "it has what is not to be used any more"
 
 
 class IllegalImageAction(Exception):
@@ -195,6 +203,18 @@ def header_of(image: Image) -> Header:
     return Header(**kept)
 
 
+def how_it_stands(image: Image) -> dict[str, Any]:
+    """Where an image stands, as it is kept to be gone back to."""
+    return {
+        "state": str(image.state),
+        "why": image.why,
+        "exam": image.exam_id,
+        "corrections": image.corrections,
+        "decided_by": image.decided_by,
+        "decided_at": image.decided_at.isoformat() if image.decided_at else None,
+    }
+
+
 def move_image(
     image: Image,
     *,
@@ -204,17 +224,64 @@ def move_image(
     why: str = "",
     exam_id: int | None = None,
     corrections: Mapping[str, str] | None = None,
+    keep_before: bool = False,
 ) -> None:
-    """Take an image from one state to the next. Raises IllegalImageAction where that is not possible."""
+    """Take an image from one state to the next. Raises IllegalImageAction where that is not possible.
+
+    With `keep_before` it can be taken back.
+    """
     state = IMAGE_TRANSITIONS.get((ImageState(image.state), action))
     if state is None:
         raise IllegalImageAction(f"an image that is {image.state} cannot be given: {action}")
+    image.before = how_it_stands(image) if keep_before else None
     image.state, image.why = state, why[:400]
     image.decided_at, image.decided_by = at, by
     if exam_id is not None:
         image.exam_id = exam_id
     if corrections is not None:
         image.corrections = dict(corrections)
+    image.save()
+
+
+def insert_note(
+    *, about: Image, note: RejectionNote, destinations: Iterable[str], at: datetime, by: str
+) -> Image:
+    """A rejection note on its way to those who have what it takes back; it waits and is sent as images are."""
+    made = Image.everything.create(
+        site_id=about.site_id,
+        exam_id=about.exam_id,
+        sop_instance_uid=new_uid(),
+        sop_class_uid=KEY_OBJECT_SELECTION,
+        series_instance_uid=new_uid(),
+        study_instance_uid=note.study_instance_uid,
+        transfer_syntax_uid=EXPLICIT_LITTLE_ENDIAN,
+        accession=note.accession,
+        patient_id=note.patient_id,
+        patient_name=note.patient_name,
+        modality="KO",
+        note=note.as_json(),
+        size_bytes=0,
+        state=ImageState.MATCHED,
+        received_at=at,
+        decided_at=at,
+        decided_by=by,
+        simulated=about.simulated,
+    )
+    Delivery.objects.bulk_create(
+        Delivery(site_id=about.site_id, image=made, destination=name, next_at=at, why=RECALL_WHY)
+        for name in destinations
+    )
+    return made
+
+
+def take_back_decision(image: Image) -> None:
+    """Let an image stand as it did before a person decided about it. Raises IllegalImageAction where that is not kept."""
+    if image.before is None:
+        raise IllegalImageAction("nothing is kept of how this image stood before")
+    kept, image.before = image.before, None
+    image.state, image.why, image.exam_id = kept["state"], kept["why"], kept["exam"]
+    image.corrections, image.decided_by = kept["corrections"], kept["decided_by"]
+    image.decided_at = datetime.fromisoformat(kept["decided_at"]) if kept["decided_at"] else None
     image.save()
 
 
@@ -236,11 +303,15 @@ def insert_deliveries(*, image: Image, ways: Iterable[Way], at: datetime) -> lis
     return new
 
 
-def withdraw_deliveries(*, image_ids: Sequence[int]) -> int:
-    """Stop images that have not left yet; the number of ways stopped."""
-    return Delivery.objects.filter(
-        image__in=image_ids, state__in=(DeliveryState.WAITING, DeliveryState.FAILED)
-    ).update(state=DeliveryState.WITHDRAWN)
+def withdraw_deliveries(*, image_ids: Sequence[int], also_sent: bool = False) -> int:
+    """Stop images that have not left yet; the number of ways stopped.
+
+    With `also_sent` those that have left count as stopped too: they go out anew, under new numbers.
+    """
+    stopped = [DeliveryState.WAITING, DeliveryState.FAILED, *([DeliveryState.SENT] if also_sent else [])]
+    return Delivery.objects.filter(image__in=image_ids, state__in=stopped).update(
+        state=DeliveryState.WITHDRAWN
+    )
 
 
 def delivered(delivery: Delivery, *, at: datetime) -> None:

@@ -68,6 +68,14 @@ class StepExam(models.Model):
         ]
 
 
+class Images(models.Manager["Image"]):
+    """What machines sent, without the rejection notes that the desk itself sends after them."""
+
+    def get_queryset(self) -> models.QuerySet[Image]:
+        """Every image of a machine."""
+        return super().get_queryset().filter(note__isnull=True)
+
+
 class Image(models.Model):
     """One received object, as it says of itself, and where it stands.
 
@@ -106,10 +114,17 @@ class Image(models.Model):
     findings = models.JSONField(default=list)
     """What speaks against its label (`imaging.labelled_rules.Finding`), as it was last looked at."""
     corrections = models.JSONField(default=dict)
+    before = models.JSONField(null=True)
+    """How it stood before a person decided, where that can still be taken back."""
+    note = models.JSONField(null=True)
+    """What a rejection note says (`imaging.rejection_rules`); None for everything that a machine sent."""
     received_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     decided_by = models.CharField(max_length=80, blank=True)
     simulated = models.BooleanField(default=False)
+
+    objects = Images()
+    everything: ClassVar[models.Manager[Image]] = models.Manager()
 
     class Meta:
         constraints: ClassVar = [

@@ -73,12 +73,15 @@ IMAGE_TRANSITIONS: dict[tuple[ImageState, ImageAction], ImageState] = {
     (ImageState.MATCHED, ImageAction.SEND): ImageState.SENT,
     (ImageState.MATCHED, ImageAction.QUARANTINE): ImageState.QUARANTINED,
     (ImageState.MATCHED, ImageAction.REJECT): ImageState.REJECTED,
+    (ImageState.MATCHED, ImageAction.MATCH): ImageState.MATCHED,
+    (ImageState.SENT, ImageAction.MATCH): ImageState.MATCHED,
+    (ImageState.SENT, ImageAction.REJECT): ImageState.REJECTED,
     (ImageState.HELD, ImageAction.RELEASE): ImageState.MATCHED,
     (ImageState.HELD, ImageAction.MATCH): ImageState.MATCHED,
     (ImageState.HELD, ImageAction.REJECT): ImageState.REJECTED,
     (ImageState.HELD, ImageAction.QUARANTINE): ImageState.QUARANTINED,
 }
-"""What each action leads to; a pair that is not here is refused."""
+"""What each action leads to; a pair that is not here is refused. What was sent is taken back from those who have it."""
 
 
 class DeliveryState(StrEnum):

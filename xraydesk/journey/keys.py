@@ -1,4 +1,4 @@
-"""Under which key an item about an image stands on the attention list."""
+"""Under which key an item about an image stands on the attention list, and what a page saw of the image."""
 
 from __future__ import annotations
 
@@ -8,3 +8,9 @@ from xraydesk.imaging.models import Image
 def image_key(image: Image) -> str:
     """The key of the item about one image."""
     return f"image:{image.pk}"
+
+
+def standing(image: Image) -> str:
+    """Where an image stands, as a page keeps it until its form comes back."""
+    decided = image.decided_at.isoformat() if image.decided_at else ""
+    return f"{image.state}:{image.exam_id or ''}:{decided}"

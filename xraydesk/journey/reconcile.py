@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -18,13 +19,16 @@ from xraydesk.imaging.header import Header, StoredFile
 from xraydesk.imaging.labelled_rules import Matched as MatchedImage
 from xraydesk.imaging.labelled_rules import Mismatch, Way, findings_of_json, match
 from xraydesk.imaging.models import Image
-from xraydesk.imaging.states import ImageAction, ImageState
+from xraydesk.imaging.rejection_rules import Going, RejectionCode, new_numbers
+from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.dose import assign_dose, record_dose, report_of_header
 from xraydesk.journey.errors import UnknownExam, UnknownImage, WrongState
-from xraydesk.journey.keys import image_key
+from xraydesk.journey.keys import image_key, standing
 from xraydesk.journey.policy import policies_of
+from xraydesk.journey.recall import recall
 from xraydesk.lib import clock, locks
+from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam
 
 COPIES_MAX = 20
@@ -131,7 +135,7 @@ def _acquired_at(header: Header, site: Site) -> datetime | None:
     return clock.at_wall_time(wall.date(), wall.time(), site.timezone) if wall else None
 
 
-def _tell(image: Image, exam: Exam | None, kind: FactKind, *, at: datetime, by: str) -> None:
+def _tell(image: Image, exam: Exam | None, kind: FactKind, *, at: datetime, by: str, **more: object) -> None:
     record(
         site_id=image.site_id,
         kind=kind,
@@ -139,16 +143,17 @@ def _tell(image: Image, exam: Exam | None, kind: FactKind, *, at: datetime, by: 
         by=by,
         accession=exam.accession if exam else "",
         patient=exam.patient_id if exam else None,
-        data={"image": image.pk} | ({"why": image.why} if image.why else {}),
+        data={"image": image.pk} | ({"why": image.why} if image.why else {}) | more,
         simulated=image.simulated,
     )
 
 
 def _ask_a_person(image: Image, exam: Exam | None, *, at: datetime) -> None:
     """Raise the item of an image that cannot go on by itself."""
-    if image.state == ImageState.HELD and exam is not None:
+    if image.state == ImageState.HELD and exam is not None and image.why == performing.HELD_WHY:
         performing.raise_images_held(exam, at=at)
-    if image.state != ImageState.QUARANTINED:
+        return
+    if image.state not in (ImageState.QUARANTINED, ImageState.HELD):
         return
     claimed = f"An image claims exam {exam.accession}" if exam else "An image belongs to no exam known here"
     raise_item(
@@ -175,37 +180,75 @@ def _item_kind(image: Image) -> ItemKind:
 
 
 @transaction.atomic
-def belongs_here(*, image_id: int, exam_id: int, at: datetime, by: str) -> Image:
+def belongs_here(
+    *,
+    image_id: int,
+    exam_id: int,
+    at: datetime,
+    by: str,
+    also: Collection[int] = (),
+    as_seen: str = "",
+) -> Image:
     """A person says to which exam an image belongs; what it says otherwise is corrected on its way out (row 40).
 
-    The kept file stays as it came.
+    `also` are others that go there with it, in the same step. What has left already is taken back
+    from whoever has it, and goes out anew under new numbers. The kept file stays as it came.
+    `as_seen` is where the image stood (`keys.standing`) when the person looked.
 
-    Raises UnknownImage, UnknownExam, and WrongState where the image went on already, was
-    rejected, or is the second of a number of which the first goes to the same exam.
+    Raises UnknownImage, UnknownExam, and WrongState where an image was rejected, is the second of
+    a number of which the first goes to the same exam, or stands elsewhere than the person saw.
     """
-    image = _locked(image_id, exam_id)
+    images = _locked([image_id, *also], exam_id)
+    _refuse_if_decided(images[0], as_seen)
     exam = Exam.objects.get(pk=exam_id)
-    if exam.site_id != image.site_id:
-        raise UnknownExam("There is no such exam here.")
-    _refuse_second_of_a_number(image)
-    wanted = rules.corrections(actions.header_of(image), queries.candidate_of(exam))
-    before = image.exam
-    _move(image, ImageAction.MATCH, at=at, by=by, exam_id=exam.pk, corrections=wanted)
-    _tell(image, exam, FactKind.IMAGE_MATCHED, at=at, by=by)
-    if wanted:
-        record(
-            site_id=image.site_id,
-            kind=FactKind.IMAGE_CORRECTED,
+    candidate = queries.candidate_of(exam)
+    for image in images:
+        if exam.site_id != image.site_id:
+            raise UnknownExam("There is no such exam here.")
+        _refuse_second_of_a_number(image)
+    left = recall(images, code=RejectionCode.WRONG_ENTRY, at=at, by=by)
+    numbers = _new_numbers(images, left, exam)
+    for image in images:
+        wanted = rules.corrections(actions.header_of(image), candidate) | numbers[image.pk]
+        before = image.exam
+        _move(
+            image,
+            ImageAction.MATCH,
             at=at,
             by=by,
-            accession=exam.accession,
-            patient=exam.patient_id,
-            data={"image": image.pk, "corrected": sorted(wanted)},
-            simulated=image.simulated,
+            exam_id=exam.pk,
+            corrections=wanted,
+            keep_before=image.pk not in left,
         )
-    assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=exam)
-    _close(image, before, at=at, by=by, how=f"it belongs to exam {exam.accession}")
-    return image
+        actions.withdraw_deliveries(image_ids=[image.pk], also_sent=True)
+        _tell(image, exam, FactKind.IMAGE_MATCHED, at=at, by=by)
+        if wanted:
+            _tell(image, exam, FactKind.IMAGE_CORRECTED, at=at, by=by, corrected=sorted(wanted))
+        assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=exam)
+        _close(image, before, at=at, by=by, how=f"it belongs to exam {exam.accession}")
+    return images[0]
+
+
+def _refuse_if_decided(image: Image, as_seen: str) -> None:
+    """Two people at one image: the later one is told, and decides on what is so now."""
+    if as_seen and as_seen != standing(image):
+        who = image.decided_by.removeprefix("user:") or "Somebody else"
+        raise WrongState(f"{who} decided about this image meanwhile: it is {image.state}. Look at it again.")
+
+
+def _new_numbers(images: Sequence[Image], left: Collection[int], exam: Exam) -> dict[int, dict[str, str]]:
+    """New numbers for what left, and for series that do not go to the exam as a whole."""
+    series = {image.series_instance_uid for image in images if image.series_instance_uid}
+    staying = (
+        Image.objects.filter(site=images[0].site_id, series_instance_uid__in=series)
+        .exclude(pk__in=[image.pk for image in images])
+        .exclude(exam=exam, state__in=(ImageState.MATCHED, ImageState.SENT))
+        .exclude(state=ImageState.REJECTED)
+    )
+    changed = {i.series_instance_uid for i in images if i.study_instance_uid != exam.study_instance_uid}
+    split = changed & set(staying.values_list("series_instance_uid", flat=True))
+    going = [Going(image.pk, image.series_instance_uid, image.pk in left) for image in images]
+    return new_numbers(going, split_series=split, new_uid=new_uid)
 
 
 def _refuse_second_of_a_number(image: Image) -> None:
@@ -224,19 +267,60 @@ def _others_going(image: Image) -> QuerySet[Image]:
 
 
 @transaction.atomic
-def reject_image(*, image_id: int, why: str, at: datetime, by: str) -> Image:
+def reject_image(
+    *,
+    image_id: int,
+    why: str,
+    at: datetime,
+    by: str,
+    code: RejectionCode = RejectionCode.SAFETY,
+    also: Collection[int] = (),
+    as_seen: str = "",
+) -> Image:
     """A person says that an image goes nowhere. It stays in the spool, and its dose counts for nobody.
 
-    Raises UnknownImage, and WrongState where the image went on already.
+    Whoever has it already is told so, with `code` as the reason; `also` are others rejected with it.
+
+    Raises UnknownImage, and WrongState where an image was rejected already, or stands elsewhere
+    than the person saw (`as_seen`).
     """
-    image = _locked(image_id)
-    before = image.exam
-    _move(image, ImageAction.REJECT, at=at, by=by, why=why)
+    images = _locked([image_id, *also])
+    _refuse_if_decided(images[0], as_seen)
+    left = recall(images, code=code, at=at, by=by)
+    for image in images:
+        before = image.exam
+        _move(image, ImageAction.REJECT, at=at, by=by, why=why, keep_before=image.pk not in left)
+        actions.withdraw_deliveries(image_ids=[image.pk])
+        if not _others_going(image).exists():
+            assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=None)
+        _tell(image, before, FactKind.IMAGE_REJECTED, at=at, by=by)
+        _close(image, before, at=at, by=by, how="it was rejected")
+    return images[0]
+
+
+@transaction.atomic
+def undo_decision(*, image_id: int, at: datetime, by: str) -> Image:
+    """What a person decided about an image is taken back, and it waits again as it did before.
+
+    Raises UnknownImage, and WrongState where the image, or word of it, has left meanwhile.
+    """
+    before_id = (Image.objects.filter(pk=image_id).values_list("before", flat=True).first() or {}).get("exam")
+    (image,) = _locked([image_id], *([before_id] if before_id else []))
+    if image.deliveries.filter(state=DeliveryState.SENT).exists():
+        raise WrongState("The image has left. Decide anew: whoever has it is told.")
+    decided = image.exam
+    try:
+        actions.take_back_decision(image)
+    except actions.IllegalImageAction:
+        raise WrongState("There is nothing to take back. Look at the page again.") from None
     actions.withdraw_deliveries(image_ids=[image.pk])
-    if not _others_going(image).exists():
-        assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=None)
-    _tell(image, before, FactKind.IMAGE_REJECTED, at=at, by=by)
-    _close(image, before, at=at, by=by, how="it was rejected")
+    exam = Exam.objects.get(pk=image.exam_id) if image.exam_id else None
+    image.exam = exam
+    counts = exam if image.state == ImageState.MATCHED else None
+    assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=counts)
+    for told in {e.pk: e for e in (decided, exam) if e is not None}.values():
+        _tell(image, told, FactKind.DECISION_UNDONE, at=at, by=by)
+    _ask_a_person(image, exam, at=at)
     return image
 
 
@@ -258,21 +342,20 @@ def release_held(*, exam_id: int, at: datetime, by: str) -> int:
     return len(held)
 
 
-def _locked(image_id: int, *exam_ids: int) -> Image:
-    """An image, locked after its exam and those in `exam_ids`, as every step does."""
-    claimed = Image.objects.filter(pk=image_id).values_list("exam_id", flat=True).first()
-    performing.lock_exams({*exam_ids, *([claimed] if claimed else [])})
-    image = (
-        Image.objects.select_for_update(of=("self",))
-        .select_related("exam", "site")
-        .filter(pk=image_id)
-        .first()
-    )
-    if image is None:
+def _locked(image_ids: Collection[int], *exam_ids: int) -> list[Image]:
+    """Images in the order given, locked after their exams and those in `exam_ids`, as every step does."""
+    keys = list(dict.fromkeys(image_ids))
+    claimed = dict(Image.objects.filter(pk__in=keys).values_list("pk", "exam_id"))
+    performing.lock_exams({*exam_ids, *(exam_id for exam_id in claimed.values() if exam_id)})
+    locked = Image.objects.select_for_update(of=("self",)).select_related("exam", "site")
+    images = {image.pk: image for image in locked.filter(pk__in=keys).order_by("id")}
+    if len(images) != len(keys):
         raise UnknownImage("There is no such image here.")
-    if image.exam_id != claimed:
+    if any(image.exam_id != claimed[key] for key, image in images.items()):
         raise WrongState("Somebody else decided about this image just now. Look at the page again.")
-    return image
+    if len({image.site_id for image in images.values()}) > 1:
+        raise UnknownImage("There is no such image here.")
+    return [images[key] for key in keys]
 
 
 def _move(
@@ -284,10 +367,18 @@ def _move(
     why: str = "",
     exam_id: int | None = None,
     corrections: dict[str, str] | None = None,
+    keep_before: bool = False,
 ) -> None:
     try:
         actions.move_image(
-            image, action=action, at=at, by=by, why=why, exam_id=exam_id, corrections=corrections
+            image,
+            action=action,
+            at=at,
+            by=by,
+            why=why,
+            exam_id=exam_id,
+            corrections=corrections,
+            keep_before=keep_before,
         )
     except actions.IllegalImageAction:
         raise WrongState(

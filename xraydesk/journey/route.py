@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
@@ -15,12 +15,14 @@ from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging import actions, queries
 from xraydesk.imaging.models import Delivery, Image, StepExam
+from xraydesk.imaging.rejection_rules import RejectionCode
 from xraydesk.imaging.route_rules import RoutedExam, Way, destinations, ways
 from xraydesk.imaging.rules import may_go_on
 from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.judge import Shown, hold_doubtful
+from xraydesk.journey.recall import recall
 from xraydesk.journey.turns import defer_delivery
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
@@ -121,10 +123,18 @@ def due(*, exam_id: int, destination: str, at: datetime) -> list[int]:
 
 
 @transaction.atomic
-def record_sent(*, delivery_id: int, at: datetime) -> bool:
-    """A destination took an image; once all have it, the image is sent. True where it now is."""
+def record_sent(*, delivery_id: int, at: datetime, corrections: Mapping[str, str] | None = None) -> bool:
+    """A destination took an image; once all have it, the image is sent. True where it now is.
+
+    `corrections` are those it left under: where a person decided otherwise while it was on its way,
+    the destination is told at once that what it has is not to be used.
+    """
     delivery = _locked(delivery_id)
     if delivery.state == DeliveryState.SENT:
+        return False
+    if corrections is not None and _is_overtaken(delivery, corrections):
+        left = {delivery.image_id: (dict(corrections), [delivery.destination])}
+        recall([delivery.image], code=RejectionCode.WRONG_ENTRY, at=at, by="rule", as_left=left)
         return False
     actions.delivered(delivery, at=at)
     close_items(site_id=delivery.site_id, key=delivery_key(delivery), at=at, by="rule", how="it was sent")
@@ -145,6 +155,14 @@ def record_sent(*, delivery_id: int, at: datetime) -> bool:
         simulated=image.simulated,
     )
     return True
+
+
+def _is_overtaken(delivery: Delivery, corrections: Mapping[str, str]) -> bool:
+    """True where a person decided about an image while a destination took it under what was so before."""
+    image = delivery.image
+    return image.state == ImageState.REJECTED or (
+        image.state == ImageState.MATCHED and dict(corrections) != image.corrections
+    )
 
 
 @transaction.atomic
@@ -242,7 +260,7 @@ def resume_deliveries(*, at: datetime) -> int:
 def _locked(delivery_id: int) -> Delivery:
     """A delivery with its image, both locked, the image first."""
     image_id = Delivery.objects.values_list("image_id", flat=True).get(pk=delivery_id)
-    image = Image.objects.select_for_update(of=("self",)).select_related("exam").get(pk=image_id)
+    image = Image.everything.select_for_update(of=("self",)).select_related("exam").get(pk=image_id)
     delivery = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery_id)
     delivery.image = image
     return delivery

@@ -32,9 +32,11 @@ def test_a_step_under_way_can_go_on_and_end_either_way() -> None:
     }
 
 
-def test_what_was_sent_or_rejected_stays_so() -> None:
-    for state, action in product((ImageState.SENT, ImageState.REJECTED), ImageAction):
-        assert (state, action) not in IMAGE_TRANSITIONS
+def test_what_was_rejected_stays_so_and_what_was_sent_until_a_person_decides_anew() -> None:
+    for action in ImageAction:
+        assert (ImageState.REJECTED, action) not in IMAGE_TRANSITIONS
+    anew = {action for action in ImageAction if (ImageState.SENT, action) in IMAGE_TRANSITIONS}
+    assert anew == {ImageAction.MATCH, ImageAction.REJECT}
 
 
 def test_only_a_matched_image_is_sent() -> None:

@@ -16,6 +16,7 @@ from xraydesk.imaging.queries import ImageCounts, counts_of_exam, counts_of_exam
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import reconcile
 from xraydesk.journey.errors import UnknownExam, UnknownImage, WrongState
+from xraydesk.journey.keys import standing
 from xraydesk.journey.tests.performing import begun, facts, header, open_items, received, told
 from xraydesk.orders.states import TriageState
 
@@ -94,7 +95,8 @@ def test_a_person_says_where_an_image_belongs_and_it_is_corrected() -> None:
     site = make_site()
     wrong, right = make_exam(site), make_exam(site)
     image = received(site, header(wrong, patient_id="W1", dap_gym2=1e-5))
-    reconcile.belongs_here(image_id=image.pk, exam_id=right.pk, at=AT, by="user:c")
+    seen = standing(image)
+    reconcile.belongs_here(image_id=image.pk, exam_id=right.pk, at=AT, by="user:c", as_seen=seen)
     image.refresh_from_db()
     number = right.patient.identifiers.get().value
     assert (image.state, image.exam, image.decided_by) == ("matched", right, "user:c")
@@ -108,8 +110,10 @@ def test_a_person_says_where_an_image_belongs_and_it_is_corrected() -> None:
     assert facts(right) == ["image matched", "image corrected"]
     assert dose_of_exam(exam_id=right.pk).total_dap_gym2 == pytest.approx(1e-5)
     assert open_items(site) == []
-    with pytest.raises(WrongState):
-        reconcile.belongs_here(image_id=image.pk, exam_id=right.pk, at=AT, by="user:c")
+    with pytest.raises(WrongState, match="c decided about this image meanwhile: it is matched"):
+        reconcile.belongs_here(image_id=image.pk, exam_id=wrong.pk, at=AT, by="user:d", as_seen=seen)
+    with pytest.raises(WrongState, match="meanwhile"):
+        reconcile.reject_image(image_id=image.pk, why="mine", at=AT, by="user:d", as_seen=seen)
 
 
 def test_a_rejected_image_goes_nowhere_and_its_dose_counts_for_nobody() -> None:

@@ -17,7 +17,8 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from xraydesk.access.models import Site
-from xraydesk.imaging.models import Delivery
+from xraydesk.imaging.models import Delivery, Image
+from xraydesk.imaging.rejection_rules import note_of_json
 from xraydesk.journey.route import (
     destinations_of,
     due,
@@ -25,6 +26,7 @@ from xraydesk.journey.route import (
     record_sent,
 )
 from xraydesk.lib import clock
+from xraydesk.links.dicom.rejection_codec import rejection_document
 from xraydesk.links.dicom.secure import tls_to
 from xraydesk.siteplan.plan import DestinationPlan
 
@@ -62,7 +64,7 @@ def deliver(*, exam_id: int, destination: str, goes_on: Callable[[], bool] = lam
 
 def _waiting(exam_id: int, destination: str) -> list[Delivery]:
     keys = due(exam_id=exam_id, destination=destination, at=clock.now())
-    return list(Delivery.objects.filter(pk__in=keys).select_related("image", "site").order_by("id"))
+    return list(Delivery.objects.filter(pk__in=keys).select_related("image__site", "site").order_by("id"))
 
 
 def _batches(waiting: Sequence[Delivery]) -> Iterator[list[Delivery]]:
@@ -109,11 +111,12 @@ def _send_batch(
                 return True
             if place and not goes_on():
                 return True
+            corrections = delivery.image.corrections
             why = _send(association, delivery)
             if why:
                 record_failure(delivery_id=delivery.pk, at=clock.now(), why=why)
             else:
-                record_sent(delivery_id=delivery.pk, at=clock.now())
+                record_sent(delivery_id=delivery.pk, at=clock.now(), corrections=corrections)
     finally:
         association.release()
     return True
@@ -122,11 +125,14 @@ def _send_batch(
 def _send(association: Association, delivery: Delivery) -> str:
     """Send one image; why it was not taken, empty where it was."""
     image = delivery.image
-    try:
-        dataset = dcmread(Path(settings.XRAYDESK_SPOOL) / image.path)
-    except (OSError, InvalidDicomError) as error:
-        return f"its file cannot be read ({type(error).__name__})"
-    correct(dataset, image.corrections, at=clock.now())
+    if image.note is not None:
+        dataset = _note(image)
+    else:
+        try:
+            dataset = dcmread(Path(settings.XRAYDESK_SPOOL) / image.path)
+        except (OSError, InvalidDicomError) as error:
+            return f"its file cannot be read ({type(error).__name__})"
+        correct(dataset, image.corrections, at=clock.now())
     try:
         answer = association.send_c_store(dataset)
     except (ValueError, RuntimeError, AttributeError, TypeError) as error:
@@ -137,6 +143,16 @@ def _send(association: Association, delivery: Delivery) -> str:
         return "it did not answer"
     # Warnings (Bxxx) mean that it was stored (PS3.4 table B.2-1).
     return "" if status == 0x0000 or status & 0xF000 == 0xB000 else f"it answered {status:04X}"
+
+
+def _note(image: Image) -> Dataset:
+    """The rejection note that an image of ours stands for, made anew each time it is sent, and always the same."""
+    return rejection_document(
+        note_of_json(image.note or {}),
+        sop_instance_uid=image.sop_instance_uid,
+        series_instance_uid=image.series_instance_uid,
+        at=clock.in_zone(image.received_at, image.site.timezone),
+    )
 
 
 def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> None:

@@ -19,11 +19,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
-from tests.factories import AT, make_booking, make_exam
+from tests.factories import AT, make_booking, make_exam, make_patient
 from xraydesk.attention.models import Item
 from xraydesk.dose.queries import dose_of_exam
 from xraydesk.dose.report import DoseSource
 from xraydesk.imaging.models import Commitment, Delivery, Image, PerformedStep
+from xraydesk.imaging.rejection_rules import RejectionCode
 from xraydesk.imaging.rules import ATTEMPTS_MAX
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import reconcile, route
@@ -610,3 +611,69 @@ def test_images_of_many_machines_at_once_are_all_kept(desk, site) -> None:
     for thread in threads:
         thread.join(60)
     assert states() == ["matched"] * 12
+
+
+def in_use(archive: Archive) -> list[Dataset]:
+    """What a PACS still shows: all that it has, without what a rejection note took out of use, and without the notes."""
+    hidden = {
+        (series.SeriesInstanceUID, one.ReferencedSOPInstanceUID)
+        for note in archive.kept
+        if note.Modality == "KO"
+        for study in note.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for one in series.ReferencedSOPSequence
+    }
+    return [
+        ds
+        for ds in archive.kept
+        if ds.Modality != "KO" and (ds.SeriesInstanceUID, ds.SOPInstanceUID) not in hidden
+    ]
+
+
+def test_what_left_under_a_wrong_entry_is_taken_out_of_use_and_comes_anew(
+    desk, site, archive: Archive
+) -> None:
+    """Row 40: the PACS that has the old one gets a rejection note, 113038, and the corrected object under new numbers."""
+    picked = make_exam(site)
+    meant = make_exam(site, patient=make_patient(site, number="N2", family="Other", given="Person"))
+    first, second = drawn(picked), drawn(picked)
+    second.SeriesInstanceUID = first.SeriesInstanceUID
+    performed(desk, site, picked, first, second)
+    send.deliver(exam_id=picked.pk, destination="PACS")
+    assert states() == ["sent", "sent"]
+    told(site, begun(site, meant), StepState.COMPLETED)
+    one = Image.objects.get(sop_instance_uid=first.SOPInstanceUID)
+    reconcile.belongs_here(image_id=one.pk, exam_id=meant.pk, at=store.clock.now(), by="user:c")
+    route.queue_deliveries(exam_id=meant.pk, at=store.clock.now())
+    archive.answers = [0xA700]
+    send.deliver(exam_id=picked.pk, destination="PACS")
+    Delivery.objects.filter(state="waiting").update(next_at=AT)
+    send.deliver(exam_id=picked.pk, destination="PACS")
+    send.deliver(exam_id=meant.pk, destination="PACS")
+    assert not Delivery.objects.exclude(state="sent").exists()
+    note, anew = archive.kept[2:]
+    title = note.ConceptNameCodeSequence[0]
+    assert (title.CodeValue, title.CodingSchemeDesignator) == ("113038", "DCM")
+    assert (note.PatientID, note.StudyInstanceUID) == (first.PatientID, picked.study_instance_uid)
+    assert [ds.SOPInstanceUID for ds in in_use(archive)] == [second.SOPInstanceUID, anew.SOPInstanceUID]
+    assert anew.SOPInstanceUID != first.SOPInstanceUID
+    assert anew.SeriesInstanceUID != first.SeriesInstanceUID
+    assert (anew.PatientID, anew.AccessionNumber) == ("N2", meant.accession)
+    assert anew.PixelData == first.PixelData
+    was = anew.OriginalAttributesSequence[0].ModifiedAttributesSequence[0]
+    assert (was.SOPInstanceUID, was.PatientID) == (first.SOPInstanceUID, first.PatientID)
+    assert Image.everything.get(modality="KO").state == "sent"
+
+
+@pytest.mark.parametrize("code", ["113001", "113037", "113039"])
+def test_a_rejected_image_is_taken_out_of_use_where_it_is(desk, site, archive: Archive, code: str) -> None:
+    exam = make_exam(site)
+    performed(desk, site, exam, drawn(exam))
+    send.deliver(exam_id=exam.pk, destination="PACS")
+    image = Image.objects.get()
+    reconcile.reject_image(
+        image_id=image.pk, why="as told", at=store.clock.now(), by="user:c", code=RejectionCode(code)
+    )
+    send.deliver(exam_id=exam.pk, destination="PACS")
+    assert archive.kept[1].ConceptNameCodeSequence[0].CodeValue == code
+    assert in_use(archive) == []
