@@ -102,6 +102,7 @@ urlpatterns: list[URLPattern] = [
     path("images/<int:image_id>", image.image_page, name="image"),
     path("images/<int:image_id>/picture.png", picture.image_picture, name="image-picture"),
     path("images/<int:image_id>/belongs", image.belongs, name="image-belongs"),
+    path("images/<int:image_id>/undo", image.undo, name="image-undo"),
     path("images/<int:image_id>/reject", image.reject, name="image-reject"),
     path("images/<int:image_id>/send-again", image.send_again, name="image-send-again"),
     path("rooms", rooms.rooms, name="rooms"),

@@ -82,6 +82,21 @@ def corrections(header: Header, exam: Candidate) -> dict[str, str]:
     return wanted
 
 
+def anatomy_corrections(header: Header, exam: Candidate) -> dict[str, str]:
+    """Side and part as ordered, where an image says others and a person says that the order is right; keyword to value."""
+    wanted: dict[str, str] = {}
+    if exam.laterality in ("L", "R") and header.laterality.upper() != exam.laterality:
+        wanted["ImageLaterality"] = exam.laterality
+    part = exam.body_part.upper()
+    if part and header.body_part.upper() != part and len(part) <= CODE_STRING_LENGTH_MAX:
+        wanted["BodyPartExamined"] = part
+    return wanted
+
+
+CODE_STRING_LENGTH_MAX = 16
+"""PS3.5 table 6.2-1, CS."""
+
+
 def dicom_sex(sex: str) -> str:
     """The sex as DICOM writes it (PS3.3 C.7.1.1): M, F, O; empty where it is not known."""
     return sex if sex in ("M", "F", "O") else ""

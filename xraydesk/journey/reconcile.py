@@ -187,12 +187,14 @@ def belongs_here(
     at: datetime,
     by: str,
     also: Collection[int] = (),
+    fix_anatomy: bool = False,
     as_seen: str = "",
 ) -> Image:
     """A person says to which exam an image belongs; what it says otherwise is corrected on its way out (row 40).
 
     `also` are others that go there with it, in the same step. What has left already is taken back
     from whoever has it, and goes out anew under new numbers. The kept file stays as it came.
+    With `fix_anatomy` side and part are corrected as ordered, too.
     `as_seen` is where the image stood (`keys.standing`) when the person looked.
 
     Raises UnknownImage, UnknownExam, and WrongState where an image was rejected, is the second of
@@ -209,7 +211,10 @@ def belongs_here(
     left = recall(images, code=RejectionCode.WRONG_ENTRY, at=at, by=by)
     numbers = _new_numbers(images, left, exam)
     for image in images:
-        wanted = rules.corrections(actions.header_of(image), candidate) | numbers[image.pk]
+        said = actions.header_of(image)
+        wanted = rules.corrections(said, candidate) | numbers[image.pk]
+        if fix_anatomy:
+            wanted |= rules.anatomy_corrections(said, candidate)
         before = image.exam
         _move(
             image,

@@ -90,7 +90,7 @@ def posts(exam: Exam, image: Image, item: Item) -> list[str]:
         *(reverse(f"triage-{what}", args=[exam.accession]) for what in ("accept", "hold", "cancel", "amend")),
         *(reverse(f"exam-{what}", args=[exam.accession]) for what in ("note", "check", "end", "discontinue")),
         reverse("images-release", args=[exam.accession]),
-        *(reverse(f"image-{what}", args=[image.pk]) for what in ("belongs", "reject", "send-again")),
+        *(reverse(f"image-{what}", args=[image.pk]) for what in ("belongs", "undo", "reject", "send-again")),
         *(reverse(f"room-{what}", args=["XR1"]) for what in ("take", "state", "note")),
     ]
 

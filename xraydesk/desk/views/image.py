@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -15,27 +15,31 @@ from xraydesk.access.roles import Permission
 from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import looked_at
+from xraydesk.desk.compared import compared
+from xraydesk.imaging import actions
+from xraydesk.imaging.labelled_rules import Way, findings_of_json, heaviest_first
 from xraydesk.imaging.models import Delivery, Image
+from xraydesk.imaging.rejection_rules import RejectionCode
 from xraydesk.imaging.states import DeliveryState, ImageState
-from xraydesk.journey import reconcile, route
+from xraydesk.journey import recall, reconcile, route
 from xraydesk.journey.errors import Refused
-from xraydesk.journey.exam_view import ExamView, find, name_of, of_day, views_of
+from xraydesk.journey.exam_view import find, of_day, views_of
+from xraydesk.journey.keys import standing
 from xraydesk.lib import clock
-from xraydesk.lib.text import folded
 from xraydesk.orders.models import Exam
 
 REASON_LENGTH_MAX = 200
 OTHERS_SHOWN_MAX = 12
+SIBLINGS_SHOWN_MAX = 40
+UNDECIDED = (ImageState.QUARANTINED, ImageState.HELD)
 
-
-@dataclass(frozen=True)
-class Compared:
-    """One line of the comparison: what the image says, what the exam says, and whether they agree."""
-
-    word: str
-    image: str
-    exam: str
-    agrees: bool
+CODE_WORDS = (
+    (RejectionCode.SAFETY, "its label would do harm"),
+    (RejectionCode.QUALITY, "it cannot be read"),
+    (RejectionCode.WRONG_ENTRY, "the wrong worklist entry was picked"),
+    (RejectionCode.RETENTION, "it is not to be kept any longer"),
+)
+"""Reasons that others are told (PS3.16 CID 7011), in plain words."""
 
 
 def image_or_404(member: Member, image_id: int) -> Image:
@@ -48,30 +52,6 @@ def image_or_404(member: Member, image_id: int) -> Image:
     if image is None:
         raise Http404
     return image
-
-
-def compared(image: Image, view: ExamView) -> list[Compared]:
-    """What an image says of itself beside what an exam says."""
-    patient = view.patient
-    born = image.patient_birth_date
-    pairs = [
-        ("Name", image.patient_name.replace("^", " ").strip(), name_of(patient).dicom().replace("^", " ")),
-        ("MRN", image.patient_id, view.patient_number),
-        (
-            "Born",
-            f"{born:%d %b %Y}" if born else "",
-            f"{patient.birth_date:%d %b %Y}" if patient.birth_date else "",
-        ),
-        ("Sex", image.patient_sex, patient.sex),
-        ("Accession", image.accession, view.exam.accession),
-        ("Part", image.body_part, view.exam.procedure.body_part if view.exam.procedure else ""),
-        ("Side", image.laterality, view.exam.laterality),
-    ]
-    return [Compared(w, a or "not said", b or "not said", _agrees(a, b)) for w, a, b in pairs]
-
-
-def _agrees(said: str, expected: str) -> bool:
-    return not said or said == "U" or not expected or folded(said) == folded(expected)
 
 
 @require_safe
@@ -87,50 +67,121 @@ def image_page(request: HttpRequest, member: Member, image_id: int) -> HttpRespo
     day = clock.local_day(image.acquired_at or image.received_at, member.site.timezone)
     others = views_of(of_day(site=member.site, day=day), site=member.site)
     ranked = sorted(others, key=lambda view: sum(not c.agrees for c in compared(image, view)))
+    deliveries = list(image.deliveries.order_by("id"))
+    findings = heaviest_first(findings_of_json(image.findings))
     context: dict[str, Any] = {
         "image": image,
+        "findings": findings,
+        "fix": any(finding.way is Way.ANATOMY for finding in findings),
+        "words": actions.header_of(image).marker_texts if image.header else (),
         "chosen": chosen,
         "asked": asked,
         "lines": compared(image, chosen) if chosen else [],
         "others": [view for view in ranked if not chosen or view.exam.pk != chosen.exam.pk][
             :OTHERS_SHOWN_MAX
         ],
-        "undecided": image.state in (ImageState.QUARANTINED, ImageState.HELD),
-        "deliveries": image.deliveries.order_by("id"),
+        "undecided": image.state in UNDECIDED,
+        "decidable": image.state != ImageState.REJECTED,
+        "siblings": _siblings(image),
+        "seen": standing(image),
+        "had": [d.destination for d in deliveries if d.state == DeliveryState.SENT],
+        "deliveries": deliveries,
+        "notes": recall.notes_about(image),
+        "saw": recall.who_saw(image, at=clock.now()),
+        "codes": CODE_WORDS,
     }
     return render(request, "desk/image.html", context)
+
+
+def _siblings(image: Image) -> list[Image]:
+    """Other images of the same study or exam that can be decided together with one."""
+    same = Q(study_instance_uid=image.study_instance_uid) if image.study_instance_uid else Q(pk=None)
+    if image.exam_id:
+        same |= Q(exam=image.exam_id)
+    found = Image.objects.filter(same, site=image.site_id, copy=0).exclude(pk=image.pk)
+    return list(found.exclude(state=ImageState.REJECTED).order_by("received_at", "id")[:SIBLINGS_SHOWN_MAX])
+
+
+def _also(request: HttpRequest, image: Image) -> list[int]:
+    """The others that were ticked on the page; only those that it offered."""
+    asked = {key for key in request.POST.getlist("also")[:SIBLINGS_SHOWN_MAX] if key.isdecimal()}
+    return [one.pk for one in _siblings(image) if str(one.pk) in asked]
 
 
 @require_POST
 @needs(Permission.DECIDE_IMAGES)
 def belongs(request: HttpRequest, member: Member, image_id: int) -> SeeOther:
-    """The image belongs to an exam: it is corrected on its way out, and goes on."""
+    """The image, and those ticked with it, belong to an exam: they are corrected on their way out, and go on."""
     image = image_or_404(member, image_id)
     here = reverse("image", args=[image.pk])
     exam = Exam.objects.filter(site=member.site, accession=request.POST.get("exam", "").strip()).first()
     if exam is None:
         return refused(request, Refused("There is no exam with that accession number here."), to=here)
+    also = _also(request, image)
     try:
-        reconcile.belongs_here(image_id=image.pk, exam_id=exam.pk, at=clock.now(), by=member.who)
+        decided = reconcile.belongs_here(
+            image_id=image.pk,
+            exam_id=exam.pk,
+            at=clock.now(),
+            by=member.who,
+            also=also,
+            fix_anatomy=bool(request.POST.get("fix")),
+            as_seen=request.POST.get("seen", ""),
+        )
     except Refused as why:
         return refused(request, why, to=here)
-    return done(request, f"The image belongs to {exam.accession} and goes on, corrected.", to=here)
+    what = (
+        f"{len(also) + 1} images belong to {exam.accession} and go"
+        if also
+        else f"The image belongs to {exam.accession} and goes"
+    )
+    return done(request, f"{what} on, corrected.", to=here, undo=_undo_of(decided, also))
+
+
+def _undo_of(image: Image, also: list[int]) -> str:
+    """Where a decision is taken back; "" where it cannot be, or was about several images."""
+    return reverse("image-undo", args=[image.pk]) if image.before is not None and not also else ""
 
 
 @require_POST
 @needs(Permission.DECIDE_IMAGES)
 def reject(request: HttpRequest, member: Member, image_id: int) -> SeeOther:
-    """The image belongs nowhere: it is kept, and goes nowhere."""
+    """The image, and those ticked with it, belong nowhere: they are kept, and go nowhere."""
     image = image_or_404(member, image_id)
     here = reverse("image", args=[image.pk])
     why_text = request.POST.get("why", "").strip()[:REASON_LENGTH_MAX]
     if not why_text:
         return refused(request, Refused("Say in a word why the image is rejected."), to=here)
+    code = request.POST.get("code", "")
+    also = _also(request, image)
     try:
-        reconcile.reject_image(image_id=image.pk, why=why_text, at=clock.now(), by=member.who)
+        decided = reconcile.reject_image(
+            image_id=image.pk,
+            why=why_text,
+            at=clock.now(),
+            by=member.who,
+            code=RejectionCode(code) if code in tuple(RejectionCode) else RejectionCode.SAFETY,
+            also=also,
+            as_seen=request.POST.get("seen", ""),
+        )
     except Refused as why:
         return refused(request, why, to=here)
-    return done(request, "The image was rejected. It is kept, and goes nowhere.", to=here)
+    what = f"{len(also) + 1} images were rejected. They are" if also else "The image was rejected. It is"
+    go = "go" if also else "goes"
+    return done(request, f"{what} kept, and {go} nowhere.", to=here, undo=_undo_of(decided, also))
+
+
+@require_POST
+@needs(Permission.DECIDE_IMAGES)
+def undo(request: HttpRequest, member: Member, image_id: int) -> SeeOther:
+    """What was decided about the image is taken back, where nothing of it has left."""
+    image = image_or_404(member, image_id)
+    here = reverse("image", args=[image.pk])
+    try:
+        reconcile.undo_decision(image_id=image.pk, at=clock.now(), by=member.who)
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(request, "The decision was taken back.", to=here)
 
 
 @require_POST

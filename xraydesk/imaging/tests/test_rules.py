@@ -64,6 +64,15 @@ def test_what_the_exam_does_not_know_is_left_as_it_came() -> None:
     assert rules.corrections(image(patient_id="W1", patient_name="Other^Person"), unknown) == {}
 
 
+def test_side_and_part_are_corrected_as_ordered_where_a_person_says_so() -> None:
+    wrong = image(laterality="L", body_part="CHEST")
+    assert rules.anatomy_corrections(wrong, EXAM) == {"ImageLaterality": "R", "BodyPartExamined": "KNEE"}
+    assert rules.anatomy_corrections(image(laterality="r", body_part="knee"), EXAM) == {}
+    both = replace(EXAM, laterality="B", body_part="A PART WITH A LONG NAME")
+    assert rules.anatomy_corrections(wrong, both) == {}
+    assert rules.anatomy_corrections(wrong, replace(EXAM, laterality="", body_part="")) == {}
+
+
 def test_a_sex_that_dicom_has_no_letter_for_is_emptied() -> None:
     unknown = replace(EXAM, patient=replace(ADA, sex="U"))
     assert rules.corrections(IMAGE, unknown) == {"PatientSex": ""}

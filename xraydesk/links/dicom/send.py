@@ -164,6 +164,9 @@ def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> N
     if not corrections:
         return
     before = Dataset()
+    if "ImageLaterality" in corrections and dataset.get("Laterality"):
+        # The series' side (PS3.3 C.7.3.1), which older machines write in place of the image's.
+        corrections = {**corrections, "Laterality": corrections["ImageLaterality"]}
     for keyword in corrections:
         if keyword in dataset:
             before.add(deepcopy(dataset[keyword]))
