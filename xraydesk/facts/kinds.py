@@ -46,6 +46,10 @@ class FactKind(StrEnum):
     IMAGE_CORRECTED = "image corrected"
     IMAGE_SENT = "image sent"
     IMAGES_COMMITTED = "storage committed"
+    IMAGES_AVAILABLE = "images available"
+    IMAGES_OPENED = "images opened"
+    READER_TOLD = "reader told"
+    READER_PASSED = "passed to the covering reader"
     DOSE_RECORDED = "dose recorded"
     PATIENT_CREATED = "patient created"
     PATIENT_UPDATED = "patient updated"
@@ -99,6 +103,10 @@ SILENT = frozenset(
         FactKind.IMAGE_RECEIVED,
         FactKind.IMAGE_SENT,
         FactKind.IMAGES_COMMITTED,
+        FactKind.IMAGES_AVAILABLE,
+        FactKind.IMAGES_OPENED,
+        FactKind.READER_TOLD,
+        FactKind.READER_PASSED,
         FactKind.DOSE_RECORDED,
         FactKind.PATIENT_CREATED,
         FactKind.EXAM_HELD,

@@ -12,6 +12,7 @@ from xraydesk.journey.autopilot import let_in, place_by_itself
 from xraydesk.journey.book import waiting_in_order
 from xraydesk.journey.charge import review_charge
 from xraydesk.journey.company import keep_company
+from xraydesk.journey.distribute import was_read
 from xraydesk.journey.fetch import plan_of_patient, plan_transport
 from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
@@ -98,6 +99,13 @@ def plan_company(fact: Fact) -> None:
         keep_company(exam_id=exam.pk, at=clock.now())
 
 
+def end_calling_readers(fact: Fact) -> None:
+    """A report came: nobody is called any more to open the images."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        was_read(exam_id=exam.pk, at=clock.now())
+
+
 def review_charges(fact: Fact) -> None:
     """What an exam is charged for follows what was done."""
     exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
@@ -122,7 +130,7 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.EXAM_ENDED: (send_images, review_charges, tell, tell_ehrs, plan_porter),
     FactKind.EXAM_DISCONTINUED: (send_images, review_charges, tell, tell_ehrs, plan_porter),
     FactKind.EXAM_REOPENED: (book_accepted, review_charges, plan_porter),
-    FactKind.REPORT_RECEIVED: (review_charges, tell, tell_ehrs),
+    FactKind.REPORT_RECEIVED: (review_charges, tell, tell_ehrs, end_calling_readers),
     FactKind.EXAM_TAKEN: (try_waiting_again, tell, tell_ehrs, plan_porter),
     FactKind.BOOKING_RELEASED: (try_waiting_again, tell, tell_ehrs, plan_porter, plan_company),
     FactKind.HOLD_ENDED: (try_waiting_again,),

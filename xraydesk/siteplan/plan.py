@@ -510,6 +510,8 @@ class Policies:
     """By category: a finding is read back by somebody within so long."""
     next_person_minutes: tuple[int, int, int] = (15, 120, 1440)
     """By category: who has not answered after so long is passed over for the next person."""
+    stat_read_minutes: int = 10
+    """Who reads has so long to open the images of a STAT before whoever covers is called."""
     charge_needs_report: bool = True
     autopilot: AutopilotPlan = field(default_factory=AutopilotPlan)
     message_days: int = 0

@@ -374,6 +374,7 @@ def _policies(t: Table) -> Policies:
             phrases=t.wholes("phrases", 1, 3),
             tell_minutes=t.three("tell_minutes", 1, 43_200, usual.tell_minutes),
             next_person_minutes=t.three("next_person_minutes", 1, 43_200, usual.next_person_minutes),
+            stat_read_minutes=t.whole("stat_read_minutes", 1, 240, usual.stat_read_minutes),
             charge_needs_report=t.yes_no("charge_needs_report", usual.charge_needs_report),
             autopilot=_autopilot(t.table("autopilot", needed=False)),
             message_days=t.whole("message_days", 0, 36_500, usual.message_days),

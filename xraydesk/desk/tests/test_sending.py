@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import time
 
 import pytest
 from django.test import Client
@@ -17,7 +18,7 @@ from xraydesk.journey import route
 from xraydesk.journey.tests.performing import PACS, begun, header, received, site_with_pacs, told
 from xraydesk.lib import clock
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.plan import DestinationPlan, RoutePlan
+from xraydesk.siteplan.plan import WEEKDAYS, DestinationPlan, OnCallPlan, OnCallRole, RoutePlan
 
 pytestmark = pytest.mark.django_db
 
@@ -108,3 +109,47 @@ def test_only_who_may_see_messages_sees_the_queues_and_only_of_their_site() -> N
     assert elsewhere.post(forms[1]).status_code == 303
     assert "no destination" in elsewhere.get("/sending").content.decode()
     assert Delivery.objects.get().state == "failed"
+
+
+def test_the_images_of_a_stat_are_told_of_and_opened_by_buttons() -> None:
+    people = tuple(
+        OnCallPlan(code, name, dict.fromkeys(WEEKDAYS, ((time(0), time(0)),)), role, phone="ext. 1")
+        for code, name, role in (("B", "Dr Berg", OnCallRole.READER), ("T", "The team", OnCallRole.TEAM))
+    )
+    site = site_with_pacs()
+    site.plan = to_json(replace(from_json(site.plan), on_call=people))
+    site.save()
+    exam = performed(site, priority="stat")
+    (key,) = Delivery.objects.values_list("pk", flat=True)
+    route.record_sent(delivery_id=key, at=clock.now())
+    browser, reader = signed_in(site), signed_in(site, Role.RADIOLOGIST)
+    attention = browser.get("/attention").content.decode()
+    assert "Call Dr Berg, ext. 1." in attention
+    assert "Tell The team, ext. 1:" in attention
+
+    def pressed(name: str) -> str:
+        who = reader if name == "images-opened" else browser
+        assert who.post(reverse(name, args=[exam.accession])).status_code == 303
+        return " ".join(who.get(reverse("exam", args=[exam.accession])).content.decode().split())
+
+    assert f"Dr Berg was told of {exam.accession}" in pressed("reader-told")
+    assert f"The team was told of {exam.accession}" in pressed("team-told")
+    assert "Nobody is to be told" in pressed("team-told")
+    opened = pressed("images-opened")
+    assert "All at PACS since" in opened
+    assert "Opened" in opened
+    assert "Images opened</button>" not in opened
+    assert "opened already" in pressed("images-opened")
+    manager = signed_in(site, Role.MANAGER)
+    for measure in ("image-to-available", "image-to-opened"):
+        behind = manager.get(reverse("measure", args=[measure])).content.decode()
+        assert exam.accession in behind, measure
+    names = ("reader-told", "team-told", "images-opened")
+    for role in Role:
+        if not allows(role, Permission.OPEN_IMAGES):
+            stranger = signed_in(site, role)
+            assert {stranger.post(reverse(n, args=[exam.accession])).status_code for n in names} == {404}, (
+                role
+            )
+    elsewhere = signed_in(make_site("U"))
+    assert {elsewhere.post(reverse(n, args=[exam.accession])).status_code for n in names} == {404}

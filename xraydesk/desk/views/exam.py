@@ -18,7 +18,7 @@ from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import banner_of, looked_at, open_items
 from xraydesk.desk.panel import what_can_be_done
 from xraydesk.desk.reader import readers_words, report_shown
-from xraydesk.desk.sending import where_images_go
+from xraydesk.desk.sending import readable, where_images_go
 from xraydesk.desk.track import track
 from xraydesk.desk.views.charges import charges_of
 from xraydesk.desk.views.late_order import joined_of, late_pairs, unidentified
@@ -104,6 +104,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "told_count": len(told),
         "counts": counts,
         "images": images,
+        "readable": readable(facts),
         "going": where_images_go(view.exam, images, at=clock.now()),
         "dose": dose,
         "dose_gycm2": None if dose.total_dap_gym2 is None else gycm2_from_gym2(dose.total_dap_gym2),
@@ -127,6 +128,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
             "triage": member.may(Permission.TRIAGE),
             "perform": member.may(Permission.PERFORM),
             "images": member.may(Permission.DECIDE_IMAGES),
+            "opened": member.may(Permission.OPEN_IMAGES),
             "messages": member.may(Permission.SEE_MESSAGES),
         },
     }

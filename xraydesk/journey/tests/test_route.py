@@ -12,7 +12,7 @@ from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.queries import ImageCounts, counts_of_exam
 from xraydesk.imaging.rules import ATTEMPTS_MAX
 from xraydesk.imaging.states import StepState
-from xraydesk.journey import overdue, reconcile, route
+from xraydesk.journey import overdue, reconcile, route, routed
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.tests.performing import (
     PACS,
@@ -192,7 +192,7 @@ def test_rules_see_where_and_when_an_exam_was_begun_and_the_way_keeps_its_reason
         "PACS": "everything goes there",
         "NIGHT": "rule “STAT on Monday mornings”",
     }
-    found = route.ways_of(planned, modalities=["DX"], at=AT)
+    found = routed.ways_of(planned, modalities=["DX"], at=AT)
     assert [(w.destination, w.goes) for w in found] == [("PACS", True), ("NIGHT", False)]
-    unplanned = route.routed_exams([make_exam(site)], at=AT)
+    unplanned = routed.routed_exams([make_exam(site)], at=AT)
     assert [(one.location, one.wall.hour) for one in unplanned.values()] == [("", 10)]
