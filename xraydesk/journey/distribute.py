@@ -39,7 +39,7 @@ def images_reached(*, exam: Exam, destination: str, at: datetime) -> bool:
     """
     plan = from_json(exam.site.plan) if exam.site.plan else None
     to = next((d for d in plan.destinations if d.name == destination), None) if plan else None
-    if plan is None or to is None or to.outside:
+    if plan is None or to is None or to.outside or to.research:
         return False
     outstanding = Delivery.objects.filter(
         image__exam=exam,

@@ -82,8 +82,24 @@ def record_sent(*, delivery_id: int, at: datetime) -> bool:
     image = delivery.image
     if image.exam is not None:
         images_reached(exam=image.exam, destination=delivery.destination, at=at)
-    outstanding = image.deliveries.exclude(state__in=(DeliveryState.SENT, DeliveryState.WITHDRAWN))
-    if image.state != ImageState.MATCHED or outstanding.exists():
+    return _sent_where_all_have_it(image, at=at)
+
+
+@transaction.atomic
+def record_refused(*, delivery_id: int, at: datetime, why: str) -> None:
+    """An image must not go to a destination (`why` without anything of the patient): nobody tries again."""
+    delivery = _locked(delivery_id)
+    if delivery.state == DeliveryState.WAITING:
+        actions.delivery_refused(delivery, why=why)
+        _sent_where_all_have_it(delivery.image, at=at)
+
+
+def _sent_where_all_have_it(image: Image, *, at: datetime) -> bool:
+    """Count an image as sent once every destination has it that is to have it."""
+    states = set(image.deliveries.values_list("state", flat=True))
+    if image.state != ImageState.MATCHED or states - {DeliveryState.SENT, DeliveryState.WITHDRAWN}:
+        return False
+    if DeliveryState.SENT not in states:
         return False
     actions.move_image(image, action=ImageAction.SEND, at=at, by="rule")
     exam = image.exam

@@ -315,6 +315,10 @@ class DestinationPlan:
     """Modalities that go there; empty for all."""
     outside: bool = False
     """True where it belongs to another house: it is spoken to with TLS, and gets only what a rule sends it."""
+    research: str = ""
+    """The project that it is for: it gets images that tell nobody whose they are, and only what a rule sends it."""
+    shift_dates: bool = False
+    """For research: dates are moved by so many days for each patient, in place of being taken away."""
     associations: int = 1
     """So many at once at most; each sends the images of another exam."""
     kilobytes_per_second_max: int = 0

@@ -273,6 +273,8 @@ def _destination(t: Table) -> DestinationPlan:
             port=t.whole("port", 1, 65535),
             sends=t.texts("sends"),
             outside=t.yes_no("outside"),
+            research=t.text("research", default="", length_max=64),
+            shift_dates=t.yes_no("shift_dates"),
             associations=t.whole("associations", 1, 8, default=DestinationPlan.associations),
             kilobytes_per_second_max=t.whole("kilobytes_per_second_max", 0, 10_000_000, default=0),
             tls=t.yes_no("tls"),

@@ -49,6 +49,15 @@ def test_without_rules_everything_goes_everywhere_that_takes_it_but_out_of_the_h
     assert Way("CT", True, "all CT goes there") in ways(EXAM, "CT", PLAN)
 
 
+def test_research_gets_only_what_a_rule_sends_it() -> None:
+    lungs = DestinationPlan("LUNGS", "LUNGS", "127.0.0.1", 104, research="Lungs")
+    plan = replace(PLAN, destinations=(lungs,))
+    assert ways(EXAM, "DX", plan) == (
+        Way("LUNGS", False, "it is for research, and no rule sends anything there"),
+    )
+    assert destinations(EXAM, "DX", replace(plan, routes=(RoutePlan("All", to=("LUNGS",)),)))
+
+
 def test_a_rule_sends_where_it_says_and_is_the_reason() -> None:
     found = ways(EXAM, "DX", replace(PLAN, routes=(RULE,)))
     assert [w for w in found if w.goes] == [

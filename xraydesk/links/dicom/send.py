@@ -22,9 +22,11 @@ from xraydesk.journey.route import (
     destinations_of,
     due,
     record_failure,
+    record_refused,
     record_sent,
 )
 from xraydesk.lib import clock
+from xraydesk.links.dicom.deidentify import NotForResearch, Project, for_research
 from xraydesk.links.dicom.secure import tls_to
 from xraydesk.siteplan.plan import DestinationPlan
 
@@ -109,7 +111,11 @@ def _send_batch(
                 return True
             if place and not goes_on():
                 return True
-            why = _send(association, delivery)
+            try:
+                why = _send(association, delivery, to)
+            except NotForResearch as never:
+                record_refused(delivery_id=delivery.pk, at=clock.now(), why=str(never))
+                continue
             if why:
                 record_failure(delivery_id=delivery.pk, at=clock.now(), why=why)
             else:
@@ -119,14 +125,16 @@ def _send_batch(
     return True
 
 
-def _send(association: Association, delivery: Delivery) -> str:
-    """Send one image; why it was not taken, empty where it was."""
+def _send(association: Association, delivery: Delivery, to: DestinationPlan) -> str:
+    """Send one image; why it was not taken, empty where it was. Raises NotForResearch where it must not go there."""
     image = delivery.image
     try:
         dataset = dcmread(Path(settings.XRAYDESK_SPOOL) / image.path)
     except (OSError, InvalidDicomError) as error:
         return f"its file cannot be read ({type(error).__name__})"
     correct(dataset, image.corrections, at=clock.now())
+    if to.research:
+        dataset = for_research(dataset, Project(to.research, settings.SECRET_KEY.encode(), to.shift_dates))
     try:
         answer = association.send_c_store(dataset)
     except (ValueError, RuntimeError, AttributeError, TypeError) as error:

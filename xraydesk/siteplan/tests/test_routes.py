@@ -110,6 +110,12 @@ def test_a_file_without_rules_is_as_it_was() -> None:
             "on_call 1, locations 1",
             "no location X",
         ),
+        (
+            "port = 11113",
+            "port = 11113\nshift_dates = true",
+            "destination 1, shift_dates",
+            "research project",
+        ),
         ("port = 11113", "port = 11113\noutside = true", "destination 1, outside", "tls = true"),
     ],
 )

@@ -36,6 +36,7 @@ class Archive:
 
     def __init__(self) -> None:
         self.came: list[str] = []
+        self.kept: list[Dataset] = []
         self.at_once = self.at_once_max = 0
         self.before: threading.Event | None = None
         self.then = lambda: None
@@ -58,6 +59,7 @@ class Archive:
 
     def take(self, event: evt.Event) -> int:
         self.came.append(f"{event.dataset.AccessionNumber}/{event.dataset.InstanceNumber}")
+        self.kept.append(event.dataset)
         then, self.then = self.then, lambda: None
         then()
         if self.before is not None:
@@ -80,17 +82,17 @@ def site(tmp_path, settings, archive: Archive):
     return site_with_pacs(replace(PACS, port=archive.port))
 
 
-def limited(site, **limits: int) -> None:
+def limited(site, **limits: object) -> None:
     plan = from_json(site.plan)
     site.plan = to_json(replace(plan, destinations=(replace(plan.destinations[0], **limits),)))
     site.save()
 
 
-def waiting(site, count: int, settings, **fields) -> Exam:
+def waiting(site, count: int, settings, *, header_says: dict[str, str] | None = None, **fields) -> Exam:
     """An exam with so many images that wait for the PACS."""
     exam = make_exam(site, **fields)
     for number in range(1, count + 1):
-        ds: Dataset = drawn(exam, InstanceNumber=str(number))
+        ds: Dataset = drawn(exam, InstanceNumber=str(number), **(header_says or {}))
         image = received(site, header(exam, sop_instance_uid=ds.SOPInstanceUID))
         ds.save_as(settings.XRAYDESK_SPOOL / image.path, enforce_file_format=True)
         Delivery.objects.create(site=site, image=image, destination="PACS", next_at=clock.now())
@@ -164,6 +166,25 @@ def test_a_full_link_is_waited_for_as_a_job_and_not_in_the_workers_place(
     Delivery.objects.filter(state="sent").update(sent_at=clock.now() - timedelta(seconds=59))
     lanes.run(site_id=site.pk, destination="PACS")
     assert archive.came == [f"{exam.accession}/1", f"{exam.accession}/2"]
+
+
+def test_a_research_destination_gets_nobodys_images_and_none_with_text_burned_in(
+    site, settings, archive: Archive
+) -> None:
+    limited(site, research="Lungs")
+    exam = waiting(site, 1, settings)
+    shown = waiting(site, 1, settings, header_says={"BurnedInAnnotation": "YES"})
+    lanes.run(site_id=site.pk, destination="PACS")
+    (kept,) = archive.kept
+    number = exam.patient.identifiers.get().value
+    assert number not in str(kept)
+    assert "Prüfer" not in str(kept)
+    assert (kept.PatientIdentityRemoved, kept.AccessionNumber) == ("YES", "")
+    assert kept.StudyInstanceUID != exam.study_instance_uid
+    left = Delivery.objects.get(image__exam=shown)
+    assert (left.state, left.last_error) == ("withdrawn", "it says that text is burned into the picture")
+    assert Image.objects.get(exam=exam).state == "sent"
+    assert Image.objects.get(exam=shown).state == "matched"
 
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
