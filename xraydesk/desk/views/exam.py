@@ -27,6 +27,7 @@ from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
 from xraydesk.imaging.models import Image
 from xraydesk.imaging.queries import counts_of_exam
+from xraydesk.imaging.states import ImageState
 from xraydesk.journey import perform, reconcile
 from xraydesk.journey.check import missing_checks
 from xraydesk.journey.errors import Refused
@@ -42,6 +43,9 @@ from xraydesk.safety.models import SafetyCheck
 FACTS_SHOWN_MAX = 200
 FACTS_SHOWN = 12
 IMAGES_SHOWN_MAX = 60
+PICTURES_SHOWN_MAX = 12
+PICTURED = (ImageState.MATCHED, ImageState.SENT, ImageState.HELD)
+"""Images that are this exam's by all that is known; the others are looked at where they are decided on."""
 EXAMS_OF_PATIENT_MAX = 200
 
 CHECK_WORDS = {
@@ -104,6 +108,9 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "told_count": len(told),
         "counts": counts,
         "images": images,
+        "pictures": [i for i in images if i.path and i.modality != "SR" and i.state in PICTURED][
+            :PICTURES_SHOWN_MAX
+        ],
         "readable": readable(facts),
         "going": where_images_go(view.exam, images, at=clock.now()),
         "dose": dose,
