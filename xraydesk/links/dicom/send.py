@@ -150,11 +150,14 @@ def _send(association: Association, delivery: Delivery, to: DestinationPlan) -> 
 def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> None:
     """Put right what a person, or the matching, decided on, and keep the old values beside it.
 
-    The old values go into the Original Attributes Sequence (PS3.3 C.12.1.1.9). Where the
-    object's character set cannot write a new value, all of it is rewritten in UTF-8.
+    The old values go into the Original Attributes Sequence (PS3.3 C.12.1.1.9), and a patient's number that was
+    somebody else's to give stays readable among the other ones (Other Patient IDs Sequence, C.2.2), so that who
+    knows the patient by it finds the image. Where the object's character set cannot write a new value, all of it
+    is rewritten in UTF-8.
     """
     if not corrections:
         return
+    former = _former_number(dataset, corrections)
     before = Dataset()
     for keyword in corrections:
         if keyword in dataset:
@@ -165,6 +168,8 @@ def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> N
         dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword, value in corrections.items():
         setattr(dataset, keyword, value)
+    if former is not None:
+        dataset.OtherPatientIDsSequence = [*(dataset.get("OtherPatientIDsSequence") or []), former]
     change = Dataset()
     change.ModifiedAttributesSequence = [before]
     change.AttributeModificationDateTime = at.strftime("%Y%m%d%H%M%S.%f+0000")
@@ -172,6 +177,20 @@ def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> N
     change.SourceOfPreviousValues = ""
     change.ReasonForTheAttributeModification = "CORRECT"
     dataset.OriginalAttributesSequence = [*(dataset.get("OriginalAttributesSequence") or []), change]
+
+
+def _former_number(dataset: Dataset, corrections: dict[str, str]) -> Dataset | None:
+    """The number of another issuer that an image came with, where it is given one of ours.
+
+    A number of the same issuer was the wrong patient's: it is not another name for this one.
+    """
+    number, issuer = str(dataset.get("PatientID") or ""), str(dataset.get("IssuerOfPatientID") or "")
+    ours = corrections.get("IssuerOfPatientID", "")
+    if "PatientID" not in corrections or not number or not issuer or issuer.casefold() == ours.casefold():
+        return None
+    former = Dataset()
+    former.PatientID, former.IssuerOfPatientID, former.TypeOfPatientID = number, issuer, "TEXT"
+    return former
 
 
 def _can_write(dataset: Dataset, values: Iterable[str]) -> bool:
