@@ -50,6 +50,7 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.IMAGES_OPENED: "Images opened by who reads",
     FactKind.READER_TOLD: "Told that a STAT is to be read",
     FactKind.READER_PASSED: "Passed to who covers",
+    FactKind.PRIOR_CHANGED: "A study to compare with",
     FactKind.DOSE_RECORDED: "Dose recorded",
     FactKind.PATIENT_MOVED: "The patient moved to another bed",
     FactKind.EXAM_REASSIGNED: "Now under another record of the patient",

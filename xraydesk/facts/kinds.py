@@ -50,6 +50,7 @@ class FactKind(StrEnum):
     IMAGES_OPENED = "images opened"
     READER_TOLD = "reader told"
     READER_PASSED = "passed to the covering reader"
+    PRIOR_CHANGED = "study to compare with"
     DOSE_RECORDED = "dose recorded"
     PATIENT_CREATED = "patient created"
     PATIENT_UPDATED = "patient updated"
@@ -107,6 +108,7 @@ SILENT = frozenset(
         FactKind.IMAGES_OPENED,
         FactKind.READER_TOLD,
         FactKind.READER_PASSED,
+        FactKind.PRIOR_CHANGED,
         FactKind.DOSE_RECORDED,
         FactKind.PATIENT_CREATED,
         FactKind.EXAM_HELD,

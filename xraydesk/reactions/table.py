@@ -14,6 +14,7 @@ from xraydesk.journey.charge import review_charge
 from xraydesk.journey.company import keep_company
 from xraydesk.journey.distribute import was_read
 from xraydesk.journey.fetch import plan_of_patient, plan_transport
+from xraydesk.journey.priors import look_for_priors
 from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
@@ -106,6 +107,13 @@ def end_calling_readers(fact: Fact) -> None:
         was_read(exam_id=exam.pk, at=clock.now())
 
 
+def find_priors(fact: Fact) -> None:
+    """Whoever reads this exam wants what was done before beside it."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        look_for_priors(exam_id=exam.pk, at=clock.now())
+
+
 def review_charges(fact: Fact) -> None:
     """What an exam is charged for follows what was done."""
     exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
@@ -127,7 +135,7 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.IMAGE_QUARANTINED: (review_charges,),
     FactKind.IMAGE_REJECTED: (review_charges,),
     FactKind.IMAGE_HELD: (review_charges,),
-    FactKind.EXAM_ENDED: (send_images, review_charges, tell, tell_ehrs, plan_porter),
+    FactKind.EXAM_ENDED: (send_images, review_charges, tell, tell_ehrs, plan_porter, find_priors),
     FactKind.EXAM_DISCONTINUED: (send_images, review_charges, tell, tell_ehrs, plan_porter),
     FactKind.EXAM_REOPENED: (book_accepted, review_charges, plan_porter),
     FactKind.REPORT_RECEIVED: (review_charges, tell, tell_ehrs, end_calling_readers),
@@ -137,7 +145,7 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.ROOM_READY: (try_waiting_again,),
     FactKind.ROOM_CLOSURE_ENDED: (try_waiting_again,),
     FactKind.TECHNOLOGIST_BACK: (try_waiting_again,),
-    FactKind.EXAM_BOOKED: (tell, tell_ehrs, plan_porter, plan_company),
+    FactKind.EXAM_BOOKED: (tell, tell_ehrs, plan_porter, plan_company, find_priors),
     FactKind.EXAM_MOVED: (tell, tell_ehrs, plan_porter, plan_company),
     FactKind.PRIORITY_CHANGED: (let_in_raised, tell),
     FactKind.NO_SHOW: (tell, tell_ehrs, plan_porter),
@@ -145,7 +153,7 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.EXAM_BEGUN: (tell, plan_porter),
     FactKind.CHARGE_READY: (tell,),
     FactKind.CHARGE_CREDITED: (tell,),
-    FactKind.PATIENT_ARRIVED: (plan_porter, tell_ehrs),
+    FactKind.PATIENT_ARRIVED: (plan_porter, tell_ehrs, find_priors),
     FactKind.ARRIVAL_UNDONE: (plan_porter, tell_ehrs),
     FactKind.PATIENT_MOVED: (plan_porters_of_patient,),
     FactKind.PATIENT_UPDATED: (tell_of_patient,),

@@ -12,7 +12,7 @@ from django.urls import reverse
 from tests.factories import AT, make_exam, make_site
 from xraydesk.access.roles import Permission, Role, allows
 from xraydesk.desk.tests.people import signed_in
-from xraydesk.imaging.models import Delivery
+from xraydesk.imaging.models import Delivery, Prior
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import route
 from xraydesk.journey.tests.performing import PACS, begun, header, received, site_with_pacs, told
@@ -153,3 +153,33 @@ def test_the_images_of_a_stat_are_told_of_and_opened_by_buttons() -> None:
             )
     elsewhere = signed_in(make_site("U"))
     assert {elsewhere.post(reverse(n, args=[exam.accession])).status_code for n in names} == {404}
+
+
+def test_what_is_missing_to_compare_with_is_asked_for_on_the_exams_page() -> None:
+    site = site_with_pacs()
+    exam = make_exam(site)
+    browser = signed_in(site, Role.RADIOLOGIST)
+    there = reverse("exam", args=[exam.accession])
+
+    def html() -> str:
+        return " ".join(browser.get(there).content.decode().split())
+
+    assert "Nothing like it was done here before" in html()
+    want = reverse("prior-want", args=[exam.accession])
+    browser.post(want, {"words": "chest of <May>", "of": "St. Mary's"})
+    prior = Prior.objects.get()
+    page = html()
+    assert "<b>chest of &lt;May&gt;</b>" in page
+    assert "asks for it (St. Mary&#x27;s)" in page
+    browser.post(want, {"words": ""})
+    assert "Write what is wanted" in html()
+    none, chase, came = (reverse("prior-move", args=[prior.pk, what]) for what in ("none", "chase", "came"))
+    browser.post(none)
+    assert "not to be had" in html()
+    browser.post(chase, {"of": "the patient"})
+    browser.post(came)
+    browser.post(none)
+    assert "This study is there" in html()
+    assert browser.post(reverse("prior-move", args=[prior.pk, "eat"])).status_code == 404
+    for stranger in (signed_in(site, Role.TECHNOLOGIST), signed_in(make_site("U"))):
+        assert {stranger.post(form).status_code for form in (want, none)} == {404}

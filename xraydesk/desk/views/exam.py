@@ -25,7 +25,7 @@ from xraydesk.desk.views.late_order import joined_of, late_pairs, unidentified
 from xraydesk.desk.views.merging import merges_of
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
-from xraydesk.imaging.models import Image
+from xraydesk.imaging.models import Image, Prior
 from xraydesk.imaging.queries import counts_of_exam
 from xraydesk.imaging.states import ImageState
 from xraydesk.journey import perform, reconcile
@@ -43,6 +43,7 @@ from xraydesk.safety.models import SafetyCheck
 FACTS_SHOWN_MAX = 200
 FACTS_SHOWN = 12
 IMAGES_SHOWN_MAX = 60
+PRIORS_SHOWN_MAX = 30
 PICTURES_SHOWN_MAX = 12
 PICTURED = (ImageState.MATCHED, ImageState.SENT, ImageState.HELD)
 """Images that are this exam's by all that is known; the others are looked at where they are decided on."""
@@ -111,6 +112,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "pictures": [i for i in images if i.path and i.modality != "SR" and i.state in PICTURED][
             :PICTURES_SHOWN_MAX
         ],
+        "priors": list(Prior.objects.filter(exam=exam).order_by("-performed_on", "id")[:PRIORS_SHOWN_MAX]),
         "readable": readable(facts),
         "going": where_images_go(view.exam, images, at=clock.now()),
         "dose": dose,
