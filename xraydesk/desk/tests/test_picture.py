@@ -70,7 +70,12 @@ def test_the_exams_page_offers_a_look_at_its_images_and_not_at_those_kept_apart_
     apart = make_image(exam, path="b.dcm", copy=1, state=ImageState.QUARANTINED)
     swept = make_image(exam, path="", copy=2, state=ImageState.SENT)
     dose = make_image(exam, path="c.dcm", copy=3, state=ImageState.SENT, modality="SR")
-    html = signed_in(exam.site).get(reverse("exam", args=[exam.accession])).content.decode()
+    browser = signed_in(exam.site)
+    page = reverse("exam", args=[exam.accession])
+    closed = browser.get(page).content.decode()
+    assert 'href="?look=1#images"' in closed
+    assert reverse("image-picture", args=[shown.pk]) not in closed
+    html = browser.get(f"{page}?look=1").content.decode()
     assert f'src="{reverse("image-picture", args=[shown.pk])}" loading="lazy"' in html
     for other in (apart, swept, dose):
         assert reverse("image-picture", args=[other.pk]) not in html

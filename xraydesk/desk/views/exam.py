@@ -109,6 +109,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "told_count": len(told),
         "counts": counts,
         "images": images,
+        "look": bool(request.GET.get("look")),
         "pictures": [i for i in images if i.path and i.modality != "SR" and i.state in PICTURED][
             :PICTURES_SHOWN_MAX
         ],
