@@ -46,6 +46,12 @@ def destinations(exam: RoutedExam, modality: str, plan: SitePlan) -> tuple[Way, 
     return tuple(way for way in ways(exam, modality, plan) if way.goes)
 
 
+def documents_too(gone: tuple[Way, ...], plan: SitePlan) -> tuple[Way, ...]:
+    """Of the ways that an exam's images go, those whose destination wants the requisition as well."""
+    wanted = {to.name for to in plan.destinations if to.history}
+    return tuple(way for way in gone if way.destination in wanted)
+
+
 def _way(to: DestinationPlan, modality: str, held: Iterable[RoutePlan], plan: SitePlan) -> Way:
     if to.sends and modality not in to.sends:
         return Way(to.name, False, f"it takes {' and '.join(to.sends)} only")

@@ -46,9 +46,10 @@ def images_reached(*, exam: Exam, destination: str, at: datetime) -> bool:
         image__state=ImageState.MATCHED,
         destination=destination,
         state__in=(DeliveryState.WAITING, DeliveryState.FAILED),
-    )
+    ).exclude(image__modality="DOC", image__calling_ae_title=exam.site.ae_title)
     last = (
         Image.objects.filter(exam=exam, deliveries__destination=destination)
+        .exclude(modality="DOC", calling_ae_title=exam.site.ae_title)
         .order_by("received_at", "id")
         .last()
     )

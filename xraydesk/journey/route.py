@@ -14,14 +14,14 @@ from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging import actions, queries
 from xraydesk.imaging.models import Delivery, Image
-from xraydesk.imaging.route_rules import destinations
+from xraydesk.imaging.route_rules import destinations, documents_too
 from xraydesk.imaging.rules import may_go_on
 from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.distribute import images_reached
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.routed import routed_exams
-from xraydesk.journey.turns import defer_delivery
+from xraydesk.journey.turns import defer_delivery, defer_requisition
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.plan import DestinationPlan
 from xraydesk.siteplan.reading import from_json
@@ -52,11 +52,29 @@ def queue_deliveries(*, exam_id: int, at: datetime) -> int:
     )
     asked = routed_exams([exam], at=at)[exam.pk]
     begun: list[Delivery] = []
+    wants_history = False
     for image in waiting:
         gone = destinations(asked, image.modality, plan)
+        if is_requisition(image, exam.site):
+            gone = documents_too(destinations(asked, _usual_modality(exam), plan), plan)
+        elif documents_too(gone, plan):
+            wants_history = True
         begun += actions.insert_deliveries(image=image, ways=gone, at=at)
     _ask_to_send(exam.site, {d.destination for d in begun})
+    if wants_history and begun:
+        defer_requisition(exam_id=exam.pk)
     return len(begun)
+
+
+def is_requisition(image: Image, site: Site) -> bool:
+    """True for a document that the desk itself wrote."""
+    return image.modality == "DOC" and image.calling_ae_title == site.ae_title
+
+
+def _usual_modality(exam: Exam) -> str:
+    """Of the exam's images, as they came; the requisition goes where they go."""
+    made = Image.objects.filter(exam=exam).exclude(modality__in=("DOC", "SR")).order_by("id")
+    return made.values_list("modality", flat=True).first() or ""
 
 
 def due(*, exam_id: int, destination: str, at: datetime) -> list[int]:

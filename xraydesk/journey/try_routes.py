@@ -47,6 +47,7 @@ def gone_on(*, site: Site, day: date) -> list[Gone]:
             state__in=(ImageState.MATCHED, ImageState.SENT),
             exam__isnull=False,
         )
+        .exclude(modality="DOC", calling_ae_title=site.ae_title)
         .order_by("id")
         .values_list("exam", "modality")
     )

@@ -315,6 +315,8 @@ class DestinationPlan:
     """Modalities that go there; empty for all."""
     outside: bool = False
     """True where it belongs to another house: it is spoken to with TLS, and gets only what a rule sends it."""
+    history: bool = False
+    """True where the requisition goes there as well, as a document in the study."""
     research: str = ""
     """The project that it is for: it gets images that tell nobody whose they are, and only what a rule sends it."""
     shift_dates: bool = False

@@ -273,6 +273,7 @@ def _destination(t: Table) -> DestinationPlan:
             port=t.whole("port", 1, 65535),
             sends=t.texts("sends"),
             outside=t.yes_no("outside"),
+            history=t.yes_no("history"),
             research=t.text("research", default="", length_max=64),
             shift_dates=t.yes_no("shift_dates"),
             associations=t.whole("associations", 1, 8, default=DestinationPlan.associations),

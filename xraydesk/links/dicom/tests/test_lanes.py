@@ -19,12 +19,19 @@ from pynetdicom import AE, evt
 
 from tests.factories import make_exam
 from tests.running import until
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.attention.models import Item
+from xraydesk.facts.kinds import FactKind
+from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Delivery, Image
+from xraydesk.imaging.states import StepState
 from xraydesk.journey import route
-from xraydesk.journey.tests.performing import PACS, header, jobs, received, site_with_pacs
+from xraydesk.journey.tests.performing import PACS, begun, header, jobs, received, site_with_pacs, told
 from xraydesk.lib import clock
-from xraydesk.links.dicom import lanes
+from xraydesk.links.dicom import lanes, requisition, spool
+from xraydesk.links.dicom.requisition_codec import ENCAPSULATED_PDF
 from xraydesk.links.dicom.tests.test_images_link import CR, drawn
+from xraydesk.links.jobs import write_requisition
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.jsonform import from_json, to_json
 
@@ -42,6 +49,7 @@ class Archive:
         self.then = lambda: None
         ae = AE(ae_title="PACS")
         ae.add_supported_context(CR)
+        ae.add_supported_context(ENCAPSULATED_PDF)
         handlers = [
             (evt.EVT_C_STORE, self.take),
             (evt.EVT_ACCEPTED, self.opened),
@@ -187,6 +195,41 @@ def test_a_research_destination_gets_nobodys_images_and_none_with_text_burned_in
     assert Image.objects.get(exam=shown).state == "matched"
 
 
+def test_the_requisition_goes_after_the_images_as_a_document_in_their_study_and_once(
+    site, settings, archive: Archive, monkeypatch
+) -> None:
+    limited(site, history=True)
+    exam = make_exam(site, reason="Fell from a ladder #*_", clinical_information="Ünwell since Монday")
+    uid = begun(site, exam)
+    ds = drawn(exam, InstanceNumber="1")
+    image = received(site, header(exam, sop_instance_uid=ds.SOPInstanceUID))
+    ds.save_as(settings.XRAYDESK_SPOOL / image.path, enforce_file_format=True)
+    told(site, uid, StepState.COMPLETED)
+    route.queue_deliveries(exam_id=exam.pk, at=clock.now())
+    assert jobs("write_requisition")[-1] == {"exam_id": exam.pk}
+    write_requisition(exam.pk)
+    assert not requisition.write(exam.pk)
+    lanes.run(site_id=site.pk, destination="PACS")
+    sent, document = archive.kept
+    assert sent.SOPClassUID == CR
+    assert document.SOPClassUID == ENCAPSULATED_PDF
+    for keyword in ("StudyInstanceUID", "AccessionNumber", "PatientID"):
+        assert document[keyword].value == sent[keyword].value, keyword
+    pdf = document.EncapsulatedDocument[: document.EncapsulatedDocumentLength]
+    assert pdf.startswith(b"%PDF-")
+    assert set(Image.objects.values_list("state", flat=True)) == {"sent"}
+    assert len(Fact.objects.filter(kind=FactKind.IMAGES_AVAILABLE)) == 1
+    exam.reason = "Another reason"
+    exam.save()
+    monkeypatch.setattr(spool, "FREE_BYTES_MIN", 1 << 62)
+    write_requisition(exam.pk)
+    assert Image.objects.count() == 2
+    assert "could not be written" in Item.objects.get(kind=ItemKind.REACTION_FAILED).text
+    monkeypatch.undo()
+    write_requisition(exam.pk)
+    assert Image.objects.filter(modality="DOC").count() == 2
+
+
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_destination_that_is_down_is_called_once_a_run_and_not_once_an_exam(site, settings) -> None:
@@ -202,7 +245,7 @@ import django; django.setup()
 from django.conf import settings
 from pathlib import Path
 settings.XRAYDESK_SPOOL = Path({spool!r})
-from xraydesk.links.dicom import lanes
+from xraydesk.links.dicom import lanes, requisition, spool
 lanes.run(site_id={site}, destination="PACS")
 """
 
