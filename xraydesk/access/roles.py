@@ -25,6 +25,7 @@ class Permission(StrEnum):
     BOOK = "book, move and cancel"
     TRIAGE = "accept, hold and set priority"
     PERFORM = "check safety, begin and end exams"
+    OPEN_IMAGES = "say who was told of a STAT, and that images were opened"
     DECIDE_IMAGES = "decide where an image belongs"
     ORDER = "write an order by form"
     SEE_MESSAGES = "see and replay messages"
@@ -55,6 +56,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.BOOK,
             P.TRIAGE,
             P.PERFORM,
+            P.OPEN_IMAGES,
             P.DECIDE_IMAGES,
             P.ORDER,
             P.SEE_MESSAGES,
@@ -88,6 +90,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_BOARD,
             P.SEE_PATIENT,
             P.TRIAGE,
+            P.OPEN_IMAGES,
             P.DECIDE_IMAGES,
             P.SEE_RESULTS,
             P.TELL_RESULTS,

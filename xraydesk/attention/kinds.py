@@ -27,6 +27,8 @@ class ItemKind(StrEnum):
     CANCEL_AFTER_START = "cancelled after it began"
     STEP_NEVER_ENDED = "begun long ago, not ended"
     REACTION_FAILED = "a step of the desk failed"
+    STAT_TO_READ = "STAT to be opened"
+    STAT_TEAM_TO_TELL = "team of a STAT to be told"
     COMMITMENT_NOT_TOLD = "storage answer not delivered"
     RESULT_TO_TELL = "result to be told"
     RESULT_TO_CONFIRM = "report to be looked at"
@@ -68,6 +70,8 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.CANCEL_AFTER_START: Clock(30, "An exam was cancelled after it had begun"),
     ItemKind.STEP_NEVER_ENDED: Clock(60, "An exam began long ago and has not ended"),
     ItemKind.REACTION_FAILED: Clock(60, "The desk could not take a step by itself"),
+    ItemKind.STAT_TO_READ: Clock(15, "The images of a STAT can be read, and nobody has opened them"),
+    ItemKind.STAT_TEAM_TO_TELL: Clock(15, "The team is to be told that the images of a STAT can be read"),
     ItemKind.COMMITMENT_NOT_TOLD: Clock(240, "A room was not told that its images are stored"),
     ItemKind.RESULT_TO_TELL: Clock(60, "Somebody must be told of a result, and read it back"),
     ItemKind.RESULT_TO_CONFIRM: Clock(30, "Words in a report may ask for a call: a person decides"),

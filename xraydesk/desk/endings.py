@@ -46,6 +46,8 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
         ItemKind.IMAGE_CONFLICT,
         ItemKind.IMAGE_NOT_SENT,
         ItemKind.IMAGES_HELD,
+        ItemKind.STAT_TO_READ,
+        ItemKind.STAT_TEAM_TO_TELL,
         ItemKind.COMMITMENT_NOT_TOLD,
     ),
     "messages": (
@@ -79,6 +81,15 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.IMAGES_HELD: (
         _OPEN_EXAM,
         Ending("They belong here", "images-release", "accession", posts=True, key="x"),
+    ),
+    ItemKind.STAT_TO_READ: (
+        Ending("Told", "reader-told", "accession", posts=True, key="t"),
+        Ending("Opened", "images-opened", "accession", posts=True, key="x"),
+        _OPEN_EXAM,
+    ),
+    ItemKind.STAT_TEAM_TO_TELL: (
+        Ending("Told", "team-told", "accession", posts=True, key="t"),
+        _OPEN_EXAM,
     ),
     ItemKind.MESSAGE_NOT_APPLIED: (_MESSAGE, _DONE),
     ItemKind.MESSAGE_CONFLICT: (_MESSAGE, _DONE),

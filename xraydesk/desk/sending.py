@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from xraydesk.facts.kinds import FactKind
+from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.states import DeliveryState
-from xraydesk.journey.route import ways_of
+from xraydesk.journey.routed import ways_of
 from xraydesk.orders.models import Exam
+from xraydesk.reporting.measures import minutes_text
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,32 @@ class Going:
     why: str
     how_far: str = ""
     is_stuck: bool = False
+
+
+@dataclass(frozen=True)
+class Readable:
+    """Since when all images of an exam are where they are read, after how long, and who opened them when."""
+
+    destination: str
+    since: datetime
+    minutes: str
+    opened_at: datetime | None = None
+    opened_by: str = ""
+
+
+def readable(facts: Iterable[Fact]) -> Readable | None:
+    """What an exam's facts, the oldest first, say of its images being read; None where they are nowhere yet."""
+    found: Readable | None = None
+    opened: tuple[datetime, str] | None = None
+    for fact in facts:
+        if fact.kind == FactKind.IMAGES_AVAILABLE:
+            last = datetime.fromisoformat(fact.data["last"])
+            found = Readable(
+                fact.data["destination"], fact.at, minutes_text((fact.at - last).total_seconds() / 60)
+            )
+        elif fact.kind == FactKind.IMAGES_OPENED:
+            opened = opened or (fact.at, fact.by)
+    return replace(found, opened_at=opened[0], opened_by=opened[1]) if found and opened else found
 
 
 def where_images_go(exam: Exam, images: Sequence[Image], *, at: datetime) -> list[Going]:

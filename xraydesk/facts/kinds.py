@@ -48,6 +48,11 @@ class FactKind(StrEnum):
     IMAGE_RECALLED = "image taken back"
     DECISION_UNDONE = "decision about an image undone"
     IMAGES_COMMITTED = "storage committed"
+    IMAGES_AVAILABLE = "images available"
+    IMAGES_OPENED = "images opened"
+    READER_TOLD = "reader told"
+    READER_PASSED = "passed to the covering reader"
+    PRIOR_CHANGED = "study to compare with"
     DOSE_RECORDED = "dose recorded"
     PATIENT_CREATED = "patient created"
     PATIENT_UPDATED = "patient updated"
@@ -102,6 +107,11 @@ SILENT = frozenset(
         FactKind.IMAGE_SENT,
         FactKind.IMAGE_RECALLED,
         FactKind.IMAGES_COMMITTED,
+        FactKind.IMAGES_AVAILABLE,
+        FactKind.IMAGES_OPENED,
+        FactKind.READER_TOLD,
+        FactKind.READER_PASSED,
+        FactKind.PRIOR_CHANGED,
         FactKind.DOSE_RECORDED,
         FactKind.PATIENT_CREATED,
         FactKind.EXAM_HELD,

@@ -333,6 +333,13 @@ def not_delivered(delivery: Delivery, *, at: datetime, why: str) -> None:
     delivery.save()
 
 
+def delivery_refused(delivery: Delivery, *, why: str) -> None:
+    """The image must not go there; trying again changes nothing."""
+    delivery.state, delivery.last_error = DeliveryState.WITHDRAWN, why[:300]
+    delivery.attempts += 1
+    delivery.save()
+
+
 def restart_delivery(delivery: Delivery, *, at: datetime) -> None:
     """Begin again with an image that was given up or withdrawn."""
     delivery.state, delivery.attempts, delivery.next_at = DeliveryState.WAITING, 0, at

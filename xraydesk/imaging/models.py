@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from xraydesk.access.models import Site
+from xraydesk.imaging.prior_rules import PriorState
 from xraydesk.imaging.states import DeliveryState, ImageState, StepState
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
@@ -170,6 +171,44 @@ class Delivery(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["next_at"], condition=Q(state="waiting"), name="delivery_waiting"),
             models.Index(fields=["site", "destination", "state", "sent_at"], name="delivery_of_destination"),
+        ]
+
+
+class Prior(models.Model):
+    """One earlier study that whoever reads an exam wants to compare it with, and how it stands with it.
+
+    `study_instance_uid` is empty where a person knows of it and nobody has its number yet. `where` is the destination
+    that has it, or why it cannot be seen; `chased_by` is who asked for it, `chased_of` whom they asked.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    exam = models.ForeignKey(Exam, on_delete=models.PROTECT, related_name="priors")
+    study_instance_uid = models.CharField(max_length=64, blank=True)
+    accession = models.CharField(max_length=16, blank=True)
+    words = models.CharField(max_length=120, blank=True)
+    performed_on = models.DateField(null=True)
+    relevance = models.CharField(max_length=80)
+    state = models.CharField(max_length=16)
+    where = models.CharField(max_length=120, blank=True)
+    chased_by = models.CharField(max_length=80, blank=True)
+    chased_of = models.CharField(max_length=120, blank=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["exam", "study_instance_uid"],
+                condition=~Q(study_instance_uid=""),
+                name="a_study_is_compared_with_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in PriorState]), name="prior_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=PriorState.CHASED.value) | ~Q(chased_by=""),
+                name="what_is_chased_is_chased_by_somebody",
+            ),
         ]
 
 

@@ -34,7 +34,7 @@ def ways(exam: RoutedExam, modality: str, plan: SitePlan) -> tuple[Way, ...]:
     """For each destination of the site file whether images of an exam, made by a machine of `modality`, go there.
 
     A destination that some rule sends to gets what its rules send it; one that no rule sends to gets
-    everything, unless it belongs to another house. What `sends` limits it to, and what a rule keeps from it,
+    everything, unless it belongs to another house or is for research. What `sends` limits it to, and what a rule keeps from it,
     holds in any case. The order of the rules does not matter.
     """
     held = [rule for rule in plan.routes if _is_for(rule, exam, modality, plan)]
@@ -44,6 +44,12 @@ def ways(exam: RoutedExam, modality: str, plan: SitePlan) -> tuple[Way, ...]:
 def destinations(exam: RoutedExam, modality: str, plan: SitePlan) -> tuple[Way, ...]:
     """The ways that are gone."""
     return tuple(way for way in ways(exam, modality, plan) if way.goes)
+
+
+def documents_too(gone: tuple[Way, ...], plan: SitePlan) -> tuple[Way, ...]:
+    """Of the ways that an exam's images go, those whose destination wants the requisition as well."""
+    wanted = {to.name for to in plan.destinations if to.history}
+    return tuple(way for way in gone if way.destination in wanted)
 
 
 def _way(to: DestinationPlan, modality: str, held: Iterable[RoutePlan], plan: SitePlan) -> Way:
@@ -57,8 +63,9 @@ def _way(to: DestinationPlan, modality: str, held: Iterable[RoutePlan], plan: Si
         return Way(to.name, True, " and ".join(f"rule “{name}”" for name in sent))
     if any(to.name in rule.to for rule in plan.routes):
         return Way(to.name, False, "none of its rules is for this exam")
-    if to.outside:
-        return Way(to.name, False, "it belongs to another house, and no rule sends anything there")
+    if to.outside or to.research:
+        what = "is for research" if to.research else "belongs to another house"
+        return Way(to.name, False, f"it {what}, and no rule sends anything there")
     return Way(
         to.name, True, f"all {' and '.join(to.sends)} goes there" if to.sends else "everything goes there"
     )

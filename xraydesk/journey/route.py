@@ -14,20 +14,19 @@ from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging import actions, queries
-from xraydesk.imaging.models import Delivery, Image, StepExam
+from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.rejection_rules import RejectionCode
-from xraydesk.imaging.route_rules import RoutedExam, Way, destinations, ways
+from xraydesk.imaging.route_rules import destinations, documents_too
 from xraydesk.imaging.rules import may_go_on
 from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
 from xraydesk.journey import performing
+from xraydesk.journey.distribute import images_reached
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.judge import Shown, hold_doubtful
 from xraydesk.journey.recall import recall
-from xraydesk.journey.turns import defer_delivery
-from xraydesk.lib import clock
+from xraydesk.journey.routed import routed_exams
+from xraydesk.journey.turns import defer_delivery, defer_requisition
 from xraydesk.orders.models import Exam
-from xraydesk.scheduling.models import Booking
-from xraydesk.scheduling.states import LIVE
 from xraydesk.siteplan.plan import DestinationPlan
 from xraydesk.siteplan.reading import from_json
 
@@ -59,55 +58,31 @@ def queue_deliveries(*, exam_id: int, at: datetime, shown: Shown = MappingProxyT
     )
     asked = routed_exams([exam], at=at)[exam.pk]
     begun: list[Delivery] = []
-    for image in hold_doubtful(exam, waiting, shown=shown, at=at):
+    wants_history = False
+    ours = [image for image in waiting if is_requisition(image, exam.site)]
+    going = hold_doubtful(exam, [image for image in waiting if image not in ours], shown=shown, at=at)
+    for image in [*going, *ours]:
         gone = destinations(asked, image.modality, plan)
+        if is_requisition(image, exam.site):
+            gone = documents_too(destinations(asked, _usual_modality(exam), plan), plan)
+        elif documents_too(gone, plan):
+            wants_history = True
         begun += actions.insert_deliveries(image=image, ways=gone, at=at)
     _ask_to_send(exam.site, {d.destination for d in begun})
+    if wants_history and begun:
+        defer_requisition(exam_id=exam.pk)
     return len(begun)
 
 
-def routed_exams(exams: Iterable[Exam], *, at: datetime) -> dict[int, RoutedExam]:
-    """Exams as rules of routing see them, by key: where and when each was begun, or is booked, or `at` where neither.
-
-    They are to be read with their `site` and `order`.
-    """
-    asked = list(exams)
-    keys = [exam.pk for exam in asked]
-    begun: dict[int, tuple[datetime, str]] = {}
-    booked = Booking.objects.filter(exam__in=keys, state__in=LIVE).select_related("room__location")
-    for booking in booked:
-        if booking.exam_id is not None:
-            begun[booking.exam_id] = (booking.during.lower, booking.room.location.code)
-    links = StepExam.objects.filter(exam__in=keys, voided=False).select_related("step__room__location")
-    for link in links.order_by("-step__started_at", "-id"):
-        room = link.step.room
-        place = room.location.code if room else begun.get(link.exam_id, (at, ""))[1]
-        begun[link.exam_id] = (link.step.started_at, place)
-    found = {}
-    for exam in asked:
-        since, location = begun.get(exam.pk, (at, ""))
-        found[exam.pk] = RoutedExam(
-            procedure=exam.procedure_code,
-            location=location,
-            priority=exam.priority,
-            patient_class=exam.order.patient_class,
-            wall=clock.in_zone(since, exam.site.timezone).replace(tzinfo=None),
-        )
-    return found
+def is_requisition(image: Image, site: Site) -> bool:
+    """True for a document that the desk itself wrote."""
+    return image.modality == "DOC" and image.calling_ae_title == site.ae_title
 
 
-def ways_of(exam: Exam, *, modalities: Iterable[str], at: datetime) -> list[Way]:
-    """Where an exam's images go by the site file as it is now, and why: each destination once, those that are gone first."""
-    if not exam.site.plan:
-        return []
-    plan = from_json(exam.site.plan)
-    asked = routed_exams([exam], at=at)[exam.pk]
-    found: dict[str, Way] = {}
-    for modality in modalities:
-        for way in ways(asked, modality, plan):
-            if way.goes or way.destination not in found:
-                found[way.destination] = way
-    return sorted(found.values(), key=lambda way: not way.goes)
+def _usual_modality(exam: Exam) -> str:
+    """Of the exam's images, as they came; the requisition goes where they go."""
+    made = Image.objects.filter(exam=exam).exclude(modality__in=("DOC", "SR")).order_by("id")
+    return made.values_list("modality", flat=True).first() or ""
 
 
 def due(*, exam_id: int, destination: str, at: datetime) -> list[int]:
@@ -139,8 +114,26 @@ def record_sent(*, delivery_id: int, at: datetime, corrections: Mapping[str, str
     actions.delivered(delivery, at=at)
     close_items(site_id=delivery.site_id, key=delivery_key(delivery), at=at, by="rule", how="it was sent")
     image = delivery.image
-    outstanding = image.deliveries.exclude(state__in=(DeliveryState.SENT, DeliveryState.WITHDRAWN))
-    if image.state != ImageState.MATCHED or outstanding.exists():
+    if image.exam is not None:
+        images_reached(exam=image.exam, destination=delivery.destination, at=at)
+    return _sent_where_all_have_it(image, at=at)
+
+
+@transaction.atomic
+def record_refused(*, delivery_id: int, at: datetime, why: str) -> None:
+    """An image must not go to a destination (`why` without anything of the patient): nobody tries again."""
+    delivery = _locked(delivery_id)
+    if delivery.state == DeliveryState.WAITING:
+        actions.delivery_refused(delivery, why=why)
+        _sent_where_all_have_it(delivery.image, at=at)
+
+
+def _sent_where_all_have_it(image: Image, *, at: datetime) -> bool:
+    """Count an image as sent once every destination has it that is to have it."""
+    states = set(image.deliveries.values_list("state", flat=True))
+    if image.state != ImageState.MATCHED or states - {DeliveryState.SENT, DeliveryState.WITHDRAWN}:
+        return False
+    if DeliveryState.SENT not in states:
         return False
     actions.move_image(image, action=ImageAction.SEND, at=at, by="rule")
     exam = image.exam
@@ -260,7 +253,11 @@ def resume_deliveries(*, at: datetime) -> int:
 def _locked(delivery_id: int) -> Delivery:
     """A delivery with its image, both locked, the image first."""
     image_id = Delivery.objects.values_list("image_id", flat=True).get(pk=delivery_id)
-    image = Image.everything.select_for_update(of=("self",)).select_related("exam").get(pk=image_id)
+    image = (
+        Image.everything.select_for_update(of=("self",))
+        .select_related("exam__site", "exam__order")
+        .get(pk=image_id)
+    )
     delivery = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery_id)
     delivery.image = image
     return delivery

@@ -10,7 +10,7 @@ from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.route_rules import Gone, Otherwise, elsewhere
 from xraydesk.imaging.states import DeliveryState, ImageState
 from xraydesk.journey.load_site import load_site
-from xraydesk.journey.route import routed_exams
+from xraydesk.journey.routed import routed_exams
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.jsonform import from_json
@@ -47,6 +47,7 @@ def gone_on(*, site: Site, day: date) -> list[Gone]:
             state__in=(ImageState.MATCHED, ImageState.SENT),
             exam__isnull=False,
         )
+        .exclude(modality="DOC", calling_ae_title=site.ae_title)
         .order_by("id")
         .values_list("exam", "modality")
     )

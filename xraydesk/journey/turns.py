@@ -20,6 +20,9 @@ DELIVER_TASK = "deliver"
 """Name of the job that sends what waits for one destination over one association at a time; `links` owns it."""
 
 DELIVER_QUEUE = "images"
+REQUISITION_TASK = "write_requisition"
+"""Name of the job that writes an exam's requisition as a document for the archive; `links` owns it."""
+
 SENT_LOOKED_AT_MAX = 1000
 
 
@@ -95,6 +98,18 @@ def next_try(*, site_id: int, destination: str, passed_over: Collection[int] = (
     )
     waiting = waiting.exclude(image__exam__in=list(passed_over))
     return waiting.order_by("next_at").values_list("next_at", flat=True).first()
+
+
+def defer_requisition(*, exam_id: int) -> None:
+    """Ask for the job that writes an exam's requisition; one waits at a time."""
+    task = jobs.configure_task(
+        REQUISITION_TASK, queue=DELIVER_QUEUE, queueing_lock=f"{REQUISITION_TASK}:{exam_id}"
+    )
+    try:
+        with transaction.atomic():
+            task.defer(exam_id=exam_id)
+    except job_errors.AlreadyEnqueued:
+        return
 
 
 def defer_delivery(

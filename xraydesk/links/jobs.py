@@ -19,7 +19,7 @@ from xraydesk.access.models import Site
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.route import resume_deliveries
-from xraydesk.journey.turns import DELIVER_QUEUE, DELIVER_TASK
+from xraydesk.journey.turns import DELIVER_QUEUE, DELIVER_TASK, REQUISITION_TASK
 from xraydesk.lib import clock
 from xraydesk.links import asked, connections
 from xraydesk.links.dicom.spool_sweep import sweep_kept
@@ -47,6 +47,18 @@ def deliver(site_id: int, destination: str, lane: int) -> None:
         lanes.run(site_id=site_id, destination=destination, lane=lane)
     except (OperationalError, InterfaceError) as away:
         log.warning("the database went away under a delivery; it is resumed", error=type(away).__name__)
+
+
+@jobs.task(
+    name=REQUISITION_TASK,
+    queue=DELIVER_QUEUE,
+    retry=RetryStrategy(max_attempts=RETRIES_MAX, exponential_wait=2),
+)
+def write_requisition(exam_id: int) -> None:
+    """Write an exam's requisition as a document, for the destinations that want it beside the images."""
+    from xraydesk.links.dicom import requisition
+
+    requisition.write(exam_id)
 
 
 @jobs.task(

@@ -10,6 +10,7 @@ from xraydesk.facts.actions import REACT_TASK
 from xraydesk.journey.ahead import end_expired
 from xraydesk.journey.autopilot import place_by_itself
 from xraydesk.journey.charge import flag_charges_waiting
+from xraydesk.journey.distribute import pass_on_unopened
 from xraydesk.journey.fetch import flag_late_fetches
 from xraydesk.journey.seed.fill import FILL_QUEUE, FILL_TASK, days_missing, defer_history, fill_day
 from xraydesk.journey.tell import pass_on_late
@@ -54,6 +55,14 @@ def pass_on_findings(timestamp: int) -> None:
     """Every minute: whoever has not answered about a finding in time is passed over for the next person."""
     for site in Site.objects.order_by("id"):
         pass_on_late(site=site, at=clock.now())
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="pass_on_stats", queue="reactions", queueing_lock="pass_on_stats")
+def pass_on_stats(timestamp: int) -> None:
+    """Every minute: STATs whose images nobody opened are passed to who covers."""
+    for site in Site.objects.order_by("id"):
+        pass_on_unopened(site=site, at=clock.now())
 
 
 @jobs.periodic(cron="* * * * *")

@@ -12,7 +12,9 @@ from xraydesk.journey.autopilot import let_in, place_by_itself
 from xraydesk.journey.book import waiting_in_order
 from xraydesk.journey.charge import review_charge
 from xraydesk.journey.company import keep_company
+from xraydesk.journey.distribute import was_read
 from xraydesk.journey.fetch import plan_of_patient, plan_transport
+from xraydesk.journey.priors import look_for_priors
 from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
@@ -102,6 +104,20 @@ def plan_company(fact: Fact) -> None:
         keep_company(exam_id=exam.pk, at=clock.now())
 
 
+def end_calling_readers(fact: Fact) -> None:
+    """A report came: nobody is called any more to open the images."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        was_read(exam_id=exam.pk, at=clock.now())
+
+
+def find_priors(fact: Fact) -> None:
+    """Whoever reads this exam wants what was done before beside it."""
+    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
+    if exam:
+        look_for_priors(exam_id=exam.pk, at=clock.now())
+
+
 def review_charges(fact: Fact) -> None:
     """What an exam is charged for follows what was done."""
     exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
@@ -123,17 +139,18 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.IMAGE_QUARANTINED: (review_charges,),
     FactKind.IMAGE_REJECTED: (review_charges,),
     FactKind.IMAGE_HELD: (review_charges,),
-    FactKind.EXAM_ENDED: (send_images, review_charges, tell, tell_ehrs, plan_porter),
+    FactKind.DECISION_UNDONE: (send_images, review_charges, tell_ehrs),
+    FactKind.EXAM_ENDED: (send_images, review_charges, tell, tell_ehrs, plan_porter, find_priors),
     FactKind.EXAM_DISCONTINUED: (send_images, review_charges, tell, tell_ehrs, plan_porter),
     FactKind.EXAM_REOPENED: (book_accepted, review_charges, plan_porter),
-    FactKind.REPORT_RECEIVED: (review_charges, tell, tell_ehrs),
+    FactKind.REPORT_RECEIVED: (review_charges, tell, tell_ehrs, end_calling_readers),
     FactKind.EXAM_TAKEN: (try_waiting_again, tell, tell_ehrs, plan_porter),
     FactKind.BOOKING_RELEASED: (try_waiting_again, tell, tell_ehrs, plan_porter, plan_company),
     FactKind.HOLD_ENDED: (try_waiting_again,),
     FactKind.ROOM_READY: (try_waiting_again,),
     FactKind.ROOM_CLOSURE_ENDED: (try_waiting_again,),
     FactKind.TECHNOLOGIST_BACK: (try_waiting_again,),
-    FactKind.EXAM_BOOKED: (tell, tell_ehrs, plan_porter, plan_company),
+    FactKind.EXAM_BOOKED: (tell, tell_ehrs, plan_porter, plan_company, find_priors),
     FactKind.EXAM_MOVED: (tell, tell_ehrs, plan_porter, plan_company),
     FactKind.PRIORITY_CHANGED: (let_in_raised, tell),
     FactKind.NO_SHOW: (tell, tell_ehrs, plan_porter),
@@ -141,7 +158,7 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.EXAM_BEGUN: (tell, plan_porter),
     FactKind.CHARGE_READY: (tell,),
     FactKind.CHARGE_CREDITED: (tell,),
-    FactKind.PATIENT_ARRIVED: (plan_porter, tell_ehrs),
+    FactKind.PATIENT_ARRIVED: (plan_porter, tell_ehrs, find_priors),
     FactKind.ARRIVAL_UNDONE: (plan_porter, tell_ehrs),
     FactKind.PATIENT_MOVED: (plan_porters_of_patient,),
     FactKind.PATIENT_UPDATED: (tell_of_patient,),

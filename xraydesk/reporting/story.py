@@ -30,7 +30,8 @@ class Story:
     """What happened to one exam, and when; None where it did not happen, or was taken back.
 
     `booked_for` is the time of the place in force, `due_at` the time by which a STAT or urgent exam is to
-    begin. `images_at` is the first image, `read_at` the first final or corrected report.
+    begin. `images_at` is the first image, `last_image_at` the last one that came before they could be read
+    (`available_at`) and were opened by who reads (`opened_at`), `read_at` the first final or corrected report.
     """
 
     accession: str
@@ -46,6 +47,9 @@ class Story:
     begun_at: datetime | None = None
     ended_at: datetime | None = None
     images_at: datetime | None = None
+    last_image_at: datetime | None = None
+    available_at: datetime | None = None
+    opened_at: datetime | None = None
     preliminary_at: datetime | None = None
     read_at: datetime | None = None
     discontinued_at: datetime | None = None
@@ -169,6 +173,15 @@ def _image(story: Story, fact: Told) -> None:
     story.images_at = story.images_at or fact.at
 
 
+def _available(story: Story, fact: Told) -> None:
+    story.last_image_at = _moment(fact.data.get("last")) or story.last_image_at
+    story.available_at = fact.at
+
+
+def _opened(story: Story, fact: Told) -> None:
+    story.opened_at = story.opened_at or fact.at
+
+
 def _priority(story: Story, fact: Told) -> None:
     story.priority = str(fact.data.get("to") or story.priority)
 
@@ -228,6 +241,8 @@ _FOLLOW: dict[str, Callable[[Story, Told], None]] = {
     FactKind.EXAM_DISCONTINUED: _discontinued,
     FactKind.EXAM_REOPENED: _reopened,
     FactKind.IMAGE_MATCHED: _image,
+    FactKind.IMAGES_AVAILABLE: _available,
+    FactKind.IMAGES_OPENED: _opened,
     FactKind.REPORT_RECEIVED: _report,
     FactKind.TRANSPORT_ASKED: _fetch_asked,
     FactKind.TRANSPORT_CHANGED: _fetch_asked,

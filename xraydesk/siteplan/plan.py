@@ -315,6 +315,12 @@ class DestinationPlan:
     """Modalities that go there; empty for all."""
     outside: bool = False
     """True where it belongs to another house: it is spoken to with TLS, and gets only what a rule sends it."""
+    history: bool = False
+    """True where the requisition goes there as well, as a document in the study."""
+    research: str = ""
+    """The project that it is for: it gets images that tell nobody whose they are, and only what a rule sends it."""
+    shift_dates: bool = False
+    """For research: dates are moved by so many days for each patient, in place of being taken away."""
     associations: int = 1
     """So many at once at most; each sends the images of another exam."""
     kilobytes_per_second_max: int = 0
@@ -595,6 +601,8 @@ class Policies:
     """By category: a finding is read back by somebody within so long."""
     next_person_minutes: tuple[int, int, int] = (15, 120, 1440)
     """By category: who has not answered after so long is passed over for the next person."""
+    stat_read_minutes: int = 10
+    """Who reads has so long to open the images of a STAT before whoever covers is called."""
     charge_needs_report: bool = True
     autopilot: AutopilotPlan = field(default_factory=AutopilotPlan)
     label_limit: int = 100

@@ -285,6 +285,10 @@ def _destinations(plan: SitePlan) -> Problems:
                 yield Problem(
                     ("destination", i, "sends", j), f"no machine here makes images of type {modality}"
                 )
+        if destination.history and destination.research:
+            yield Problem(("destination", i, "history"), "a requisition says whose it is: not for research")
+        if destination.shift_dates and not destination.research:
+            yield Problem(("destination", i, "shift_dates"), "is for a destination of a research project")
         if destination.outside and not destination.tls:
             yield Problem(
                 ("destination", i, "outside"), "images leave the house encrypted: write tls = true as well"

@@ -62,3 +62,22 @@ def test_where_nothing_can_be_shown_the_answer_says_why(spool: Path) -> None:
     assert (answer.status_code, answer.content) == (404, b"Its file is not kept here any more.")
     gone = make_image(exam, path="gone.dcm", copy=1)
     assert b"cannot be read" in browser.get(reverse("image-picture", args=[gone.pk])).content
+
+
+def test_the_exams_page_offers_a_look_at_its_images_and_not_at_those_kept_apart_or_swept(spool: Path) -> None:
+    exam = make_exam(make_site())
+    shown = make_image(exam, path=spool.name, state=ImageState.MATCHED, laterality="L", view_position="AP")
+    apart = make_image(exam, path="b.dcm", copy=1, state=ImageState.QUARANTINED)
+    swept = make_image(exam, path="", copy=2, state=ImageState.SENT)
+    dose = make_image(exam, path="c.dcm", copy=3, state=ImageState.SENT, modality="SR")
+    browser = signed_in(exam.site)
+    page = reverse("exam", args=[exam.accession])
+    closed = browser.get(page).content.decode()
+    assert 'href="?look=1#images"' in closed
+    assert reverse("image-picture", args=[shown.pk]) not in closed
+    html = browser.get(f"{page}?look=1").content.decode()
+    assert f'src="{reverse("image-picture", args=[shown.pk])}" loading="lazy"' in html
+    for other in (apart, swept, dose):
+        assert reverse("image-picture", args=[other.pk]) not in html
+    assert "not for diagnosis" in html
+    assert not RecordRead.objects.filter(what="picture").exists()

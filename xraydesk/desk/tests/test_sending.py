@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import time
 
 import pytest
 from django.test import Client
@@ -11,13 +12,13 @@ from django.urls import reverse
 from tests.factories import AT, make_exam, make_site
 from xraydesk.access.roles import Permission, Role, allows
 from xraydesk.desk.tests.people import signed_in
-from xraydesk.imaging.models import Delivery
+from xraydesk.imaging.models import Delivery, Prior
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import route
 from xraydesk.journey.tests.performing import PACS, begun, header, received, site_with_pacs, told
 from xraydesk.lib import clock
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.plan import DestinationPlan, RoutePlan
+from xraydesk.siteplan.plan import WEEKDAYS, DestinationPlan, OnCallPlan, OnCallRole, RoutePlan
 
 pytestmark = pytest.mark.django_db
 
@@ -108,3 +109,77 @@ def test_only_who_may_see_messages_sees_the_queues_and_only_of_their_site() -> N
     assert elsewhere.post(forms[1]).status_code == 303
     assert "no destination" in elsewhere.get("/sending").content.decode()
     assert Delivery.objects.get().state == "failed"
+
+
+def test_the_images_of_a_stat_are_told_of_and_opened_by_buttons() -> None:
+    people = tuple(
+        OnCallPlan(code, name, dict.fromkeys(WEEKDAYS, ((time(0), time(0)),)), role, phone="ext. 1")
+        for code, name, role in (("B", "Dr Berg", OnCallRole.READER), ("T", "The team", OnCallRole.TEAM))
+    )
+    site = site_with_pacs()
+    site.plan = to_json(replace(from_json(site.plan), on_call=people))
+    site.save()
+    exam = performed(site, priority="stat")
+    (key,) = Delivery.objects.values_list("pk", flat=True)
+    route.record_sent(delivery_id=key, at=clock.now())
+    browser, reader = signed_in(site), signed_in(site, Role.RADIOLOGIST)
+    attention = browser.get("/attention").content.decode()
+    assert "Call Dr Berg, ext. 1." in attention
+    assert "Tell The team, ext. 1:" in attention
+
+    def pressed(name: str) -> str:
+        who = reader if name == "images-opened" else browser
+        assert who.post(reverse(name, args=[exam.accession])).status_code == 303
+        return " ".join(who.get(reverse("exam", args=[exam.accession])).content.decode().split())
+
+    assert f"Dr Berg was told of {exam.accession}" in pressed("reader-told")
+    assert f"The team was told of {exam.accession}" in pressed("team-told")
+    assert "Nobody is to be told" in pressed("team-told")
+    opened = pressed("images-opened")
+    assert "All at PACS since" in opened
+    assert "Opened" in opened
+    assert "Images opened</button>" not in opened
+    assert "opened already" in pressed("images-opened")
+    manager = signed_in(site, Role.MANAGER)
+    for measure in ("image-to-available", "image-to-opened"):
+        behind = manager.get(reverse("measure", args=[measure])).content.decode()
+        assert exam.accession in behind, measure
+    names = ("reader-told", "team-told", "images-opened")
+    for role in Role:
+        if not allows(role, Permission.OPEN_IMAGES):
+            stranger = signed_in(site, role)
+            assert {stranger.post(reverse(n, args=[exam.accession])).status_code for n in names} == {404}, (
+                role
+            )
+    elsewhere = signed_in(make_site("U"))
+    assert {elsewhere.post(reverse(n, args=[exam.accession])).status_code for n in names} == {404}
+
+
+def test_what_is_missing_to_compare_with_is_asked_for_on_the_exams_page() -> None:
+    site = site_with_pacs()
+    exam = make_exam(site)
+    browser = signed_in(site, Role.RADIOLOGIST)
+    there = reverse("exam", args=[exam.accession])
+
+    def html() -> str:
+        return " ".join(browser.get(there).content.decode().split())
+
+    assert "Nothing like it was done here before" in html()
+    want = reverse("prior-want", args=[exam.accession])
+    browser.post(want, {"words": "chest of <May>", "of": "St. Mary's"})
+    prior = Prior.objects.get()
+    page = html()
+    assert "<b>chest of &lt;May&gt;</b>" in page
+    assert "asks for it (St. Mary&#x27;s)" in page
+    browser.post(want, {"words": ""})
+    assert "Write what is wanted" in html()
+    none, chase, came = (reverse("prior-move", args=[prior.pk, what]) for what in ("none", "chase", "came"))
+    browser.post(none)
+    assert "not to be had" in html()
+    browser.post(chase, {"of": "the patient"})
+    browser.post(came)
+    browser.post(none)
+    assert "This study is there" in html()
+    assert browser.post(reverse("prior-move", args=[prior.pk, "eat"])).status_code == 404
+    for stranger in (signed_in(site, Role.TECHNOLOGIST), signed_in(make_site("U"))):
+        assert {stranger.post(form).status_code for form in (want, none)} == {404}

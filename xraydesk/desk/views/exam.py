@@ -18,15 +18,16 @@ from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import banner_of, looked_at, open_items
 from xraydesk.desk.panel import what_can_be_done
 from xraydesk.desk.reader import readers_words, report_shown
-from xraydesk.desk.sending import where_images_go
+from xraydesk.desk.sending import readable, where_images_go
 from xraydesk.desk.track import track
 from xraydesk.desk.views.charges import charges_of
 from xraydesk.desk.views.late_order import joined_of, late_pairs, unidentified
 from xraydesk.desk.views.merging import merges_of
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
-from xraydesk.imaging.models import Image
+from xraydesk.imaging.models import Image, Prior
 from xraydesk.imaging.queries import counts_of_exam
+from xraydesk.imaging.states import ImageState
 from xraydesk.journey import perform, reconcile
 from xraydesk.journey.check import missing_checks
 from xraydesk.journey.errors import Refused
@@ -42,6 +43,10 @@ from xraydesk.safety.models import SafetyCheck
 FACTS_SHOWN_MAX = 200
 FACTS_SHOWN = 12
 IMAGES_SHOWN_MAX = 60
+PRIORS_SHOWN_MAX = 30
+PICTURES_SHOWN_MAX = 12
+PICTURED = (ImageState.MATCHED, ImageState.SENT, ImageState.HELD)
+"""Images that are this exam's by all that is known; the others are looked at where they are decided on."""
 EXAMS_OF_PATIENT_MAX = 200
 
 CHECK_WORDS = {
@@ -104,6 +109,12 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "told_count": len(told),
         "counts": counts,
         "images": images,
+        "look": bool(request.GET.get("look")),
+        "pictures": [i for i in images if i.path and i.modality != "SR" and i.state in PICTURED][
+            :PICTURES_SHOWN_MAX
+        ],
+        "priors": list(Prior.objects.filter(exam=exam).order_by("-performed_on", "id")[:PRIORS_SHOWN_MAX]),
+        "readable": readable(facts),
         "going": where_images_go(view.exam, images, at=clock.now()),
         "dose": dose,
         "dose_gycm2": None if dose.total_dap_gym2 is None else gycm2_from_gym2(dose.total_dap_gym2),
@@ -127,6 +138,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
             "triage": member.may(Permission.TRIAGE),
             "perform": member.may(Permission.PERFORM),
             "images": member.may(Permission.DECIDE_IMAGES),
+            "opened": member.may(Permission.OPEN_IMAGES),
             "messages": member.may(Permission.SEE_MESSAGES),
         },
     }

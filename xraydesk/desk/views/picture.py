@@ -36,7 +36,8 @@ def image_picture(request: HttpRequest, member: Member, image_id: int) -> HttpRe
     try:
         if not image.path:
             raise NoPicture("Its file is not kept here any more.")
-        drawn = picture_of(Path(settings.XRAYDESK_SPOOL) / image.path)
+        words = f"{image.laterality} {image.view_position}"
+        drawn = picture_of(Path(settings.XRAYDESK_SPOOL) / image.path, words=words)
     except NoPicture as why:
         return HttpResponseNotFound(str(why), content_type="text/plain; charset=utf-8")
     answer = HttpResponse(drawn.png, content_type="image/png")

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xraydesk.imaging.route_rules import Gone, Otherwise, RoutedExam, Way, destinations, elsewhere, ways
+from xraydesk.imaging.route_rules import (
+    Gone,
+    Otherwise,
+    RoutedExam,
+    Way,
+    destinations,
+    documents_too,
+    elsewhere,
+    ways,
+)
 from xraydesk.siteplan.plan import DestinationPlan, OnCallPlan, RoutedPriority, RoutePlan, SitePlan
 
 PACS = DestinationPlan("PACS", "PACS", "127.0.0.1", 104)
@@ -47,6 +56,21 @@ def test_without_rules_everything_goes_everywhere_that_takes_it_but_out_of_the_h
         Way("AWAY", False, "it belongs to another house, and no rule sends anything there"),
     )
     assert Way("CT", True, "all CT goes there") in ways(EXAM, "CT", PLAN)
+
+
+def test_research_gets_only_what_a_rule_sends_it() -> None:
+    lungs = DestinationPlan("LUNGS", "LUNGS", "127.0.0.1", 104, research="Lungs")
+    plan = replace(PLAN, destinations=(lungs,))
+    assert ways(EXAM, "DX", plan) == (
+        Way("LUNGS", False, "it is for research, and no rule sends anything there"),
+    )
+    assert destinations(EXAM, "DX", replace(plan, routes=(RoutePlan("All", to=("LUNGS",)),)))
+
+
+def test_the_requisition_goes_where_images_go_and_it_is_wanted() -> None:
+    plan = replace(PLAN, destinations=(replace(PACS, history=True), WS, replace(CT, history=True)))
+    gone = destinations(EXAM, "DX", plan)
+    assert [way.destination for way in documents_too(gone, plan)] == ["PACS"]
 
 
 def test_a_rule_sends_where_it_says_and_is_the_reason() -> None:

@@ -12,7 +12,7 @@ from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.queries import ImageCounts, counts_of_exam
 from xraydesk.imaging.rules import ATTEMPTS_MAX
 from xraydesk.imaging.states import StepState
-from xraydesk.journey import overdue, reconcile, route
+from xraydesk.journey import overdue, reconcile, route, routed
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.tests.performing import (
     PACS,
@@ -192,7 +192,21 @@ def test_rules_see_where_and_when_an_exam_was_begun_and_the_way_keeps_its_reason
         "PACS": "everything goes there",
         "NIGHT": "rule “STAT on Monday mornings”",
     }
-    found = route.ways_of(planned, modalities=["DX"], at=AT)
+    found = routed.ways_of(planned, modalities=["DX"], at=AT)
     assert [(w.destination, w.goes) for w in found] == [("PACS", True), ("NIGHT", False)]
-    unplanned = route.routed_exams([make_exam(site)], at=AT)
+    unplanned = routed.routed_exams([make_exam(site)], at=AT)
     assert [(one.location, one.wall.hour) for one in unplanned.values()] == [("", 10)]
+
+
+def test_an_image_that_must_not_go_somewhere_is_sent_once_the_others_have_it() -> None:
+    site = site_with_pacs(PACS, DestinationPlan("LUNGS", "LUNGS", "127.0.0.1", 11114))
+    exam, image = performed(site)
+    queue(exam)
+    pacs, lungs = Delivery.objects.order_by("id")
+    route.record_refused(delivery_id=lungs.pk, at=AT, why="it is no image")
+    route.record_refused(delivery_id=lungs.pk, at=AT, why="again")
+    lungs.refresh_from_db()
+    assert (lungs.state, lungs.last_error) == ("withdrawn", "it is no image")
+    image.refresh_from_db()
+    assert image.state == "matched"
+    assert route.record_sent(delivery_id=pacs.pk, at=AT)

@@ -57,8 +57,13 @@ class Picture:
     window: Window | None
 
 
-def picture_of(path: Path, *, side_pixels_max: int = 640, window: Window | None = None) -> Picture:
+def picture_of(
+    path: Path, *, side_pixels_max: int = 640, window: Window | None = None, words: str = ""
+) -> Picture:
     """Draw a kept image (Part 10 file) small. A `window` asked for goes before the image's own.
+
+    `words` are written into its upper left corner: what the header says of side and view. Letters that
+    are not drawn here are left out.
 
     Raises NoPicture where it has no pixels, is packed, would unpack to more than FRAME_BYTES_MAX,
     or cannot be read.
@@ -77,6 +82,7 @@ def picture_of(path: Path, *, side_pixels_max: int = 640, window: Window | None 
         used = window or window_of(dataset) or window_of_values(values)
         shown = windowed(values, used, inverted=is_inverted(dataset))
     _stamp(shown)
+    _write(shown, words)
     return Picture(png(shown), shown.shape[1], shown.shape[0], used)
 
 
@@ -169,15 +175,19 @@ def png(shades: NDArray[np.uint8]) -> bytes:
 
 _GLYPHS = {
     "A": "0e11111f111111",
+    "B": "1e11111e11111e",
     "D": "1e11111111111e",
     "F": "1f10101e101010",
     "G": "0e11101713110f",
     "I": "0e04040404040e",
+    "L": "1010101010101f",
     "N": "11191513111111",
     "O": "0e11111111110e",
+    "P": "1e11111e101010",
     "R": "1e11111e141211",
     "S": "0f10100e01011e",
     "T": "1f040404040404",
+    "U": "1111111111110e",
     " ": "00000000000000",
 }
 """Letters of 5 by 7 dots: seven rows of five bits each."""
@@ -186,11 +196,11 @@ MARK = "NOT FOR DIAGNOSIS"
 _BAND_ROWS = 11
 
 
-def _mark() -> NDArray[np.bool_]:
-    """The mark as dots, 7 rows high, a column between letters."""
+def _mark(words: str = MARK) -> NDArray[np.bool_]:
+    """Words as dots, 7 rows high, a column between letters."""
     letters = [
         [[bool(row & (16 >> bit)) for bit in range(5)] + [False] for row in bytes.fromhex(_GLYPHS[letter])]
-        for letter in MARK
+        for letter in words
     ]
     return np.concatenate([np.array(letter) for letter in letters], axis=1)
 
@@ -206,3 +216,23 @@ def _stamp(shown: NDArray[np.uint8]) -> None:
     shown[-band:] = 0
     top, left = shown.shape[0] - band + 2 * times, (shown.shape[1] - mark.shape[1]) // 2
     shown[top : top + mark.shape[0], left : left + mark.shape[1]][mark] = 255
+
+
+_WORDS_ROWS_SHARE = 20
+"""Words are so small a part of the picture's height, and seven dots high at least."""
+
+
+def _write(shown: NDArray[np.uint8], words: str) -> None:
+    """Write what the header says of side and view into the upper left corner, in white on black, where there is room."""
+    drawn = "".join(letter for letter in words.upper() if letter in _GLYPHS).strip()
+    if not drawn:
+        return
+    dots = np.pad(_mark(drawn), 2)
+    times = max(1, shown.shape[0] // (_WORDS_ROWS_SHARE * dots.shape[0]))
+    dots = dots.repeat(times, axis=0).repeat(times, axis=1)
+    rows, columns = dots.shape
+    if shown.shape[0] < rows or shown.shape[1] < columns:
+        return
+    corner = shown[:rows, :columns]
+    corner[:] = 0
+    corner[dots] = 255

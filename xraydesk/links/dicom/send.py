@@ -23,9 +23,11 @@ from xraydesk.journey.route import (
     destinations_of,
     due,
     record_failure,
+    record_refused,
     record_sent,
 )
 from xraydesk.lib import clock
+from xraydesk.links.dicom.deidentify import NotForResearch, Project, for_research
 from xraydesk.links.dicom.rejection_codec import rejection_document
 from xraydesk.links.dicom.secure import tls_to
 from xraydesk.siteplan.plan import DestinationPlan
@@ -112,7 +114,11 @@ def _send_batch(
             if place and not goes_on():
                 return True
             corrections = delivery.image.corrections
-            why = _send(association, delivery)
+            try:
+                why = _send(association, delivery, to)
+            except NotForResearch as never:
+                record_refused(delivery_id=delivery.pk, at=clock.now(), why=str(never))
+                continue
             if why:
                 record_failure(delivery_id=delivery.pk, at=clock.now(), why=why)
             else:
@@ -122,8 +128,8 @@ def _send_batch(
     return True
 
 
-def _send(association: Association, delivery: Delivery) -> str:
-    """Send one image; why it was not taken, empty where it was."""
+def _send(association: Association, delivery: Delivery, to: DestinationPlan) -> str:
+    """Send one image; why it was not taken, empty where it was. Raises NotForResearch where it must not go there."""
     image = delivery.image
     if image.note is not None:
         dataset = _note(image)
@@ -133,6 +139,8 @@ def _send(association: Association, delivery: Delivery) -> str:
         except (OSError, InvalidDicomError) as error:
             return f"its file cannot be read ({type(error).__name__})"
         correct(dataset, image.corrections, at=clock.now())
+    if to.research:
+        dataset = for_research(dataset, Project(to.research, settings.SECRET_KEY.encode(), to.shift_dates))
     try:
         answer = association.send_c_store(dataset)
     except (ValueError, RuntimeError, AttributeError, TypeError) as error:
@@ -158,11 +166,14 @@ def _note(image: Image) -> Dataset:
 def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> None:
     """Put right what a person, or the matching, decided on, and keep the old values beside it.
 
-    The old values go into the Original Attributes Sequence (PS3.3 C.12.1.1.9). Where the
-    object's character set cannot write a new value, all of it is rewritten in UTF-8.
+    The old values go into the Original Attributes Sequence (PS3.3 C.12.1.1.9), and a patient's number that was
+    somebody else's to give stays readable among the other ones (Other Patient IDs Sequence, C.2.2), so that who
+    knows the patient by it finds the image. Where the object's character set cannot write a new value, all of it
+    is rewritten in UTF-8.
     """
     if not corrections:
         return
+    former = _former_number(dataset, corrections)
     before = Dataset()
     if "ImageLaterality" in corrections and dataset.get("Laterality"):
         # The series' side (PS3.3 C.7.3.1), which older machines write in place of the image's.
@@ -176,6 +187,8 @@ def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> N
         dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword, value in corrections.items():
         setattr(dataset, keyword, value)
+    if former is not None:
+        dataset.OtherPatientIDsSequence = [*(dataset.get("OtherPatientIDsSequence") or []), former]
     change = Dataset()
     change.ModifiedAttributesSequence = [before]
     change.AttributeModificationDateTime = at.strftime("%Y%m%d%H%M%S.%f+0000")
@@ -183,6 +196,20 @@ def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> N
     change.SourceOfPreviousValues = ""
     change.ReasonForTheAttributeModification = "CORRECT"
     dataset.OriginalAttributesSequence = [*(dataset.get("OriginalAttributesSequence") or []), change]
+
+
+def _former_number(dataset: Dataset, corrections: dict[str, str]) -> Dataset | None:
+    """The number of another issuer that an image came with, where it is given one of ours.
+
+    A number of the same issuer was the wrong patient's: it is not another name for this one.
+    """
+    number, issuer = str(dataset.get("PatientID") or ""), str(dataset.get("IssuerOfPatientID") or "")
+    ours = corrections.get("IssuerOfPatientID", "")
+    if "PatientID" not in corrections or not number or not issuer or issuer.casefold() == ours.casefold():
+        return None
+    former = Dataset()
+    former.PatientID, former.IssuerOfPatientID, former.TypeOfPatientID = number, issuer, "TEXT"
+    return former
 
 
 def _can_write(dataset: Dataset, values: Iterable[str]) -> bool:

@@ -53,6 +53,15 @@ PLAIN_SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian), str(
 
 assert str(DeflatedExplicitVRLittleEndian) not in STORAGE_SYNTAXES
 
+DRAWN_BY_THE_MACHINE = (
+    "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
+    "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray, for presentation
+    "1.2.840.10008.5.1.4.1.1.1.1.1",  # Digital X-Ray, for processing
+    "1.2.840.10008.5.1.4.1.1.1.2",  # Digital Mammography, for presentation
+    "1.2.840.10008.5.1.4.1.1.1.2.1",  # Digital Mammography, for processing
+)
+"""Radiographs as a machine makes them: no screen shots, no paper."""
+
 _RETIRED = (
     "1.2.840.10008.5.1.4.1.1.9",  # Standalone Curve
     "1.2.840.10008.5.1.4.1.1.10",  # Standalone Modality LUT

@@ -110,7 +110,19 @@ def test_a_file_without_rules_is_as_it_was() -> None:
             "on_call 1, locations 1",
             "no location X",
         ),
+        (
+            "port = 11113",
+            "port = 11113\nshift_dates = true",
+            "destination 1, shift_dates",
+            "research project",
+        ),
         ("port = 11113", "port = 11113\noutside = true", "destination 1, outside", "tls = true"),
+        (
+            "port = 11113",
+            'port = 11113\nhistory = true\nresearch = "R"',
+            "destination 1, history",
+            "not for research",
+        ),
     ],
 )
 def test_what_is_wrong_with_them_is_told_with_its_field(old: str, new: str, field: str, word: str) -> None:

@@ -537,6 +537,27 @@ def test_the_wrong_patients_image_is_corrected_on_its_way_and_says_what_it_was(
     assert dcmread(desk.spool / image.path).PatientID == "W1"
 
 
+@pytest.mark.parametrize(("issuer", "others"), [("ELSEWHERE", ["E77"]), ("HOSP", [])])
+def test_an_image_from_outside_gets_our_number_and_keeps_the_one_it_came_with(
+    desk, site, archive: Archive, issuer: str, others: list[str]
+) -> None:
+    exam = make_exam(site)
+    outside = drawn(exam, PatientID="E77", IssuerOfPatientID=issuer, StudyInstanceUID=new_uid())
+    performed(desk, site, exam, outside)
+    image = Image.objects.get(state="quarantined")
+    reconcile.belongs_here(image_id=image.pk, exam_id=exam.pk, at=AT, by="user:c")
+    route.queue_deliveries(exam_id=exam.pk, at=store.clock.now())
+    send.deliver(exam_id=exam.pk, destination="PACS")
+    (sent,) = archive.kept
+    number = exam.patient.identifiers.get()
+    assert (sent.PatientID, sent.IssuerOfPatientID) == (number.value, number.authority)
+    assert (sent.AccessionNumber, sent.StudyInstanceUID) == (exam.accession, exam.study_instance_uid)
+    assert [one.PatientID for one in sent.get("OtherPatientIDsSequence") or []] == others
+    before = sent.OriginalAttributesSequence[0].ModifiedAttributesSequence[0]
+    assert (before.PatientID, before.IssuerOfPatientID) == ("E77", issuer)
+    assert before.StudyInstanceUID == outside.StudyInstanceUID
+
+
 def test_one_refusal_does_not_hold_up_the_others_and_is_tried_again(desk, site, archive: Archive) -> None:
     exam = make_exam(site)
     performed(desk, site, exam, drawn(exam), drawn(exam), drawn(exam))

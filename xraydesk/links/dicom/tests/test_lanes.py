@@ -19,12 +19,19 @@ from pynetdicom import AE, evt
 
 from tests.factories import make_exam
 from tests.running import until
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.attention.models import Item
+from xraydesk.facts.kinds import FactKind
+from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Delivery, Image
+from xraydesk.imaging.states import StepState
 from xraydesk.journey import route
-from xraydesk.journey.tests.performing import PACS, header, jobs, received, site_with_pacs
+from xraydesk.journey.tests.performing import PACS, begun, header, jobs, received, site_with_pacs, told
 from xraydesk.lib import clock
-from xraydesk.links.dicom import lanes
+from xraydesk.links.dicom import lanes, requisition, spool
+from xraydesk.links.dicom.requisition_codec import ENCAPSULATED_PDF
 from xraydesk.links.dicom.tests.test_images_link import CR, drawn
+from xraydesk.links.jobs import write_requisition
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.jsonform import from_json, to_json
 
@@ -36,11 +43,13 @@ class Archive:
 
     def __init__(self) -> None:
         self.came: list[str] = []
+        self.kept: list[Dataset] = []
         self.at_once = self.at_once_max = 0
         self.before: threading.Event | None = None
         self.then = lambda: None
         ae = AE(ae_title="PACS")
         ae.add_supported_context(CR)
+        ae.add_supported_context(ENCAPSULATED_PDF)
         handlers = [
             (evt.EVT_C_STORE, self.take),
             (evt.EVT_ACCEPTED, self.opened),
@@ -58,6 +67,7 @@ class Archive:
 
     def take(self, event: evt.Event) -> int:
         self.came.append(f"{event.dataset.AccessionNumber}/{event.dataset.InstanceNumber}")
+        self.kept.append(event.dataset)
         then, self.then = self.then, lambda: None
         then()
         if self.before is not None:
@@ -80,17 +90,17 @@ def site(tmp_path, settings, archive: Archive):
     return site_with_pacs(replace(PACS, port=archive.port))
 
 
-def limited(site, **limits: int) -> None:
+def limited(site, **limits: object) -> None:
     plan = from_json(site.plan)
     site.plan = to_json(replace(plan, destinations=(replace(plan.destinations[0], **limits),)))
     site.save()
 
 
-def waiting(site, count: int, settings, **fields) -> Exam:
+def waiting(site, count: int, settings, *, header_says: dict[str, str] | None = None, **fields) -> Exam:
     """An exam with so many images that wait for the PACS."""
     exam = make_exam(site, **fields)
     for number in range(1, count + 1):
-        ds: Dataset = drawn(exam, InstanceNumber=str(number))
+        ds: Dataset = drawn(exam, InstanceNumber=str(number), **(header_says or {}))
         image = received(site, header(exam, sop_instance_uid=ds.SOPInstanceUID))
         ds.save_as(settings.XRAYDESK_SPOOL / image.path, enforce_file_format=True)
         Delivery.objects.create(site=site, image=image, destination="PACS", next_at=clock.now())
@@ -166,6 +176,60 @@ def test_a_full_link_is_waited_for_as_a_job_and_not_in_the_workers_place(
     assert archive.came == [f"{exam.accession}/1", f"{exam.accession}/2"]
 
 
+def test_a_research_destination_gets_nobodys_images_and_none_with_text_burned_in(
+    site, settings, archive: Archive
+) -> None:
+    limited(site, research="Lungs")
+    exam = waiting(site, 1, settings)
+    shown = waiting(site, 1, settings, header_says={"BurnedInAnnotation": "YES"})
+    lanes.run(site_id=site.pk, destination="PACS")
+    (kept,) = archive.kept
+    number = exam.patient.identifiers.get().value
+    assert number not in str(kept)
+    assert "Prüfer" not in str(kept)
+    assert (kept.PatientIdentityRemoved, kept.AccessionNumber) == ("YES", "")
+    assert kept.StudyInstanceUID != exam.study_instance_uid
+    left = Delivery.objects.get(image__exam=shown)
+    assert (left.state, left.last_error) == ("withdrawn", "it says that text is burned into the picture")
+    assert Image.objects.get(exam=exam).state == "sent"
+    assert Image.objects.get(exam=shown).state == "matched"
+
+
+def test_the_requisition_goes_after_the_images_as_a_document_in_their_study_and_once(
+    site, settings, archive: Archive, monkeypatch
+) -> None:
+    limited(site, history=True)
+    exam = make_exam(site, reason="Fell from a ladder #*_", clinical_information="Ünwell since Монday")
+    uid = begun(site, exam)
+    ds = drawn(exam, InstanceNumber="1")
+    image = received(site, header(exam, sop_instance_uid=ds.SOPInstanceUID))
+    ds.save_as(settings.XRAYDESK_SPOOL / image.path, enforce_file_format=True)
+    told(site, uid, StepState.COMPLETED)
+    route.queue_deliveries(exam_id=exam.pk, at=clock.now())
+    assert jobs("write_requisition")[-1] == {"exam_id": exam.pk}
+    write_requisition(exam.pk)
+    assert not requisition.write(exam.pk)
+    lanes.run(site_id=site.pk, destination="PACS")
+    sent, document = archive.kept
+    assert sent.SOPClassUID == CR
+    assert document.SOPClassUID == ENCAPSULATED_PDF
+    for keyword in ("StudyInstanceUID", "AccessionNumber", "PatientID"):
+        assert document[keyword].value == sent[keyword].value, keyword
+    pdf = document.EncapsulatedDocument[: document.EncapsulatedDocumentLength]
+    assert pdf.startswith(b"%PDF-")
+    assert set(Image.objects.values_list("state", flat=True)) == {"sent"}
+    assert len(Fact.objects.filter(kind=FactKind.IMAGES_AVAILABLE)) == 1
+    exam.reason = "Another reason"
+    exam.save()
+    monkeypatch.setattr(spool, "FREE_BYTES_MIN", 1 << 62)
+    write_requisition(exam.pk)
+    assert Image.objects.count() == 2
+    assert "could not be written" in Item.objects.get(kind=ItemKind.REACTION_FAILED).text
+    monkeypatch.undo()
+    write_requisition(exam.pk)
+    assert Image.objects.filter(modality="DOC").count() == 2
+
+
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_destination_that_is_down_is_called_once_a_run_and_not_once_an_exam(site, settings) -> None:
@@ -181,7 +245,7 @@ import django; django.setup()
 from django.conf import settings
 from pathlib import Path
 settings.XRAYDESK_SPOOL = Path({spool!r})
-from xraydesk.links.dicom import lanes
+from xraydesk.links.dicom import lanes, requisition, spool
 lanes.run(site_id={site}, destination="PACS")
 """
 

@@ -175,3 +175,18 @@ def test_a_window_without_width_is_none() -> None:
     assert window_of(said) is None
     assert window_of(Dataset()) is None
     assert windowed(np.array([[0.0, 5.0, 10.0]]), Window(5, 10), inverted=True).tolist() == [[255, 128, 0]]
+
+
+def test_what_the_header_says_of_side_and_view_stands_in_the_corner_and_nothing_where_there_is_no_room(
+    tmp_path: Path,
+) -> None:
+    grey = np.full((300, 300), 100, np.uint16)
+    path = image_file(tmp_path, grey, WindowCenter=100, WindowWidth=200)
+    plain = read_png(picture_of(path).png)
+    marked = read_png(picture_of(path, words="l pa").png)
+    assert set(np.unique(plain[:20, :60])) == {128}
+    assert set(np.unique(marked[:11, :28])) == {0, 255}
+    assert np.array_equal(plain[40:], marked[40:])
+    assert np.array_equal(read_png(picture_of(path, words="?? ").png), plain)
+    narrow = image_file(tmp_path, grey[:, :12], WindowCenter=100, WindowWidth=200)
+    assert set(np.unique(read_png(picture_of(narrow, words="PA PA").png)[:11])) == {128}

@@ -1,0 +1,151 @@
+"""Earlier studies to compare an exam with: which there are, whether they can be seen, and who asks for what is missing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from xraydesk.facts.actions import record
+from xraydesk.facts.kinds import FactKind
+from xraydesk.imaging import prior_actions as actions
+from xraydesk.imaging.models import Delivery, Image, Prior
+from xraydesk.imaging.prior_rules import Looked, PriorState, Study, relevant
+from xraydesk.imaging.states import DeliveryState, ImageState
+from xraydesk.journey import performing
+from xraydesk.journey.errors import Refused, WrongState
+from xraydesk.lib import clock
+from xraydesk.lib.text import shortened
+from xraydesk.orders.models import Exam
+from xraydesk.scheduling.models import Booking
+from xraydesk.scheduling.states import LIVE
+from xraydesk.siteplan.reading import from_json
+
+EARLIER_EXAMS_MAX = 200
+"""Earlier exams of one patient that are looked at, the newest first."""
+
+
+class UnknownPrior(Refused):
+    """There is no such study to compare with here."""
+
+
+@transaction.atomic
+def look_for_priors(*, exam_id: int, at: datetime) -> int:
+    """Find what was done here before that an exam is compared with, and whether it can be seen; how many.
+
+    At booking, on arrival, and when asked again: what was known stays, what is new is added, what came is told.
+    """
+    (exam,) = performing.lock_exams([exam_id])
+    wanted = looked_at(exam, at=at)
+    if wanted is None:
+        return 0
+    earlier = {e.study_instance_uid: e for e in _earlier(exam)}
+    studies = [
+        Study(uid, looked, words=e.procedure_text or e.procedure_code, accession=e.accession)
+        for uid, e in earlier.items()
+        if (looked := _was_looked_at(e)) is not None
+    ]
+    found = relevant(wanted, studies)
+    for one in found:
+        state, where = _where_it_is(earlier[one.study.study_instance_uid])
+        actions.put_prior(exam=exam, relevant=one, state=state, where=where, at=at)
+    return len(found)
+
+
+def looked_at(exam: Exam, *, at: datetime) -> Looked | None:
+    """What an exam looks at; None where its procedure is not known here."""
+    if exam.procedure is None:
+        return None
+    place = Booking.objects.filter(exam=exam, state__in=LIVE).first()
+    day = clock.local_day(place.during.lower if place else at, exam.site.timezone)
+    return Looked(exam.procedure.body_part, exam.laterality, day)
+
+
+def _earlier(exam: Exam) -> list[Exam]:
+    """Other exams of the patient that were performed."""
+    found = (
+        Exam.objects.filter(patient=exam.patient_id, stepexam__voided=False)
+        .exclude(pk=exam.pk)
+        .select_related("procedure", "site")
+        .distinct()
+        .order_by("-id")
+    )
+    return list(found[:EARLIER_EXAMS_MAX])
+
+
+def _was_looked_at(exam: Exam) -> Looked | None:
+    link = exam.stepexam_set.filter(voided=False).select_related("step").order_by("step__started_at").first()
+    if link is None or exam.procedure is None:
+        return None
+    day = clock.local_day(link.step.started_at, exam.site.timezone)
+    return Looked(exam.procedure.body_part, exam.laterality, day)
+
+
+def _where_it_is(exam: Exam) -> tuple[PriorState, str]:
+    """Whether all images of an earlier exam are at a destination of the house, and where, or why not in words."""
+    plan = from_json(exam.site.plan) if exam.site.plan else None
+    house = [d.name for d in plan.destinations if not d.outside and not d.research] if plan else []
+    images = Image.objects.filter(exam=exam).exclude(state=ImageState.REJECTED)
+    count = images.count()
+    if not count:
+        return PriorState.MISSING, "no image of it came here"
+    for name in house:
+        sent = Q(deliveries__destination=name, deliveries__state=DeliveryState.SENT)
+        if images.filter(sent).distinct().count() == count:
+            return PriorState.THERE, name
+    if images.filter(state__in=(ImageState.QUARANTINED, ImageState.HELD)).exists():
+        return PriorState.MISSING, "images of it are kept apart or held here"
+    if Delivery.objects.filter(image__in=images, destination__in=house, state=DeliveryState.FAILED).exists():
+        return PriorState.MISSING, "images of it could not be sent"
+    return PriorState.COMING, "images of it are on their way"
+
+
+@transaction.atomic
+def want_prior(*, exam_id: int, words: str, of: str, at: datetime, by: str) -> Prior:
+    """Somebody knows of a study elsewhere that the exam is to be compared with, and asks for it.
+
+    Raises UnknownExam, and WrongState where it is not said what is wanted.
+    """
+    (exam,) = performing.lock_exams([exam_id])
+    wanted = shortened(" ".join(words.split()), 120)
+    if not wanted:
+        raise WrongState("Write what is wanted, such as “chest, May, at St. Mary's”. Nothing was kept.")
+    prior = actions.insert_wanted(
+        exam=exam, words=wanted, of=shortened(" ".join(of.split()), 120), at=at, by=by
+    )
+    _tell(prior, at=at, by=by)
+    return prior
+
+
+@transaction.atomic
+def move_prior(*, prior_id: int, action: str, at: datetime, by: str, of: str = "") -> Prior:
+    """A person asks for a study that is missing (`chase`), says that it came, or that it is not to be had (`give up`).
+
+    Raises UnknownPrior, and WrongState where that cannot be said of it as it stands.
+    """
+    exam_id = Prior.objects.filter(pk=prior_id).values_list("exam", flat=True).first()
+    if exam_id is None:
+        raise UnknownPrior("There is no such study to compare with here.")
+    performing.lock_exams([exam_id])
+    prior = Prior.objects.select_for_update(of=("self",)).select_related("exam").get(pk=prior_id)
+    try:
+        actions.move_prior(prior, action=action, of=shortened(" ".join(of.split()), 120), at=at, by=by)
+    except actions.IllegalPriorAction as why:
+        raise WrongState(f"This study is {prior.state}: that cannot be said of it.") from why
+    _tell(prior, at=at, by=by)
+    return prior
+
+
+def _tell(prior: Prior, *, at: datetime, by: str) -> None:
+    exam = prior.exam
+    record(
+        site_id=prior.site_id,
+        kind=FactKind.PRIOR_CHANGED,
+        at=at,
+        by=by,
+        accession=exam.accession,
+        patient=exam.patient_id,
+        data={"state": prior.state, "to": prior.chased_of},
+        simulated=exam.simulated,
+    )
