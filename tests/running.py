@@ -32,8 +32,8 @@ from xraydesk.project import postgres
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
-READY_SECONDS_MAX = 60
-STARTED_SECONDS_MAX = 90
+READY_SECONDS_MAX = 180
+STARTED_SECONDS_MAX = 240
 
 
 def need(*programs: str) -> None:
