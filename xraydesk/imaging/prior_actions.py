@@ -64,3 +64,28 @@ def move_prior(prior: Prior, *, action: str, of: str, at: datetime, by: str) -> 
     if state is PriorState.CHASED:
         prior.chased_by, prior.chased_of = by, of
     prior.save()
+
+
+def put_unasked(*, exam: Exam, words: str, why: str, at: datetime) -> None:
+    """Say beside an exam that an archive could not be asked for what it has."""
+    Prior.objects.update_or_create(
+        exam=exam,
+        study_instance_uid="",
+        words=words,
+        defaults={
+            "site_id": exam.site_id,
+            "relevance": "not known",
+            "state": PriorState.MISSING,
+            "where": why[:120],
+            "changed_at": at,
+        },
+    )
+
+
+def moved(prior: Prior, *, to: str, why: str, at: datetime) -> None:
+    """An archive sent it to a destination, or `why` it did not; what a person said of a missing one stands."""
+    if why and prior.state in ASKED_BY_A_PERSON:
+        return
+    prior.state = PriorState.MISSING if why else PriorState.THERE
+    prior.where, prior.changed_at = (why or to)[:120], at
+    prior.save()

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q
+from procrastinate import exceptions as job_errors
+from procrastinate.contrib.django import app as jobs
 
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging import prior_actions as actions
 from xraydesk.imaging.models import Delivery, Image, Prior
-from xraydesk.imaging.prior_rules import Looked, PriorState, Study, relevant
+from xraydesk.imaging.prior_rules import Looked, PriorState, Relevant, Study, relevant
 from xraydesk.imaging.states import DeliveryState, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.errors import Refused, WrongState
+from xraydesk.journey.turns import DELIVER_QUEUE
 from xraydesk.lib import clock
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import LIVE
 from xraydesk.siteplan.reading import from_json
+
+FIND_TASK = "find_priors"
+"""Name of the job that asks the archives of the site file; `links` owns it."""
 
 EARLIER_EXAMS_MAX = 200
 """Earlier exams of one patient that are looked at, the newest first."""
@@ -50,7 +57,69 @@ def look_for_priors(*, exam_id: int, at: datetime) -> int:
     for one in found:
         state, where = _where_it_is(earlier[one.study.study_instance_uid])
         actions.put_prior(exam=exam, relevant=one, state=state, where=where, at=at)
+    plan = from_json(exam.site.plan) if exam.site.plan else None
+    if plan and any(to.finds for to in plan.destinations):
+        _ask_archives(exam.pk)
     return len(found)
+
+
+def _ask_archives(exam_id: int) -> None:
+    """Ask for the job that asks the archives; one waits at a time."""
+    task = jobs.configure_task(FIND_TASK, queue=DELIVER_QUEUE, queueing_lock=f"{FIND_TASK}:{exam_id}")
+    try:
+        with transaction.atomic():
+            task.defer(exam_id=exam_id)
+    except job_errors.AlreadyEnqueued:
+        return
+
+
+@transaction.atomic
+def archive_told(
+    *, exam_id: int, archive: str, moves_to: str, found: Iterable[Relevant], at: datetime
+) -> tuple[list[str], int]:
+    """Keep what an archive has of what an exam is compared with: the UIDs that it is still to send, and how many are new."""
+    (exam,) = performing.lock_exams([exam_id])
+    Prior.objects.filter(exam=exam, study_instance_uid="", words=_all_of(archive)).delete()
+    own = set(
+        Exam.objects.filter(site=exam.site_id, patient=exam.patient_id).values_list(
+            "study_instance_uid", flat=True
+        )
+    )
+    to_move, new = [], 0
+    for one in found:
+        uid = one.study.study_instance_uid
+        if uid in own:
+            continue
+        known = Prior.objects.filter(exam=exam, study_instance_uid=uid).first()
+        if known is not None and known.state == PriorState.THERE:
+            continue
+        state, where = (
+            (PriorState.COMING, f"{archive} is asked to send it") if moves_to else (PriorState.THERE, archive)
+        )
+        new += actions.put_prior(exam=exam, relevant=one, state=state, where=where, at=at)
+        if moves_to:
+            to_move.append(uid)
+    return to_move, new
+
+
+@transaction.atomic
+def archive_away(*, exam_id: int, archive: str, why: str, at: datetime) -> None:
+    """An archive could not be asked: whoever reads is told that something may be missing."""
+    (exam,) = performing.lock_exams([exam_id])
+    actions.put_unasked(exam=exam, words=_all_of(archive), why=why, at=at)
+
+
+@transaction.atomic
+def moved(*, exam_id: int, uid: str, to: str, why: str, at: datetime) -> None:
+    """An archive sent a study to where it is read, or `why` it did not."""
+    (exam,) = performing.lock_exams([exam_id])
+    prior = Prior.objects.filter(exam=exam, study_instance_uid=uid).first()
+    if prior is not None:
+        actions.moved(prior, to=to, why=why, at=at)
+
+
+def _all_of(archive: str) -> str:
+    return f"whatever {archive} has"
 
 
 def looked_at(exam: Exam, *, at: datetime) -> Looked | None:

@@ -89,6 +89,7 @@ def keep_requisition(*, exam_id: int, header: Header, stored: StoredFile, at: da
         why="",
         findings=(),
         corrections={},
+        findings=(),
         at=at,
         simulated=exam.simulated,
     )

@@ -18,6 +18,7 @@ from procrastinate.contrib.django import app as jobs
 from xraydesk.access.models import Site
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.policy import policies_of
+from xraydesk.journey.priors import FIND_TASK
 from xraydesk.journey.route import resume_deliveries
 from xraydesk.journey.turns import DELIVER_QUEUE, DELIVER_TASK, REQUISITION_TASK
 from xraydesk.lib import clock
@@ -59,6 +60,14 @@ def write_requisition(exam_id: int) -> None:
     from xraydesk.links.dicom import requisition
 
     requisition.write(exam_id)
+
+
+@jobs.task(name=FIND_TASK, queue=DELIVER_QUEUE)
+def find_priors(exam_id: int) -> None:
+    """Ask the archives for what an exam is compared with. What fails stands beside the exam, and is tried at its next step."""
+    from xraydesk.links.dicom import archive
+
+    archive.fetch_priors(exam_id)
 
 
 @jobs.task(

@@ -315,6 +315,10 @@ class DestinationPlan:
     """Modalities that go there; empty for all."""
     outside: bool = False
     """True where it belongs to another house: it is spoken to with TLS, and gets only what a rule sends it."""
+    finds: bool = False
+    """True where it is asked for earlier studies (C-FIND)."""
+    moves_to: str = ""
+    """The destination that it is to send them to (C-MOVE); empty where they are read where they are."""
     history: bool = False
     """True where the requisition goes there as well, as a document in the study."""
     research: str = ""

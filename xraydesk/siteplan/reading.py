@@ -273,6 +273,8 @@ def _destination(t: Table) -> DestinationPlan:
             port=t.whole("port", 1, 65535),
             sends=t.texts("sends"),
             outside=t.yes_no("outside"),
+            finds=t.yes_no("finds"),
+            moves_to=t.text("moves_to", default="", length_max=32),
             history=t.yes_no("history"),
             research=t.text("research", default="", length_max=64),
             shift_dates=t.yes_no("shift_dates"),

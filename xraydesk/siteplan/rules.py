@@ -285,6 +285,12 @@ def _destinations(plan: SitePlan) -> Problems:
                 yield Problem(
                     ("destination", i, "sends", j), f"no machine here makes images of type {modality}"
                 )
+        if destination.moves_to and not (
+            destination.finds and destination.moves_to in {p.name for p in plan.destinations}
+        ):
+            yield Problem(
+                ("destination", i, "moves_to"), "is another destination, for one that is asked (finds = true)"
+            )
         if destination.history and destination.research:
             yield Problem(("destination", i, "history"), "a requisition says whose it is: not for research")
         if destination.shift_dates and not destination.research:

@@ -117,6 +117,7 @@ def test_a_file_without_rules_is_as_it_was() -> None:
             "research project",
         ),
         ("port = 11113", "port = 11113\noutside = true", "destination 1, outside", "tls = true"),
+        ("port = 11113", 'port = 11113\nmoves_to = "PACS"', "destination 1, moves_to", "finds = true"),
         (
             "port = 11113",
             'port = 11113\nhistory = true\nresearch = "R"',

@@ -1,0 +1,84 @@
+"""What an archive is asked about a patient's earlier studies, and what it answers (PS3.4 C.6.2). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pydicom.dataset import Dataset
+
+from xraydesk.imaging.prior_rules import Looked, Study
+from xraydesk.links.dicom.header_codec import text
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whose studies are asked for: number and issuer, and the birth date, where known, that answers must agree with."""
+
+    patient_id: str
+    issuer: str
+    birth_date: date | None
+
+
+def studies_wanted(asked: Asked) -> Dataset:
+    """The identifier of a C-FIND for all studies of a patient."""
+    ds = Dataset()
+    ds.QueryRetrieveLevel = "STUDY"
+    ds.PatientID, ds.IssuerOfPatientID = asked.patient_id, ""
+    ds.PatientBirthDate = ds.StudyDate = ds.StudyInstanceUID = ""
+    ds.AccessionNumber = ds.StudyDescription = ds.ModalitiesInStudy = ""
+    return ds
+
+
+def series_wanted(study_instance_uid: str) -> Dataset:
+    """The identifier of a C-FIND for what the series of a study look at."""
+    ds = Dataset()
+    ds.QueryRetrieveLevel = "SERIES"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = study_instance_uid, ""
+    ds.Modality = ds.BodyPartExamined = ds.Laterality = ""
+    return ds
+
+
+def study_to_move(study_instance_uid: str) -> Dataset:
+    """The identifier of a C-MOVE of a whole study."""
+    ds = Dataset()
+    ds.QueryRetrieveLevel, ds.StudyInstanceUID = "STUDY", study_instance_uid
+    return ds
+
+
+def is_of(asked: Asked, answer: Dataset) -> bool:
+    """True where an answer is this patient's by number, by issuer and birth date as far as both sides know them.
+
+    An archive may match more than it was asked for, and another issuer may have given out the same number.
+    """
+    issuer, born = text(answer, "IssuerOfPatientID"), text(answer, "PatientBirthDate")
+    return (
+        text(answer, "PatientID") == asked.patient_id
+        and (not issuer or not asked.issuer or issuer.casefold() == asked.issuer.casefold())
+        and (not born or asked.birth_date is None or born == f"{asked.birth_date:%Y%m%d}")
+    )
+
+
+def study_of(answer: Dataset, series: Sequence[Dataset]) -> Study | None:
+    """A study as an archive tells of it, with the part and side that its series name first; None without UID or date."""
+    uid, day = text(answer, "StudyInstanceUID"), _day(text(answer, "StudyDate"))
+    if not uid or day is None:
+        return None
+    side = _first(series, "Laterality").upper()
+    return Study(
+        study_instance_uid=uid,
+        looked=Looked(_first(series, "BodyPartExamined"), side if side in ("L", "R", "B") else "", day),
+        words=text(answer, "StudyDescription") or "a study",
+    )
+
+
+def _first(series: Iterable[Dataset], keyword: str) -> str:
+    return next((value for ds in series if (value := text(ds, keyword))), "")
+
+
+def _day(written: str) -> date | None:
+    try:
+        return date(int(written[:4]), int(written[4:6]), int(written[6:8]))
+    except ValueError:
+        return None
