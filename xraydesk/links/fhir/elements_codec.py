@@ -19,9 +19,7 @@ OID_PREFIX = "urn:oid:"
 PUBLIC_CODES = ("http://loinc.org", "http://snomed.info/sct", "http://radlex.org", "http://www.radlex.org")
 """Tables that others keep: a code of theirs is never one of the department's own."""
 
-_REFERENCE = re.compile(
-    r"(?:(?P<base>https?://\S+)/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9.-]{1,64})(?:/_history/\S+)?"
-)
+_REFERENCE = re.compile(r"(?P<kind>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9.-]{1,64})(?:/_history/\S+)?")
 
 
 def filled(**elements: Any) -> Resource:
@@ -100,9 +98,13 @@ def words_of(value: Mapping[str, Any] | None) -> str:
     return str(told.get("text") or told.get("display") or coded)
 
 
-def read_reference(text: str, kind: str) -> str | None:
-    """The id in a reference to a resource of `kind`, relative or absolute; None where it is something else."""
-    found = _REFERENCE.fullmatch(text)
+def read_reference(text: str, kind: str, base: str = "") -> str | None:
+    """The id in a reference to a resource of `kind` here; None where it is something else.
+
+    One with an address before it is one of this server at `base` alone: the same id elsewhere is another thing.
+    """
+    here = text.removeprefix(f"{base}/") if base else text
+    found = _REFERENCE.fullmatch(here)
     return found["id"] if found and found["kind"] == kind else None
 
 

@@ -80,6 +80,7 @@ def caller_of(request: HttpRequest) -> Caller:
         scopes=None if known.scopes is None else read_scopes(known.scopes),
         patient=known.patient,
         reason=f"through the app {known.app}" if known.app else "",
+        base=base_of(request),
     )
 
 
@@ -88,7 +89,8 @@ def is_lenient(request: HttpRequest) -> bool:
     return "handling=lenient" in request.headers.get("Prefer", "")
 
 
-def _negotiate(request: HttpRequest) -> None:
+def negotiate(request: HttpRequest) -> None:
+    """Refuse who asks for another form than JSON (406)."""
     wanted = request.GET.get("_format", "") or request.headers.get("Accept", "")
     if "xml" in wanted and "json" not in wanted and "*/*" not in wanted:
         raise refuse(406, "not-supported", "Answers are JSON: ask for application/fhir+json.")
@@ -125,7 +127,7 @@ def fhir(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @wraps(view)
     def served(request: HttpRequest, **of: str) -> HttpResponse:
         try:
-            _negotiate(request)
+            negotiate(request)
             return view(request, caller_of(request), **of)
         except BadSearch as bad:
             return answer(Refusal(400, *bad.issues).resource, 400)

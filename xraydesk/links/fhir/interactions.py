@@ -70,7 +70,11 @@ def _matching(caller: Caller, kind: Kind, criteria: str) -> list[Shown]:
     if not asked:
         raise refuse(412, "required", "The condition names no search parameter.")
     search = searching.read_search(
-        kind, [*asked, ("_count", "2"), ("_total", "none")], lenient=False, limits=caller.limits(kind)
+        kind,
+        [*asked, ("_count", "2"), ("_total", "none")],
+        lenient=False,
+        limits=caller.limits(kind),
+        base=caller.base,
     )
     return list(searching.find(caller, search).matches)
 
@@ -99,6 +103,12 @@ def create(caller: Caller, name: str, resource: Any, *, if_none_exist: str = "",
     return written_reply(caller, kind, "create", written, at=at)
 
 
+def fits_etag(told: str, etag: str) -> bool:
+    """Whether If-Match or If-None-Match names a version: `*`, or one of several, weak or not (RFC 9110 §13.1)."""
+    named = {one.strip().removeprefix("W/").strip('"') for one in told.split(",")}
+    return "*" in named or etag.removeprefix("W/").strip('"') in named
+
+
 def _written_kind(caller: Caller, name: str, done: str) -> Kind:
     kind = kind_for(caller, name, done if name in WRITERS else "read")
     if done not in kind.writes:
@@ -116,7 +126,7 @@ def update(caller: Caller, name: str, key: str, resource: Any, *, if_match: str 
     found = searching.load(caller, kind, [key])
     if not found:
         raise refuse(405, "not-found", f"There is no {name} {key[:64]} here, and none is made by that id.")
-    if if_match and if_match.strip() not in ("*", Reply(200, found[0].resource).etag):
+    if if_match and not fits_etag(if_match, Reply(200, found[0].resource).etag):
         raise refuse(412, "conflict", "It was changed since that version was read. Read it again.")
     written = WRITERS[name](caller, resource, int(found[0].resource["id"]), at)
     return written_reply(caller, kind, "update", written, at=at)

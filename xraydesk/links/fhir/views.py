@@ -19,22 +19,29 @@ from xraydesk.links.fhir import (
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.http import (
     answer,
+    answer_refusal,
     answer_reply,
     base_of,
     body_of,
     fhir,
     is_lenient,
+    negotiate,
     only,
     written,
 )
 from xraydesk.links.fhir.kinds import KINDS
-from xraydesk.links.fhir.replies import refuse
+from xraydesk.links.fhir.replies import Refusal, refuse
 
 FORM = "application/x-www-form-urlencoded"
 
 
 def metadata(request: HttpRequest) -> HttpResponse:
     """The CapabilityStatement, for anybody."""
+    try:
+        only(request, "GET", "HEAD")
+        negotiate(request)
+    except Refusal as refusal:
+        return answer_refusal(refusal)
     return answer(
         capability_codec.capability_statement(
             at=clock.now(),
@@ -89,7 +96,7 @@ def instance(request: HttpRequest, caller: Caller, *, kind: str, key: str) -> Ht
         return answer_reply(request, reply, written=True)
     reply = interactions.read(caller, kind, key, at=at)
     response = answer_reply(request, reply)
-    if request.headers.get("If-None-Match", "").strip() == reply.etag:
+    if interactions.fits_etag(request.headers.get("If-None-Match", ""), reply.etag):
         response.status_code, response.content = 304, b""
     return response
 
@@ -187,7 +194,12 @@ def operation_of_instance(
         raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
     only(request, "GET", "POST")
     told = operations.everything(
-        caller, key, base=base_of(request), here=request.build_absolute_uri(), at=clock.now()
+        caller,
+        key,
+        types=request.GET.get("_type", ""),
+        base=base_of(request),
+        here=request.build_absolute_uri(),
+        at=clock.now(),
     )
     return answer(told)
 

@@ -18,8 +18,7 @@ from xraydesk.lib import locks
 from xraydesk.lib.ids import new_secret
 from xraydesk.links.fhir import coverage_codec, patient_codec, request_codec, rows
 from xraydesk.links.fhir.callers import Caller
-from xraydesk.links.fhir.conditions import key_of
-from xraydesk.links.fhir.elements_codec import CODES_PREFIX, Resource, read_reference
+from xraydesk.links.fhir.elements_codec import CODES_PREFIX, Resource
 from xraydesk.links.fhir.issuers import kept_as
 from xraydesk.links.fhir.replies import Refusal, refuse
 from xraydesk.links.messages import FHIR_LINK
@@ -121,7 +120,7 @@ def patient_meant(caller: Caller, told: Mapping[str, Any], path: str) -> Patient
     """The patient that a reference names, by id here or by number. Raises Refusal."""
     site = caller.member.site
     named = told.get("reference", "")
-    key = key_of(read_reference(named, "Patient") or "")
+    key = caller.key_in(named, "Patient")
     listed = patient_codec.read_identifiers([told["identifier"]] if "identifier" in told else [])
     numbers = kept_as(site, listed)
     found: Patient | None = None
