@@ -40,12 +40,16 @@ class Caller:
             return False
         if kind.of_access and member.role is not Role.SYSTEM and not member.may(Permission.SEE_ACCESS_LOG):
             return False
+        if kind.of_programs and self.patient is not None:
+            return False
         if self.scopes is not None and not any(allows(s, kind.name, done) for s in self.scopes):
             return False
         return done in READS or (self.by_token and member.may(Permission.FHIR_WRITE))
 
     def limits(self, kind: Kind) -> list[tuple[str, str]]:
         """What is added to each search of theirs, so that rows of others are not found."""
+        if kind.of_programs and self.member.role is Role.SYSTEM:
+            return [("_source", self.member.who)]
         if self.patient is None:
             return []
         if kind.name == "Patient":

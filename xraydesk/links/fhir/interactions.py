@@ -16,7 +16,7 @@ from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.kinds import KINDS, Kind
 from xraydesk.links.fhir.replies import Refusal, Reply, refuse
 from xraydesk.links.fhir.rows import Shown
-from xraydesk.links.fhir.writers import WRITERS
+from xraydesk.links.fhir.writers import ENDERS, WRITERS
 from xraydesk.links.fhir.writing import Written
 from xraydesk.orders.actions import on_trial
 
@@ -132,6 +132,14 @@ def update(caller: Caller, name: str, key: str, resource: Any, *, if_match: str 
     return written_reply(caller, kind, "update", written, at=at)
 
 
+def delete(caller: Caller, name: str, key: str, *, at: datetime) -> None:
+    """End what a program asked for. Gone already is well too. Raises Refusal."""
+    kind = _written_kind(caller, name, "delete")
+    _one_at_a_time(caller, kind, key)
+    if searching.load(caller, kind, [key]):
+        ENDERS[name](caller, int(key), at)
+
+
 def conditional_update(caller: Caller, name: str, criteria: str, resource: Any, *, at: datetime) -> Reply:
     """Bring the one that fits the criteria to what is sent, or make one where none fits. Raises Refusal."""
     kind = _written_kind(caller, name, "update")
@@ -150,7 +158,10 @@ def written_reply(caller: Caller, kind: Kind, done: str, written: Written, *, at
         return Reply(200, written.gone)
     shown = kind.sources[0].shown(caller.member.site, [written.key])
     log(caller, done, kind, shown, at=at)
-    return Reply(201 if written.created else 200, shown[0].resource)
+    resource = shown[0].resource
+    if written.once:
+        resource = resource | {"extension": [*resource.get("extension", ()), written.once]}
+    return Reply(201 if written.created else 200, resource)
 
 
 class _Undone(Exception):

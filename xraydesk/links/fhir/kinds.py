@@ -54,6 +54,7 @@ from xraydesk.links.fhir.conditions import (
 )
 from xraydesk.links.fhir.elements_codec import authority_of, read_reference
 from xraydesk.links.fhir.rows import Loader, Shown
+from xraydesk.links.models import Subscription
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.models import Patient
@@ -96,6 +97,7 @@ class Source:
 LAST_TOLD = "last_told"
 UPDATED = {"_lastUpdated": LAST_TOLD}
 IHE_SCHEDULING = "https://profiles.ihe.net/ITI/Scheduling/OperationDefinition/"
+BACKPORT_OPERATION = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/"
 VALIDATE = {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 
 
@@ -112,7 +114,9 @@ class Kind:
     finder: Callable[[Site, Mapping[str, Sequence[Sequence[str]]], int], list[Shown]] | None = None
     """Finds what no rows are kept of; its parameters are read as any other's."""
     of_access: bool = False
-    """True for the log of access: not for everybody who may read."""
+    """True for the log of access, and who is called: not for everybody who may read."""
+    of_programs: bool = False
+    """True for what programs ask for themselves: each sees its own."""
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -523,6 +527,19 @@ AUDIT = Source(
     },
 )
 
+SUBSCRIPTION = Source(
+    lambda site: Subscription.objects.filter(site=site),
+    rows.subscriptions,
+    {
+        **_id(),
+        "status": Parameter("token", _coded("subscription-status", token("state"))),
+        "criteria": Parameter("string", text_begins("topic"), modified={"exact": text_is("topic")}),
+        "url": Parameter("uri", text_is("endpoint")),
+        "_source": Parameter("uri", text_is("who")),
+        "_lastUpdated": Parameter("date", moment("changed_at")),
+    },
+)
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -587,6 +604,16 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("Location", "a room or a portable unit, with its hours", (LOCATION,), {"name": "name"}),
         Kind("Practitioner", "somebody who makes x-ray images", (PRACTITIONER,), {"name": "name"}),
+        Kind(
+            "Subscription",
+            "a program that is called when something changes: each sees its own",
+            (SUBSCRIPTION,),
+            {"_lastUpdated": "changed_at"},
+            ("create", "delete"),
+            VALIDATE | {"status": f"{BACKPORT_OPERATION}backport-subscription-status"},
+            of_access=True,
+            of_programs=True,
+        ),
         Kind(
             "AuditEvent",
             "who looked at whose record (IHE BALP)",

@@ -26,7 +26,8 @@ from xraydesk.links.fhir import (
 from xraydesk.links.fhir.elements_codec import Resource, with_meta
 from xraydesk.links.fhir.issuers import told_as
 from xraydesk.links.fhir.overlay_codec import Part, overlaid
-from xraydesk.links.models import SentResource
+from xraydesk.links.models import SentResource, Subscription
+from xraydesk.links.subscriptions import subscription_codec
 from xraydesk.orders.models import Exam
 from xraydesk.patients.demographics import Identifier
 from xraydesk.patients.models import Patient, PatientIdentifier
@@ -336,6 +337,28 @@ def _coverage(row: Coverage) -> Shown:
     patient = row.patient.merged_into_id or row.patient_id
     resource = coverage_codec.coverage(str(row.pk), str(patient), row.resource)
     return Shown(with_meta(resource, row.changed_at), patient)
+
+
+def subscriptions(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """Programs that are called; no patient's record."""
+    found = Subscription.objects.filter(site=site, pk__in=keys)
+    return in_order(
+        keys,
+        (
+            (
+                row.pk,
+                Shown(
+                    with_meta(
+                        subscription_codec.subscription(
+                            str(row.pk), row.resource, status=row.state, error=row.why, source=row.who
+                        ),
+                        row.changed_at,
+                    )
+                ),
+            )
+            for row in found
+        ),
+    )
 
 
 def audit_events(site: Site, keys: Sequence[int]) -> list[Shown]:

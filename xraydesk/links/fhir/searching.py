@@ -274,6 +274,18 @@ def _total(kind: Kind, value: str) -> dict[str, Any]:
 _RESULT = {"_count": _count, "_sort": _sort, "_summary": _summary, "_elements": _elements, "_total": _total}
 
 
+def only_conditions(search: Search) -> Search:
+    """A search without anything that says how its answer should look."""
+    return Search(search.kind, search.conditions)
+
+
+def check(caller: Caller, search: Search) -> None:
+    """Whether each value of a search can be read, without looking for anything. Raises BadSearch."""
+    _may_look_behind(caller, search)
+    for source in search.kind.sources:
+        _rows(caller.member.site, source, search)
+
+
 def find(caller: Caller, search: Search, *, after: After | None = None, total: int | None = None) -> Found:
     """One page of what a search finds. `after` is where the page before ended, `total` what was counted for it."""
     site = caller.member.site

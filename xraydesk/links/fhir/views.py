@@ -14,6 +14,7 @@ from xraydesk.links.fhir import (
     operations,
     searchsets,
     sign_in,
+    subscribing,
     transactions,
 )
 from xraydesk.links.fhir.callers import Caller
@@ -31,6 +32,7 @@ from xraydesk.links.fhir.http import (
 )
 from xraydesk.links.fhir.kinds import KINDS
 from xraydesk.links.fhir.replies import Refusal, refuse
+from xraydesk.links.subscriptions.topics import TOPICS
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -74,6 +76,7 @@ def served() -> list[capability_codec.Served]:
             ],
             writes=kind.writes,
             operations=kind.operations,
+            topics=[t.url for t in TOPICS.values()] if kind.of_programs else [],
         )
         for kind in KINDS.values()
     ]
@@ -82,8 +85,12 @@ def served() -> list[capability_codec.Served]:
 @fhir
 def instance(request: HttpRequest, caller: Caller, *, kind: str, key: str) -> HttpResponse:
     """One resource: read it, or bring it up to date."""
-    only(request, "GET", "HEAD", *(("PUT",) if _is_written(kind, "update") else ()))
+    writes = [method for method, done in (("PUT", "update"), ("DELETE", "delete")) if _is_written(kind, done)]
+    only(request, "GET", "HEAD", *writes)
     at = clock.now()
+    if request.method == "DELETE":
+        written(request, caller, kind, lambda: interactions.delete(caller, kind, key, at=at))
+        return answer(None, 204)
     if request.method == "PUT":
         resource = body_of(request)
         match = request.headers.get("If-Match", "")
@@ -115,7 +122,7 @@ def version(request: HttpRequest, caller: Caller, *, kind: str, key: str, number
 def collection(request: HttpRequest, caller: Caller, *, kind: str) -> HttpResponse:
     """All resources of a type: search them, make one, or bring the one that fits a condition up to date."""
     interactions.kind_for(caller, kind, "read")
-    writes = ("POST", "PUT") if _is_written(kind, "create") else ()
+    writes = [method for method, done in (("POST", "create"), ("PUT", "update")) if _is_written(kind, done)]
     only(request, "GET", "HEAD", *writes)
     at = clock.now()
     if request.method in ("GET", "HEAD"):
@@ -190,9 +197,14 @@ def operation_of_instance(
     request: HttpRequest, caller: Caller, *, kind: str, key: str, name: str
 ) -> HttpResponse:
     """An operation of one resource, such as Patient/1/$everything."""
-    if (kind, name) != ("Patient", "everything"):
+    known = {("Patient", "everything"), ("Subscription", "status")}
+    if (kind, name) not in known:
         raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
     only(request, "GET", "POST")
+    if name == "status":
+        interactions.kind_for(caller, kind, "read")
+        here = request.build_absolute_uri()
+        return answer(subscribing.status_of(caller, key, base=base_of(request), here=here))
     told = operations.everything(
         caller,
         key,

@@ -44,6 +44,8 @@ class Written:
     key: int
     created: bool
     gone: Resource | None = None
+    once: Resource | None = None
+    """An extension that this answer alone bears."""
 
 
 Writer = Callable[[Caller, Mapping[str, Any], int | None, datetime], Written]
