@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -38,9 +38,19 @@ def concept(text: str = "", code: str = "", system: str = "", display: str = "")
     return filled(coding=[coding] if code else [], text=text)
 
 
-def own_concept(code: str, system: str, text: str) -> Resource:
-    """A code of the department's own list as a CodeableConcept."""
-    return concept(text or code, code, f"{CODES_PREFIX}{system}" if system else "", text)
+Coded = tuple[str, str, str]
+"""A code of others: the URI of its table, the code, its words."""
+
+
+def own_concept(code: str, system: str, text: str, others: Iterable[Coded] = ()) -> Resource:
+    """A code of the department's own list as a CodeableConcept, with what it is in tables of others beside it."""
+    own = concept(text or code, code, f"{CODES_PREFIX}{system}" if system else "", text)
+    return own | filled(coding=[*own.get("coding", ()), *codings(others)])
+
+
+def codings(others: Iterable[Coded]) -> list[Resource]:
+    """Codes of others as Codings."""
+    return [filled(system=table, code=code, display=words) for table, code, words in others]
 
 
 def identifier_system(authority: str) -> str:

@@ -55,7 +55,7 @@ from xraydesk.links.fhir.conditions import (
 from xraydesk.links.fhir.elements_codec import authority_of, read_reference
 from xraydesk.links.fhir.rows import Loader, Shown
 from xraydesk.links.models import Subscription
-from xraydesk.orders.models import Exam
+from xraydesk.orders.models import CodeTable, Exam
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.models import Patient
 from xraydesk.results.models import Finding, Report
@@ -527,6 +527,26 @@ AUDIT = Source(
     },
 )
 
+
+def _map_url(site: Site, value: str) -> Q:
+    head, _, rest = value.partition(":map:")
+    of, _, system = rest.partition(":")
+    return Q(of=of, system=system) if head == f"urn:xraydesk:{site.code}" else NOBODY
+
+
+CONCEPT_MAP = Source(
+    lambda site: CodeTable.objects.filter(site=site),
+    rows.concept_maps,
+    {
+        **_id(),
+        "url": Parameter("uri", _map_url),
+        "status": Parameter("token", _coded("publication-status", always("active"))),
+        "version": Parameter("token", token("version")),
+        "target-system": Parameter("uri", text_is("system")),
+        "_lastUpdated": Parameter("date", moment("at")),
+    },
+)
+
 SUBSCRIPTION = Source(
     lambda site: Subscription.objects.filter(site=site),
     rows.subscriptions,
@@ -604,6 +624,14 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("Location", "a room or a portable unit, with its hours", (LOCATION,), {"name": "name"}),
         Kind("Practitioner", "somebody who makes x-ray images", (PRACTITIONER,), {"name": "name"}),
+        Kind(
+            "ConceptMap",
+            "the department's codes beside those of a table that the site loaded (LOINC, RadLex, SNOMED)",
+            (CONCEPT_MAP,),
+            {"_lastUpdated": "at"},
+            operations=VALIDATE
+            | {"translate": "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate"},
+        ),
         Kind(
             "Subscription",
             "a program that is called when something changes: each sees its own",

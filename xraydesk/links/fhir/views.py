@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version as version_of_package
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 
@@ -11,6 +12,7 @@ from xraydesk.links.fhir import (
     booking,
     capability_codec,
     interactions,
+    maps,
     operations,
     searchsets,
     sign_in,
@@ -185,10 +187,17 @@ def root(request: HttpRequest, caller: Caller) -> HttpResponse:
 @fhir
 def operation_of_kind(request: HttpRequest, caller: Caller, *, kind: str, name: str) -> HttpResponse:
     """An operation of a type, such as Patient/$match."""
-    known = {"validate": _validate, "match": _match, "find": _find, "hold": _hold, "book": _book}
+    known = {
+        "validate": _validate,
+        "match": _match,
+        "find": _find,
+        "hold": _hold,
+        "book": _book,
+        "translate": _translate,
+    }
     if name not in known or name not in (KINDS[kind].operations if kind in KINDS else ()):
         raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
-    only(request, "POST", *(("GET",) if name == "find" else ()))
+    only(request, "POST", *(("GET",) if name in ("find", "translate") else ()))
     return known[name](request, caller, kind)
 
 
@@ -197,10 +206,12 @@ def operation_of_instance(
     request: HttpRequest, caller: Caller, *, kind: str, key: str, name: str
 ) -> HttpResponse:
     """An operation of one resource, such as Patient/1/$everything."""
-    known = {("Patient", "everything"), ("Subscription", "status")}
+    known = {("Patient", "everything"), ("Subscription", "status"), ("ConceptMap", "translate")}
     if (kind, name) not in known:
         raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
     only(request, "GET", "POST")
+    if name == "translate":
+        return answer(maps.translate(caller, _told(request), table=key))
     if name == "status":
         interactions.kind_for(caller, kind, "read")
         here = request.build_absolute_uri()
@@ -225,8 +236,16 @@ def _match(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
 
 
 def _find(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
-    told = body_of(request) if request.method == "POST" else _as_parameters(request.GET)
-    return answer(booking.find(caller, told, base=base_of(request), at=clock.now()))
+    return answer(booking.find(caller, _told(request), base=base_of(request), at=clock.now()))
+
+
+def _translate(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
+    return answer(maps.translate(caller, _told(request)))
+
+
+def _told(request: HttpRequest) -> Any:
+    """What an operation is asked, by Parameters or in its address."""
+    return body_of(request) if request.method == "POST" else _as_parameters(request.GET)
 
 
 def _as_parameters(query: QueryDict) -> dict[str, object]:

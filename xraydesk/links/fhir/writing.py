@@ -20,6 +20,7 @@ from xraydesk.links.fhir import coverage_codec, patient_codec, request_codec, ro
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.elements_codec import CODES_PREFIX, Resource
 from xraydesk.links.fhir.issuers import kept_as
+from xraydesk.links.fhir.own_codes import in_own_codes
 from xraydesk.links.fhir.replies import Refusal, refuse
 from xraydesk.links.messages import FHIR_LINK
 from xraydesk.links.models import SentResource
@@ -154,11 +155,12 @@ def write_request(caller: Caller, resource: Mapping[str, Any], key: int | None, 
     patient = patient_meant(caller, resource["subject"], "ServiceRequest.subject")
     exam = Exam.objects.select_related("order").get(pk=key) if key is not None else None
     status = rows.requests(member.site, [exam.pk])[0].resource["status"] if exam else ""
-    offered = offered_codes(caller, resource)
+    meant = in_own_codes(member.site, resource)
+    offered = offered_codes(caller, meant)
     if exam:
         offered.append((exam.procedure_code, exam.procedure_system))
     try:
-        asked = request_codec.read_request(resource, patient=whose(patient), offered=offered, standing=status)
+        asked = request_codec.read_request(meant, patient=whose(patient), offered=offered, standing=status)
         received = _apply(caller, asked, exam, status, at=at)
     except request_codec.Unfit as unfit:
         raise Refusal(422, unfit.issue) from unfit

@@ -84,7 +84,7 @@ def test_every_type_that_is_served_can_be_searched_and_read() -> None:
         status, found = get(client, kind + asked_with(kind))
         assert status == 200
         Bundle.model_validate(found)
-        if kind in ("Coverage", "Subscription"):
+        if kind in ("Coverage", "Subscription", "ConceptMap"):
             continue
         one = found["entry"][0]["resource"]
         status, again = get(client, f"{kind}/{one['id']}")
