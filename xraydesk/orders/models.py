@@ -238,6 +238,8 @@ class Exam(models.Model):
             models.Index(fields=["site", "patient"], name="exam_of_patient"),
             models.Index(fields=["site", "requested_at"], name="exam_by_wish"),
             models.Index(fields=["site", "created_at"], name="exam_by_creation"),
+            models.Index(fields=["site", "procedure_code"], name="exam_by_code"),
+            models.Index(fields=["site", "priority"], name="exam_by_priority"),
             models.Index(fields=["site", "scheduled_step_id"], name="exam_by_step_id"),
         ]
 

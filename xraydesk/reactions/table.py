@@ -22,7 +22,7 @@ from xraydesk.links.asked import was_told
 from xraydesk.links.ehr.tell import tell_ehrs
 from xraydesk.links.messages import apply_waiting_reports
 from xraydesk.links.outgoing.tell import tell, tell_of_patient
-from xraydesk.links.subscriptions.tell import tell_subscribers
+from xraydesk.links.subscriptions.reaction import tell_subscribers
 from xraydesk.links.subscriptions.topics import FACTS as SUBSCRIBED
 from xraydesk.orders.models import Exam
 

@@ -187,8 +187,11 @@ def name_begins(column: str = "name_folded", *, first: bool = False) -> Conditio
 
 def given_begins(site: Site, value: str) -> Q:
     """Words that begin any given name. Accents count where the family name has several words, for then the folded name does not tell them apart."""
-    one_word = Q(name_folded__contains=f" {folded(value)}") & ~Q(family__contains=" ")
-    return Q(given__istartswith=value) | Q(middle__istartswith=value) | one_word
+    word = folded(value)
+    stands = Q(name_folded__contains=f" {word}") | Q(name_folded__startswith=word)
+    begins = Q(given__istartswith=value) | Q(middle__istartswith=value)
+    one_word = Q(name_folded__contains=f" {word}") & ~Q(family__contains=" ")
+    return stands & (begins | one_word)
 
 
 _DATE = re.compile(
@@ -270,14 +273,22 @@ def day(column: str) -> Condition:
     return condition
 
 
-def moment_of(rows: Callable[[], QuerySet[Model]], column: str) -> Condition:
-    """The earliest time of some other rows that belong to this one (`rows` are joined by `OuterRef`)."""
+def moment_of(rows: Callable[[Site], QuerySet[Model]], column: str, joined: str) -> Condition:
+    """The earliest time of some other rows, whose column `joined` names this one.
 
-    def one(comparison: str, at: datetime) -> Q:
-        before = Q(Exists(rows().filter(**{f"{column}__lt": at})))
-        return ~before if comparison == "gte" else before
+    One of them lies in the time, found by an index on it, and none before it.
+    """
 
-    return lambda site, value: _all_hold(value, site.timezone, one)
+    def condition(site: Site, value: str) -> Q:
+        compared_with = compared(value, site.timezone)
+        within = rows(site).filter(**{f"{column}__{how}": at for how, at in compared_with})
+        whole = Q(pk__in=within.order_by().values(joined))
+        for how, at in compared_with:
+            if how == "gte":
+                whole &= ~Q(Exists(rows(site).filter(**{joined: OuterRef("pk"), f"{column}__lt": at})))
+        return ~whole if value.startswith("ne") else whole
+
+    return condition
 
 
 def updated(kind: str, model: type[Model], *, facts: str, by: str, made: str) -> Condition:

@@ -227,8 +227,8 @@ def _requester(site: Site, value: str) -> Q:
 
 def _beneficiary(site: Site, value: str) -> Q:
     """Whose coverage: the record that stands, or one that went into it."""
-    here, merged = reference("patient", "Patient"), reference("patient__merged_into", "Patient")
-    return here(site, value) | merged(site, value)
+    here, merged = reference("pk", "Patient"), reference("merged_into", "Patient")
+    return Q(patient__in=Patient.objects.filter(here(site, value) | merged(site, value)).values("pk"))
 
 
 def _has_image(**of: Any) -> Q:
@@ -379,7 +379,7 @@ STUDY = Source(
         "based-on": _to("ServiceRequest", "pk", "basedOn"),
         "basedon": _to("ServiceRequest", "pk", "basedOn"),
         "started": Parameter(
-            "date", moment_of(lambda: rows.images_of_exam().filter(**outer("exam")), "acquired")
+            "date", moment_of(lambda site: rows.images_of_exam().filter(site=site), "acquired", "exam")
         ),
         "modality": Parameter("token", _modality),
         "_lastUpdated": Parameter(

@@ -21,7 +21,7 @@ from xraydesk.links.outgoing import send
 from xraydesk.links.outgoing.tests.test_tell import happened
 from xraydesk.links.outside.tests.http_peer import Asked, Told, peer
 from xraydesk.links.subscriptions import signing_codec
-from xraydesk.links.subscriptions.tell import tell_subscribers
+from xraydesk.links.subscriptions.reaction import tell_subscribers
 from xraydesk.links.subscriptions.tests.test_codecs import asking
 from xraydesk.siteplan.plan import SubscriberPlan
 from xraydesk.siteplan.reading import from_json, to_json
