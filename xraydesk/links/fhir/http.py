@@ -148,11 +148,11 @@ def answer_refusal(refusal: Refusal) -> HttpResponse:
     return response
 
 
-def only(request: HttpRequest, *methods: str) -> None:
-    """Refuse what an address does not take (405)."""
+def only(request: HttpRequest, *methods: str, kind: str = "") -> None:
+    """Refuse what an address does not take (405); of a type of resource, that type is named."""
     if request.method not in methods:
         words = f"This address takes {', '.join(methods)}."
-        raise Refusal(405, Issue("not-supported", words), allowed=methods)
+        raise Refusal(405, Issue("not-supported", words, kind), allowed=methods)
 
 
 def written(request: HttpRequest, caller: Caller, what: str, act: Callable[[], T]) -> T:

@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from xraydesk.access.models import Site
 from xraydesk.links.fhir.answers_codec import Entry, Issue
 from xraydesk.links.fhir.callers import Caller
-from xraydesk.links.fhir.conditions import TEXT_LENGTH_MAX, BadValue, any_of
+from xraydesk.links.fhir.conditions import NOBODY, TEXT_LENGTH_MAX, BadValue, any_of
 from xraydesk.links.fhir.elements_codec import read_reference, references
 from xraydesk.links.fhir.kinds import KINDS, Kind, Parameter, Source
 from xraydesk.links.fhir.rows import Shown
@@ -24,6 +24,7 @@ VALUES_MAX = 100
 """Any of so many values may be asked for in one parameter."""
 
 PARAMETERS_MAX = 50
+SORTS_MAX = 3
 INCLUDED_MAX = 500
 """No more resources than these are put beside a page."""
 
@@ -68,12 +69,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Search:
-    """A search as it was understood. `sort` is a column, `-` first where it falls."""
+    """A search as it was understood. `sort` are columns, the first that counts first, `-` before one that falls."""
 
     kind: Kind
     conditions: tuple[Wanted, ...]
     count: int = COUNT_USUAL
-    sort: str = ""
+    sort: tuple[str, ...] = ()
     includes: tuple[tuple[str, str], ...] = ()
     revincludes: tuple[tuple[str, str], ...] = ()
     summary: str = "false"
@@ -84,10 +85,10 @@ class Search:
 
 @dataclass(frozen=True)
 class After:
-    """Where a page ends: the source, the value that is sorted by, and the key."""
+    """Where a page ends: the source, the values that are sorted by, and the key."""
 
     source: int
-    value: Any
+    values: tuple[Any, ...]
     key: int
 
 
@@ -245,14 +246,16 @@ def _count(kind: Kind, value: str) -> dict[str, Any]:
 
 
 def _sort(kind: Kind, value: str) -> dict[str, Any]:
-    name = value.removeprefix("-")
-    if name == "_id":
-        return {"sort": "-pk" if value.startswith("-") else ""}
-    if name not in kind.sorts:
-        raise BadValue(
-            f"takes one of {', '.join(['_id', *kind.sorts])}, with - before it to turn the order round"
-        )
-    return {"sort": ("-" if value.startswith("-") else "") + kind.sorts[name]}
+    columns: dict[str, str] = {}
+    for one in value.split(","):
+        name = one.removeprefix("-")
+        column = "pk" if name == "_id" else kind.sorts.get(name)
+        if column is None or value.count(",") >= SORTS_MAX:
+            named = ", ".join(["_id", *kind.sorts])
+            raise BadValue(f"takes up to {SORTS_MAX} of {named}, with - before one to turn its order round")
+        # Two names of one column are one: what is alike in it stays alike.
+        columns.setdefault(column, ("-" if one.startswith("-") else "") + column)
+    return {"sort": tuple(columns.values())}
 
 
 def _summary(kind: Kind, value: str) -> dict[str, Any]:
@@ -305,8 +308,8 @@ def find(caller: Caller, search: Search, *, after: After | None = None, total: i
         fits = page[: count - len(matches)]
         matches += source.shown(site, [key for _, key in fits])
         if len(page) > len(fits):
-            value, key = fits[-1] if fits else (None, 0)
-            end = After(number, value, key)
+            values, key = fits[-1] if fits else ((), 0)
+            end = After(number, values, key)
             break
     included = [*_included(caller, search, matches), *_reverse_included(caller, search, matches)]
     return Found(tuple(matches), tuple(_once(included, matches)), total, end)
@@ -366,20 +369,28 @@ def _keys(site: Site, source: Source, wanted: Wanted) -> QuerySet[Any, Any]:
 
 def _page(
     source: Source, rows: QuerySet[Any], search: Search, after: After | None, count: int
-) -> list[tuple[Any, int]]:
-    falling = search.sort.startswith("-")
-    column = search.sort.removeprefix("-") or "pk"
-    if column in source.computed:
-        rows = rows.annotate(**{column: source.computed[column]})
-    way, sign = ("lt", "-") if falling else ("gt", "")
+) -> list[tuple[tuple[Any, ...], int]]:
+    """Keys in their order, from where the page before ended, each with the values that are sorted by."""
+    sort = [one for one in search.sort if one.lstrip("-") != "pk"]
+    falls = bool(search.sort) and search.sort[-1].startswith("-")
+    order = [*sort, "-pk" if falls else "pk"]
+    columns = [one.removeprefix("-") for one in sort]
+    made = {column: source.computed[column] for column in columns if column in source.computed}
+    rows = rows.annotate(**made) if made else rows
     if after and after.key:
-        beyond = Q(**{f"pk__{way}": after.key})
-        if column != "pk":
-            value = _sorted_value(after.value)
-            beyond = Q(**{f"{column}__{way}": value}) | (Q(**{column: value}) & beyond)
-        rows = rows.filter(beyond)
-    order = [f"{sign}{column}"] if column == "pk" else [f"{sign}{column}", f"{sign}pk"]
-    return list(rows.order_by(*order).values_list(column, "pk")[:count])
+        rows = rows.filter(_beyond(order, [*map(_sorted_value, after.values), after.key]))
+    listed = rows.order_by(*order).values_list(*columns, "pk")[:count]
+    return [(tuple(values), key) for *values, key in listed]
+
+
+def _beyond(order: Sequence[str], last: Sequence[Any]) -> Q:
+    """What comes behind a row in an order: alike up to some column, and beyond it there."""
+    whole, alike = NOBODY, Q()
+    for one, value in zip(order, last, strict=True):
+        column = one.removeprefix("-")
+        whole |= alike & Q(**{f"{column}__{'lt' if one.startswith('-') else 'gt'}": value})
+        alike &= Q(**{column: value})
+    return whole
 
 
 def _sorted_value(value: Any) -> Any:

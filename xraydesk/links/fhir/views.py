@@ -88,7 +88,7 @@ def served() -> list[capability_codec.Served]:
 def instance(request: HttpRequest, caller: Caller, *, kind: str, key: str) -> HttpResponse:
     """One resource: read it, or bring it up to date."""
     writes = [method for method, done in (("PUT", "update"), ("DELETE", "delete")) if _is_written(kind, done)]
-    only(request, "GET", "HEAD", *writes)
+    only(request, "GET", "HEAD", *writes, kind=kind)
     at = clock.now()
     if request.method == "DELETE":
         written(request, caller, kind, lambda: interactions.delete(caller, kind, key, at=at))
@@ -125,7 +125,7 @@ def collection(request: HttpRequest, caller: Caller, *, kind: str) -> HttpRespon
     """All resources of a type: search them, make one, or bring the one that fits a condition up to date."""
     interactions.kind_for(caller, kind, "read")
     writes = [method for method, done in (("POST", "create"), ("PUT", "update")) if _is_written(kind, done)]
-    only(request, "GET", "HEAD", *writes)
+    only(request, "GET", "HEAD", *writes, kind=kind)
     at = clock.now()
     if request.method in ("GET", "HEAD"):
         return _search(request, caller, kind, request.GET)

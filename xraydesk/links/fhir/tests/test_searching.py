@@ -228,6 +228,8 @@ def test_the_status_of_a_request_is_searched_as_it_is_told() -> None:
         "ServiceRequest?_sort=-authored",
         "ServiceRequest",
         "ServiceRequest?_sort=-_id",
+        "ServiceRequest?_sort=authored,_id",
+        "ServiceRequest?_sort=-authored,-_id",
         "ServiceRequest?_sort=_lastUpdated",
         "ServiceRequest?_sort=-_lastUpdated",
     ],
@@ -247,6 +249,21 @@ def test_pages_keep_their_order_while_rows_are_added(search: str) -> None:
     there = [key for key in seen if key in keys]
     assert there == (keys[::-1] if "=-" in search else keys)
     assert len(seen) == len(set(seen))
+
+
+def test_a_second_sort_counts_where_the_first_is_alike() -> None:
+    site = make_site()
+    early, late = (make_exam(site, created_at=AT + timedelta(hours=n)) for n in range(2))
+    same = make_exam(site, created_at=AT)
+    client = caller(site)
+    assert total(client, "Patient?_sort=name,-family") == 3
+    seen: list[str] = []
+    _, page = get(client, "ServiceRequest?_sort=-authored,_id&_count=1")
+    seen += [e["resource"]["id"] for e in page["entry"]]
+    while nexts := [link["url"] for link in page["link"] if link["relation"] == "next"]:
+        page = client.get(nexts[0]).json()
+        seen += [e["resource"]["id"] for e in page["entry"]]
+    assert seen == [str(one.pk) for one in (late, early, same)]
 
 
 def test_pages_of_two_sorts_of_tasks_follow_each_other() -> None:
@@ -340,6 +357,8 @@ def test_summaries_and_elements_are_marked() -> None:
         "Patient?shoe=9",
         "Patient?birthdate:exact=1969",
         "Patient?_sort=shoe",
+        "Patient?_sort=name,shoe",
+        "Patient?_sort=name,_id,family,name",
         "Patient?birthdate:missing=perhaps",
         "ServiceRequest?patient.shoe=9",
         "ServiceRequest?patient:Group.name=ada",
