@@ -92,4 +92,8 @@ class Coverage(models.Model):
                 name="one_coverage_a_number_and_patient",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["site", "number"], name="coverage_by_number")]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "number"], name="coverage_by_number"),
+            models.Index(fields=["site", "changed_at"], name="coverage_by_change"),
+            models.Index(fields=["site", "status"], name="coverage_by_status"),
+        ]

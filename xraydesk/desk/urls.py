@@ -125,6 +125,7 @@ urlpatterns: list[URLPattern] = [
     path("links/<str:name>/pause", links.pause, name="link-pause"),
     path("links/<str:name>/resume", links.resume, name="link-resume"),
     path("links/<str:direction>/<str:name>", links.link_page, name="link"),
+    path("subscriptions/<int:subscription_id>/end", links.end_subscription, name="subscription-end"),
     path("messages/search", messages.search, name="message-search"),
     path("messages/<int:message_id>", messages.message_page, name="message"),
     path("messages/<int:message_id>/replay", messages.replay, name="message-replay"),

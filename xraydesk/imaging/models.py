@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.prior_rules import PriorState
@@ -141,6 +142,8 @@ class Image(models.Model):
             models.Index(fields=["site", "received_at"], name="image_by_time"),
             models.Index(fields=["site", "study_instance_uid"], name="image_by_study"),
             models.Index(fields=["exam", "state"], name="image_of_exam"),
+            models.Index(fields=["modality", "exam"], name="image_by_modality"),
+            models.Index(F("site"), Coalesce("acquired_at", "received_at"), name="image_by_acquisition"),
         ]
 
 

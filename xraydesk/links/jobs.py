@@ -25,7 +25,9 @@ from xraydesk.lib import clock
 from xraydesk.links import asked, connections
 from xraydesk.links.dicom.spool_sweep import sweep_kept
 from xraydesk.links.ehr.defer import FETCH_TASK, defer_fetching
+from xraydesk.links.models import Subscription
 from xraydesk.links.outgoing.defer import SEND_QUEUE, SEND_TASK, defer_sending
+from xraydesk.links.subscriptions.standing import STANDING
 from xraydesk.links.tasks import TELL_QUEUE, TELL_TASK
 from xraydesk.siteplan.reading import from_json
 
@@ -131,6 +133,17 @@ def resume_sending(timestamp: int) -> None:
     from xraydesk.links.outgoing import send
 
     send.resume_sending()
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="look_after_subscriptions", queue=SEND_QUEUE, queueing_lock="look_after_subscriptions")
+def look_after_subscriptions(timestamp: int) -> None:
+    """Every minute: heartbeats of subscribers, and those that are over."""
+    if not Subscription.objects.filter(state__in=STANDING).exists():
+        return
+    from xraydesk.links.subscriptions import tell
+
+    tell.look_after_all()
 
 
 @jobs.periodic(cron="41 * * * *")

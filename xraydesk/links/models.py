@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from xraydesk.access.models import Site
-from xraydesk.links.states import Direction, MessageState
+from xraydesk.links.states import Direction, MessageState, SubscriptionState
 
 
 class Message(models.Model):
@@ -272,3 +272,48 @@ class Fetching(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["site", "ehr", "kind"], name="an_ehr_is_asked_once"),
         ]
+
+
+class Subscription(models.Model):
+    """A program that asked to be called when something changes; the calls wait among the messages, for the link `link`.
+
+    `who` asked, and `scopes` are what its token could do then (None where its role alone limits it). `sealed` holds what
+    its calls are signed with and the headers that they carry; `resource` is what it sent, without those.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    who = models.CharField(max_length=80)
+    scopes = models.CharField(max_length=1000, null=True)
+    topic = models.CharField(max_length=64)
+    filters = models.JSONField(default=list)
+    endpoint = models.CharField(max_length=500)
+    content = models.CharField(max_length=16)
+    heartbeat_seconds = models.PositiveIntegerField(default=0)
+    """0 where no heartbeat was asked for."""
+    until = models.DateTimeField(null=True)
+    sealed = models.TextField()
+    resource = models.JSONField()
+    base = models.CharField(max_length=300)
+    """The address of this server as the program knows it."""
+    state = models.CharField(max_length=12)
+    why = models.CharField(max_length=500, blank=True)
+    events = models.PositiveBigIntegerField(default=0)
+    """How many events were told since it began."""
+    failing_since = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in SubscriptionState]),
+                name="subscription_state_is_known",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "state", "topic"], name="subscription_by_topic")]
+
+    @property
+    def link(self) -> str:
+        """The name under which its calls wait."""
+        return f"hook-{self.pk}"

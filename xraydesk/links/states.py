@@ -12,6 +12,15 @@ class Direction(StrEnum):
     OUT = "out"
 
 
+class SubscriptionState(StrEnum):
+    """Whether a subscriber is called; FHIR's own words."""
+
+    REQUESTED = "requested"
+    ACTIVE = "active"
+    ERROR = "error"
+    OFF = "off"
+
+
 class MessageState(StrEnum):
     """What became of a message."""
 

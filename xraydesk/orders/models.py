@@ -74,6 +74,45 @@ class CodeMapping(models.Model):
         ]
 
 
+class CodeTable(models.Model):
+    """What the department's codes are in a table that others keep (LOINC, RadLex, SNOMED), as the site loaded it.
+
+    `of` says which codes: `procedures`, or `body-sites`. No such table is part of the program.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    of = models.CharField(max_length=16)
+    system = models.CharField(max_length=200)
+    """The URI of the table of others."""
+    version = models.CharField(max_length=64, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "of", "system"], name="a_code_table_once"),
+        ]
+
+
+class CodePair(models.Model):
+    """One of the department's codes beside one of others; `equivalence` is a word of FHIR's ConceptMapEquivalence."""
+
+    table = models.ForeignKey(CodeTable, on_delete=models.CASCADE, related_name="pairs")
+    local = models.CharField(max_length=32)
+    local_system = models.CharField(max_length=32, blank=True)
+    code = models.CharField(max_length=64)
+    display = models.CharField(max_length=250, blank=True)
+    equivalence = models.CharField(max_length=16)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["table", "local", "local_system", "code"], name="a_pair_of_codes_once"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["table", "code"], name="code_pair_by_code")]
+
+
 class Order(models.Model):
     """One request by a provider, known by its placer number.
 
@@ -199,6 +238,8 @@ class Exam(models.Model):
             models.Index(fields=["site", "patient"], name="exam_of_patient"),
             models.Index(fields=["site", "requested_at"], name="exam_by_wish"),
             models.Index(fields=["site", "created_at"], name="exam_by_creation"),
+            models.Index(fields=["site", "procedure_code"], name="exam_by_code"),
+            models.Index(fields=["site", "priority"], name="exam_by_priority"),
             models.Index(fields=["site", "scheduled_step_id"], name="exam_by_step_id"),
         ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -54,6 +55,11 @@ class Patient(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["site", "name_folded"], name="patient_by_name"),
             models.Index(fields=["site", "birth_date"], name="patient_by_birth"),
+            GinIndex(fields=["name_folded"], opclasses=["gin_trgm_ops"], name="patient_by_part_of_name"),
+            models.Index(fields=["site", "phone"], condition=~Q(phone=""), name="patient_by_phone"),
+            models.Index(fields=["site", "sex"], name="patient_by_sex"),
+            models.Index(fields=["site", "created_at"], name="patient_by_creation"),
+            models.Index(fields=["site", "id"], condition=Q(deceased=True), name="patient_deceased"),
         ]
 
     def __str__(self) -> str:

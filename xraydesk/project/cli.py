@@ -42,6 +42,7 @@ def main() -> None:
 
 from xraydesk.project import (  # noqa: E402 - their commands are added by importing them
     cli_batch,  # noqa: F401
+    cli_codes,  # noqa: F401
     cli_doctor,  # noqa: F401
     cli_people,  # noqa: F401
     cli_plan,  # noqa: F401

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from xraydesk.links.ehr import calls
 from xraydesk.links.fhir import hooks
+from xraydesk.links.fhir import views as fhir
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("xraydesk.project.health")),
@@ -13,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fhir/calls/<str:site>/<str:ehr>", calls.call, name="ehr-call"),
     path("fhir/cds-services", hooks.services, name="cds-services"),
     path("fhir/cds-services/<str:hook>", hooks.service, name="cds-service"),
+    path("fhir/R4", fhir.root),
     path("fhir/R4/", include("xraydesk.links.fhir.urls")),
     path("", include("xraydesk.desk.urls")),
 ]

@@ -22,6 +22,8 @@ from xraydesk.links.asked import was_told
 from xraydesk.links.ehr.tell import tell_ehrs
 from xraydesk.links.messages import apply_waiting_reports
 from xraydesk.links.outgoing.tell import tell, tell_of_patient
+from xraydesk.links.subscriptions.reaction import tell_subscribers
+from xraydesk.links.subscriptions.topics import FACTS as SUBSCRIBED
 from xraydesk.orders.models import Exam
 
 BOOK_TASK = "book"
@@ -125,7 +127,7 @@ def review_charges(fact: Fact) -> None:
         review_charge(exam_id=exam.pk, at=clock.now())
 
 
-REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
+_REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.ORDER_RECEIVED: (triage, apply_reports_that_waited),
     FactKind.ORDER_CHANGED: (triage, book_accepted, let_in_raised, review_charges, tell),
     FactKind.ORDER_CANCELLED: (try_waiting_after_cancel, review_charges, tell, tell_ehrs, plan_porter),
@@ -171,3 +173,7 @@ REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.FINDING_ESCALATED: (tell_ehrs,),
     FactKind.FINDING_READ_BACK: (tell_ehrs,),
 }
+REACTIONS: dict[FactKind, tuple[Reaction, ...]] = _REACTIONS | {
+    kind: (*_REACTIONS.get(kind, ()), tell_subscribers) for kind in SUBSCRIBED
+}
+"""What follows from each kind of fact; whoever subscribed to one is told last."""

@@ -55,6 +55,7 @@ class Report(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["site", "-changed_at"], name="report_by_change"),
             models.Index(fields=["site", "said_at"], name="report_by_time"),
+            models.Index(fields=["site", "state"], name="report_by_state"),
         ]
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from xraydesk.access.models import Site
 from xraydesk.orders.models import Exam
@@ -88,6 +88,11 @@ class Booking(models.Model):
     ended_why = models.CharField(max_length=200, blank=True)
 
     class Meta:
+        indexes: ClassVar = [
+            models.Index(F("site"), F("during__startswith"), name="booking_by_start"),
+            models.Index(fields=["site", "booked_at"], name="booking_by_time"),
+            models.Index(fields=["site", "state"], name="booking_by_state"),
+        ]
         constraints: ClassVar = [
             ExclusionConstraint(
                 name="one_exam_a_room_and_seat",

@@ -26,6 +26,7 @@ _PARTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("ehr", "ehrs", lambda p: p.name),
     ("provider", "providers", lambda p: p.number),
     ("issuer", "issuers", lambda p: p.name),
+    ("subscriber", "subscribers", lambda p: p.name),
 )
 _SITE_FIELDS = ("name", "timezone", "assigning_authority", "ae_title")
 

@@ -304,6 +304,18 @@ class EhrPlan:
 
 
 @dataclass(frozen=True)
+class SubscriberPlan:
+    """A program that may ask to be called at an address that is not public: its token or app, and where that may lie."""
+
+    name: str
+    networks: tuple[str, ...] = ()
+    authority: str = ""
+    """File with the certificates that are trusted there; empty for those that this machine trusts."""
+    insecure: bool = False
+    """True where it may be called in clear."""
+
+
+@dataclass(frozen=True)
 class DestinationPlan:
     """Where images go."""
 
@@ -642,4 +654,5 @@ class SitePlan:
     ehrs: tuple[EhrPlan, ...] = ()
     providers: tuple[ProviderPlan, ...] = ()
     issuers: tuple[IssuerPlan, ...] = ()
+    subscribers: tuple[SubscriberPlan, ...] = ()
     policies: Policies = Policies()

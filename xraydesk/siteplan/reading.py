@@ -1,7 +1,7 @@
 """Reading a department from its TOML file, and from and to the JSON kept with the site. Pure.
 
 The file's tables are `[site]`, `[[location]]`, `[[room]]`, `[[modality]]`, `[[procedure]]`,
-`[[technologist]]`, `[[porter]]`, `[[companion]]`, `[[ward]]`, `[[provider]]`, `[[issuer]]`, `[[destination]]`, `[[route]]`, `[[on_call]]`, `[[link]]`, `[[outlink]]`, `[[ehr]]`
+`[[technologist]]`, `[[porter]]`, `[[companion]]`, `[[ward]]`, `[[provider]]`, `[[issuer]]`, `[[destination]]`, `[[route]]`, `[[on_call]]`, `[[link]]`, `[[outlink]]`, `[[ehr]]`, `[[subscriber]]`
 and `[policies]`.
 `docs/howto/site.md` tells of every field.
 """
@@ -42,6 +42,7 @@ from xraydesk.siteplan.plan import (
     RoutePlan,
     Sends,
     SitePlan,
+    SubscriberPlan,
     TechnologistPlan,
     WardPlan,
 )
@@ -94,6 +95,7 @@ def _plan(top: Table) -> SitePlan:
         ehrs=tuple(_ehr(t) for t in top.tables("ehr", ROWS_MAX)),
         providers=tuple(_provider(t) for t in top.tables("provider", ROWS_MAX)),
         issuers=tuple(_issuer(t) for t in top.tables("issuer", ROWS_MAX)),
+        subscribers=tuple(_subscriber(t) for t in top.tables("subscriber", ROWS_MAX)),
         policies=_policies(top.table("policies", needed=False)),
     )
     site.nothing_else()
@@ -259,6 +261,17 @@ def _ehr(t: Table) -> EhrPlan:
             authority=t.text("authority", default="", length_max=500),
             secret=t.text("secret", default="", length_max=500),
             networks=t.texts("networks", length_max=64),
+            insecure=t.yes_no("insecure"),
+        )
+    )
+
+
+def _subscriber(t: Table) -> SubscriberPlan:
+    return t.done(
+        SubscriberPlan(
+            name=t.text("name", length_max=64),
+            networks=t.texts("networks", length_max=64),
+            authority=t.text("authority", default="", length_max=500),
             insecure=t.yes_no("insecure"),
         )
     )

@@ -65,6 +65,7 @@ def check(plan: SitePlan, *, item_kinds: Collection[str] = ()) -> tuple[Problem,
         _links,
         _outlinks,
         _ehrs,
+        _subscribers,
         _providers,
         _issuers,
         _policies,
@@ -414,11 +415,19 @@ def _ehrs(plan: SitePlan) -> Problems:
             yield Problem(
                 ("ehr", i, "secret"), "whoever calls the desk has something to be fetched: write pulls"
             )
-        for j, network in enumerate(ehr.networks):
-            if not is_network(network):
-                yield Problem(
-                    ("ehr", i, "networks", j), f"“{network}” is no address or network, such as 10.0.0.0/8"
-                )
+        yield from _networks(ehr.networks, ("ehr", i, "networks"))
+
+
+def _networks(told: Sequence[str], path: Path) -> Problems:
+    for j, network in enumerate(told):
+        if not is_network(network):
+            yield Problem((*path, j), f"“{network}” is no address or network, such as 10.0.0.0/8")
+
+
+def _subscribers(plan: SitePlan) -> Problems:
+    yield from _once([p.name for p in plan.subscribers], lambda i: ("subscriber", i, "name"), "subscriber")
+    for i, subscriber in enumerate(plan.subscribers):
+        yield from _networks(subscriber.networks, ("subscriber", i, "networks"))
 
 
 def _web_address(written: str, path: Path, *, insecure: bool) -> Problems:

@@ -15,7 +15,7 @@ from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.journey.codes import map_code, unmap_code
 from xraydesk.journey.errors import Refused
 from xraydesk.lib import clock
-from xraydesk.orders.models import CodeMapping, Exam, Procedure
+from xraydesk.orders.models import CodeMapping, CodeTable, Exam, Procedure
 from xraydesk.orders.queries import of_unknown_codes
 
 CODES_SHOWN_MAX = 200
@@ -37,6 +37,9 @@ def codes(request: HttpRequest, member: Member) -> HttpResponse:
         "mappings": CodeMapping.objects.filter(site=member.site, ended_at=None)
         .select_related("procedure")
         .order_by("source", "code")[:CODES_SHOWN_MAX],
+        "tables": CodeTable.objects.filter(site=member.site)
+        .annotate(count=Count("pairs"))
+        .order_by("of", "system"),
         "procedures": Procedure.objects.filter(site=member.site, retired=False).order_by("text"),
     }
     return render(request, "desk/codes.html", context)

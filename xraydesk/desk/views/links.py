@@ -18,9 +18,11 @@ from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done
 from xraydesk.lib import clock
 from xraydesk.links.ehr.fetch import last_call, worst_of
-from xraydesk.links.models import Message, Paused
+from xraydesk.links.models import Message, Paused, Subscription
 from xraydesk.links.outgoing import send as outgoing
 from xraydesk.links.states import Direction, MessageState
+from xraydesk.links.subscriptions import standing
+from xraydesk.links.subscriptions.standing import Hook
 from xraydesk.siteplan.plan import EhrPlan, LinkPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
@@ -55,7 +57,10 @@ class LinkShown:
     paused: Paused | None = None
 
 
-def _plan_or_404(member: Member, direction: str, name: str) -> LinkPlan | OutlinkPlan | EhrPlan:
+def _plan_or_404(member: Member, direction: str, name: str) -> LinkPlan | OutlinkPlan | EhrPlan | Hook:
+    hook = standing.hook_of(member.site, name) if direction == Direction.OUT else None
+    if hook is not None:
+        return hook
     plan = from_json(member.site.plan) if member.site.plan else None
     plans: tuple[LinkPlan | OutlinkPlan | EhrPlan, ...] = ()
     if plan is not None:
@@ -128,6 +133,17 @@ def _how_asked(shown: LinkShown, member: Member) -> None:
         shown.how, shown.since, shown.why = "not answering", failing_since, why
     else:
         shown.how, shown.since = ("up, asked every minute" if answered else "never asked"), answered
+
+
+@require_POST
+@needs(Permission.SEE_MESSAGES)
+def end_subscription(request: HttpRequest, member: Member, subscription_id: int) -> SeeOther:
+    """Call a program no more; it may subscribe anew."""
+    row = Subscription.objects.filter(site=member.site, pk=subscription_id).first()
+    if row is None:
+        raise Http404
+    standing.delete(row, at=clock.now())
+    return done(request, f"{row.who} is called no more.", to=reverse("messages"))
 
 
 @require_POST

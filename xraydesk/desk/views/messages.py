@@ -26,9 +26,10 @@ from xraydesk.lib import clock
 from xraydesk.links import messages as links
 from xraydesk.links.again import apply_again
 from xraydesk.links.hl7.shown import fields_of, visible
-from xraydesk.links.models import Message
+from xraydesk.links.models import Message, Subscription
 from xraydesk.links.outgoing import send as outgoing
 from xraydesk.links.states import Direction, MessageState
+from xraydesk.links.subscriptions.topics import TOPICS
 from xraydesk.patients.models import Patient
 from xraydesk.siteplan.plan import EhrPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
@@ -70,6 +71,9 @@ def messages_page(request: HttpRequest, member: Member) -> HttpResponse:
         "links": from_json(member.site.plan).links if member.site.plan else (),
         "outlinks": _outlinks(member),
         "ehrs": from_json(member.site.plan).ehrs if member.site.plan else (),
+        "subscriptions": [
+            (row, TOPICS[row.topic]) for row in Subscription.objects.filter(site=member.site).order_by("id")
+        ],
     }
     return render(request, "desk/messages.html", context)
 

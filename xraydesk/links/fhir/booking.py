@@ -77,11 +77,11 @@ def find(caller: Caller, told: Any, *, base: str, at: datetime) -> Resource:
 
 def _found(caller: Caller, told: Any, wish: ahead.Wish, *, at: datetime) -> list[Offer]:
     count = parameter(told, "_count") or parameter(told, "count")
-    rooms = key_of(read_reference(_text(parameter(told, "location-reference")), "Location") or "")
+    room = caller.key_in(_text(parameter(told, "location-reference")), "Location")
     try:
         return ahead.find_slots(
             site=caller.member.site,
-            wish=ahead.Wish(wish.exam_ids, wish.procedure_ids, rooms=frozenset({rooms} if rooms else ())),
+            wish=ahead.Wish(wish.exam_ids, wish.procedure_ids, rooms=frozenset({room} if room else ())),
             at=at,
             since=_moment(told, "start"),
             until=_moment(told, "end"),
@@ -187,7 +187,7 @@ def _lost(caller: Caller, exam: Exam, lost: PlaceTaken | PlaceUnfit) -> Refusal:
 
 def exam_meant(caller: Caller, named: str, path: str) -> Exam:
     """The exam of an order that is referred to by its id here. Raises Refusal."""
-    key = key_of(read_reference(named, "ServiceRequest") or named)
+    key = caller.key_in(named, "ServiceRequest") or key_of(named)
     found = Exam.objects.select_related("procedure").filter(site=caller.member.site, pk=key or 0)
     if caller.patient is not None:
         found = found.filter(patient=caller.patient)
@@ -216,8 +216,8 @@ def _chosen(caller: Caller, told: Any, *, at: datetime) -> Chosen:
         raise refuse(422, "required", "An appointment is for one ServiceRequest.", "Appointment.basedOn")
     exam = exam_meant(caller, based[0].get("reference", ""), "Appointment.basedOn[0]")
     actors = [p.get("actor", {}).get("reference", "") for p in resource["participant"]]
-    people = [key for actor in actors if (key := read_reference(actor, "Patient"))]
-    if any(key_of(key) != exam.patient_id for key in people):
+    people = [actor for actor in actors if "Patient/" in actor]
+    if any(caller.key_in(actor, "Patient") != exam.patient_id for actor in people):
         raise refuse(422, "business-rule", "The order is of another patient.", "Appointment.participant")
     return Chosen(exam, _place(caller, resource, actors))
 
@@ -225,11 +225,11 @@ def _chosen(caller: Caller, told: Any, *, at: datetime) -> Chosen:
 def _place(caller: Caller, resource: Mapping[str, Any], actors: list[str]) -> Place:
     listed = resource.get("slot", [])
     if listed:
-        name = slots.read_name(read_reference(listed[0].get("reference", ""), "Slot") or "")
+        name = slots.read_name(read_reference(listed[0].get("reference", ""), "Slot", caller.base) or "")
         if name is None or not Room.objects.filter(site=caller.member.site, pk=name.room).exists():
             raise refuse(422, "not-found", "There is no such Slot here.", "Appointment.slot[0]")
         return Place(name.room, name.start, name.start)
-    rooms = [key_of(read_reference(actor, "Location") or "") for actor in actors]
+    rooms = [caller.key_in(actor, "Location") for actor in actors]
     room = next((key for key in rooms if key is not None), None)
     start = read_moment(resource.get("start", ""))
     if room is None or start is None or not Room.objects.filter(site=caller.member.site, pk=room).exists():
@@ -238,7 +238,7 @@ def _place(caller: Caller, resource: Mapping[str, Any], actors: list[str]) -> Pl
 
 
 def _appointment(caller: Caller, named: str) -> Booking:
-    key = key_of(read_reference(named, "Appointment") or named)
+    key = caller.key_in(named, "Appointment") or key_of(named)
     found = Booking.objects.filter(site=caller.member.site, pk=key or 0, exam__isnull=False)
     if caller.patient is not None:
         found = found.filter(patient=caller.patient)

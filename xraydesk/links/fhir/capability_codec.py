@@ -10,6 +10,10 @@ from xraydesk.links.fhir.elements_codec import Resource, filled
 
 FHIR_VERSION = "4.0.1"
 SMART_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+TOPIC = (
+    "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
+    "capabilitystatement-subscriptiontopic-canonical"
+)
 SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
@@ -24,6 +28,8 @@ class Served:
     revincludes: Sequence[str]
     writes: Sequence[str]
     operations: Mapping[str, str]
+    topics: Sequence[str] = ()
+    """What can be subscribed to, for the type that subscribes."""
 
 
 def capability_statement(
@@ -63,6 +69,7 @@ def capability_statement(
 def _resource(one: Served) -> Resource:
     writes = "create" in one.writes
     return filled(
+        extension=[{"url": TOPIC, "valueCanonical": topic} for topic in one.topics],
         type=one.name,
         documentation=one.says,
         interaction=[{"code": code} for code in ("read", "vread", "search-type", *one.writes)],

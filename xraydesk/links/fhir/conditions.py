@@ -8,13 +8,16 @@ from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from operator import or_
 
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Max, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Greatest
 
 from xraydesk.access.models import Site
 from xraydesk.facts.models import Fact
 from xraydesk.lib import clock
 from xraydesk.lib.text import folded
 from xraydesk.links.fhir.elements_codec import (
+    CODES_PREFIX,
     DICOM_UID_SYSTEM,
     OID_PREFIX,
     authority_of,
@@ -65,12 +68,31 @@ def token_of(text: str) -> tuple[str | None, str]:
     return (system if bar else None), value
 
 
-def token(column: str, codes: Mapping[str, Iterable[str]] | None = None) -> Condition:
-    """A code; `codes` says which values of the column each code of FHIR means."""
+def token(
+    column: str, codes: Mapping[str, Iterable[str]] | None = None, *, systems: Iterable[str] = ()
+) -> Condition:
+    """A code; `codes` says which values of the column each code of FHIR means, `systems` which tables hold them (any where none is told)."""
 
     def condition(site: Site, value: str) -> Q:
-        code = token_of(value)[1]
+        system, code = token_of(value)
+        if system is not None and systems and system not in systems:
+            return NOBODY
         return Q(**{f"{column}__in": list(codes.get(code, ())) if codes is not None else [code]})
+
+    return condition
+
+
+def code_of_list(code: str, system: str) -> Condition:
+    """A code of the department's own list: `code`, `system|code`, `|code` without a table, `system|` for all of one."""
+
+    def condition(site: Site, value: str) -> Q:
+        table, said = token_of(value)
+        whole = Q(**{code: said}) if said else Q()
+        if table is None:
+            return whole
+        if table and not table.startswith(CODES_PREFIX):
+            return NOBODY
+        return whole & Q(**{system: table.removeprefix(CODES_PREFIX)})
 
     return condition
 
@@ -121,9 +143,35 @@ def actor(columns: Mapping[str, str]) -> Condition:
     return condition
 
 
+def missing(lacking: Q) -> Condition:
+    """`:missing`: `true` finds the rows that `lacking` describes, `false` all others."""
+
+    def condition(site: Site, value: str) -> Q:
+        if value not in ("true", "false"):
+            raise BadValue("takes true or false with :missing")
+        return lacking if value == "true" else ~lacking
+
+    return condition
+
+
 def text_begins(column: str) -> Condition:
     """Words that begin a text, whatever their case."""
     return lambda site, value: Q(**{f"{column}__istartswith": value})
+
+
+def text_is(*columns: str) -> Condition:
+    """`:exact`: one of the columns says just this, case and accents too."""
+    return lambda site, value: any_of(Q(**{column: value}) for column in columns)
+
+
+def text_holds(column: str) -> Condition:
+    """`:contains`: words anywhere in a text, whatever their case."""
+    return lambda site, value: Q(**{f"{column}__icontains": value})
+
+
+def folded_holds(column: str) -> Condition:
+    """`:contains` of a folded text: case and accents count for nothing."""
+    return lambda site, value: Q(**{f"{column}__contains": folded(value)})
 
 
 def name_begins(column: str = "name_folded", *, first: bool = False) -> Condition:
@@ -135,6 +183,15 @@ def name_begins(column: str = "name_folded", *, first: bool = False) -> Conditio
         return begins if first else begins | Q(**{f"{column}__contains": f" {word}"})
 
     return condition
+
+
+def given_begins(site: Site, value: str) -> Q:
+    """Words that begin any given name. Accents count where the family name has several words, for then the folded name does not tell them apart."""
+    word = folded(value)
+    stands = Q(name_folded__contains=f" {word}") | Q(name_folded__startswith=word)
+    begins = Q(given__istartswith=value) | Q(middle__istartswith=value)
+    one_word = Q(name_folded__contains=f" {word}") & ~Q(family__contains=" ")
+    return stands & (begins | one_word)
 
 
 _DATE = re.compile(
@@ -216,14 +273,22 @@ def day(column: str) -> Condition:
     return condition
 
 
-def moment_of(rows: Callable[[], QuerySet[Model]], column: str) -> Condition:
-    """The earliest time of some other rows that belong to this one (`rows` are joined by `OuterRef`)."""
+def moment_of(rows: Callable[[Site], QuerySet[Model]], column: str, joined: str) -> Condition:
+    """The earliest time of some other rows, whose column `joined` names this one.
 
-    def one(comparison: str, at: datetime) -> Q:
-        before = Q(Exists(rows().filter(**{f"{column}__lt": at})))
-        return ~before if comparison == "gte" else before
+    One of them lies in the time, found by an index on it, and none before it.
+    """
 
-    return lambda site, value: _all_hold(value, site.timezone, one)
+    def condition(site: Site, value: str) -> Q:
+        compared_with = compared(value, site.timezone)
+        within = rows(site).filter(**{f"{column}__{how}": at for how, at in compared_with})
+        whole = Q(pk__in=within.order_by().values(joined))
+        for how, at in compared_with:
+            if how == "gte":
+                whole &= ~Q(Exists(rows(site).filter(**{joined: OuterRef("pk"), f"{column}__lt": at})))
+        return ~whole if value.startswith("ne") else whole
+
+    return condition
 
 
 def updated(kind: str, model: type[Model], *, facts: str, by: str, made: str) -> Condition:
@@ -250,12 +315,22 @@ def updated(kind: str, model: type[Model], *, facts: str, by: str, made: str) ->
     return condition
 
 
+def last_told(kind: str, *, facts: str, by: str, made: str) -> Combinable:
+    """When something was last told of a row, to sort by; the arguments are those of `updated`."""
+    told = Fact.objects.filter(site=OuterRef("site"), **{facts: OuterRef(by)}).order_by().values(facts)
+    sent = SentResource.objects.filter(site=OuterRef("site"), kind=kind, key=OuterRef("pk")).values("at")
+    # GREATEST of PostgreSQL passes over what is not there.
+    return Greatest(F(made), Subquery(told.annotate(last=Max("recorded_at")).values("last")), Subquery(sent))
+
+
 def patient_identifier(column: str = "pk") -> Condition:
     """A patient's number; `column` holds the patient's key."""
 
     def condition(site: Site, value: str) -> Q:
         system, number = token_of(value)
-        numbers = PatientIdentifier.objects.filter(site=site, value=number)
+        numbers = PatientIdentifier.objects.filter(site=site)
+        if number or not system:
+            numbers = numbers.filter(value=number)
         if system is not None:
             numbers = numbers.filter(authority=authority_here(site, system))
         return Q(**{f"{column}__in": numbers.values("patient")})
@@ -275,6 +350,8 @@ def exam_identifier(column: str = "pk") -> Condition:
             found = exams.filter(study_instance_uid=uid)
         elif system:
             found = placed.filter(order__placer_authority=authority_of(system))
+        elif system is not None:
+            found = placed.filter(order__placer_authority="").union(exams.filter(accession=number))
         else:
             # A union of three looks into indexes; one condition with "or" would read every exam.
             found = placed.union(exams.filter(accession=number), exams.filter(study_instance_uid=number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -19,9 +19,7 @@ OID_PREFIX = "urn:oid:"
 PUBLIC_CODES = ("http://loinc.org", "http://snomed.info/sct", "http://radlex.org", "http://www.radlex.org")
 """Tables that others keep: a code of theirs is never one of the department's own."""
 
-_REFERENCE = re.compile(
-    r"(?:(?P<base>https?://\S+)/)?(?P<kind>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9.-]{1,64})(?:/_history/\S+)?"
-)
+_REFERENCE = re.compile(r"(?P<kind>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9.-]{1,64})(?:/_history/\S+)?")
 
 
 def filled(**elements: Any) -> Resource:
@@ -40,9 +38,19 @@ def concept(text: str = "", code: str = "", system: str = "", display: str = "")
     return filled(coding=[coding] if code else [], text=text)
 
 
-def own_concept(code: str, system: str, text: str) -> Resource:
-    """A code of the department's own list as a CodeableConcept."""
-    return concept(text or code, code, f"{CODES_PREFIX}{system}" if system else "", text)
+Coded = tuple[str, str, str]
+"""A code of others: the URI of its table, the code, its words."""
+
+
+def own_concept(code: str, system: str, text: str, others: Iterable[Coded] = ()) -> Resource:
+    """A code of the department's own list as a CodeableConcept, with what it is in tables of others beside it."""
+    own = concept(text or code, code, f"{CODES_PREFIX}{system}" if system else "", text)
+    return own | filled(coding=[*own.get("coding", ()), *codings(others)])
+
+
+def codings(others: Iterable[Coded]) -> list[Resource]:
+    """Codes of others as Codings."""
+    return [filled(system=table, code=code, display=words) for table, code, words in others]
 
 
 def identifier_system(authority: str) -> str:
@@ -100,9 +108,13 @@ def words_of(value: Mapping[str, Any] | None) -> str:
     return str(told.get("text") or told.get("display") or coded)
 
 
-def read_reference(text: str, kind: str) -> str | None:
-    """The id in a reference to a resource of `kind`, relative or absolute; None where it is something else."""
-    found = _REFERENCE.fullmatch(text)
+def read_reference(text: str, kind: str, base: str = "") -> str | None:
+    """The id in a reference to a resource of `kind` here; None where it is something else.
+
+    One with an address before it is one of this server at `base` alone: the same id elsewhere is another thing.
+    """
+    here = text.removeprefix(f"{base}/") if base else text
+    found = _REFERENCE.fullmatch(here)
     return found["id"] if found and found["kind"] == kind else None
 
 

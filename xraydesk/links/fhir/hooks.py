@@ -20,6 +20,7 @@ from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.elements_codec import read_moment
 from xraydesk.links.fhir.hooks_codec import Card
 from xraydesk.links.fhir.http import body_of, fhir, only
+from xraydesk.links.fhir.own_codes import in_own_codes
 from xraydesk.links.fhir.replies import Refusal, refuse
 from xraydesk.links.fhir.writing import offered_codes, patient_meant, read_patient, source_of
 from xraydesk.orders.models import Exam
@@ -67,6 +68,7 @@ def _ordering(
         resource = {"subject": {"reference": "Patient/0"}, "intent": "order", **draft, "status": "active"}
         if shape_codec.issues_of(resource, "ServiceRequest"):
             continue
+        resource = {**in_own_codes(site, resource)}
         try:
             asked = request_codec.read_request(
                 {**resource, "intent": "order"},

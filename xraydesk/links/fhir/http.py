@@ -26,6 +26,7 @@ from xraydesk.links.fhir.scopes_codec import read_scopes
 from xraydesk.links.fhir.searching import BadSearch
 from xraydesk.links.fhir.writing import link_of
 from xraydesk.links.messages import keep_request
+from xraydesk.links.subscriptions.subscription_codec import hidden_headers
 
 CONTENT_TYPE = "application/fhir+json; charset=utf-8"
 JSON_TYPES = ("application/fhir+json", "application/json", "text/json", "application/json+fhir")
@@ -80,6 +81,7 @@ def caller_of(request: HttpRequest) -> Caller:
         scopes=None if known.scopes is None else read_scopes(known.scopes),
         patient=known.patient,
         reason=f"through the app {known.app}" if known.app else "",
+        base=base_of(request),
     )
 
 
@@ -88,7 +90,8 @@ def is_lenient(request: HttpRequest) -> bool:
     return "handling=lenient" in request.headers.get("Prefer", "")
 
 
-def _negotiate(request: HttpRequest) -> None:
+def negotiate(request: HttpRequest) -> None:
+    """Refuse who asks for another form than JSON (406)."""
     wanted = request.GET.get("_format", "") or request.headers.get("Accept", "")
     if "xml" in wanted and "json" not in wanted and "*/*" not in wanted:
         raise refuse(406, "not-supported", "Answers are JSON: ask for application/fhir+json.")
@@ -125,7 +128,7 @@ def fhir(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @wraps(view)
     def served(request: HttpRequest, **of: str) -> HttpResponse:
         try:
-            _negotiate(request)
+            negotiate(request)
             return view(request, caller_of(request), **of)
         except BadSearch as bad:
             return answer(Refusal(400, *bad.issues).resource, 400)
@@ -145,11 +148,11 @@ def answer_refusal(refusal: Refusal) -> HttpResponse:
     return response
 
 
-def only(request: HttpRequest, *methods: str) -> None:
-    """Refuse what an address does not take (405)."""
+def only(request: HttpRequest, *methods: str, kind: str = "") -> None:
+    """Refuse what an address does not take (405); of a type of resource, that type is named."""
     if request.method not in methods:
         words = f"This address takes {', '.join(methods)}."
-        raise Refusal(405, Issue("not-supported", words), allowed=methods)
+        raise Refusal(405, Issue("not-supported", words, kind), allowed=methods)
 
 
 def written(request: HttpRequest, caller: Caller, what: str, act: Callable[[], T]) -> T:
@@ -167,6 +170,11 @@ def written(request: HttpRequest, caller: Caller, what: str, act: Callable[[], T
     raise AssertionError
 
 
+def _kept_body(request: HttpRequest, what: str) -> bytes:
+    """A request as it is kept: of a Subscription without what its headers hold, for that lets the desk in somewhere."""
+    return hidden_headers(request.body) if what == "Subscription" else request.body
+
+
 def _written_once(request: HttpRequest, caller: Caller, what: str, act: Callable[[], T]) -> T:
     refused: Refusal | None = None
     with transaction.atomic():
@@ -179,7 +187,7 @@ def _written_once(request: HttpRequest, caller: Caller, what: str, act: Callable
             site=caller.member.site,
             link=link_of(caller),
             type=f"{request.method} {what}",
-            raw=request.body,
+            raw=_kept_body(request, what),
             refused=str(refused) if refused else "",
             at=clock.now(),
         )

@@ -16,7 +16,7 @@ from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.kinds import KINDS, Kind
 from xraydesk.links.fhir.replies import Refusal, Reply, refuse
 from xraydesk.links.fhir.rows import Shown
-from xraydesk.links.fhir.writers import WRITERS
+from xraydesk.links.fhir.writers import ENDERS, WRITERS
 from xraydesk.links.fhir.writing import Written
 from xraydesk.orders.actions import on_trial
 
@@ -70,7 +70,11 @@ def _matching(caller: Caller, kind: Kind, criteria: str) -> list[Shown]:
     if not asked:
         raise refuse(412, "required", "The condition names no search parameter.")
     search = searching.read_search(
-        kind, [*asked, ("_count", "2"), ("_total", "none")], lenient=False, limits=caller.limits(kind)
+        kind,
+        [*asked, ("_count", "2"), ("_total", "none")],
+        lenient=False,
+        limits=caller.limits(kind),
+        base=caller.base,
     )
     return list(searching.find(caller, search).matches)
 
@@ -99,6 +103,12 @@ def create(caller: Caller, name: str, resource: Any, *, if_none_exist: str = "",
     return written_reply(caller, kind, "create", written, at=at)
 
 
+def fits_etag(told: str, etag: str) -> bool:
+    """Whether If-Match or If-None-Match names a version: `*`, or one of several, weak or not (RFC 9110 §13.1)."""
+    named = {one.strip().removeprefix("W/").strip('"') for one in told.split(",")}
+    return "*" in named or etag.removeprefix("W/").strip('"') in named
+
+
 def _written_kind(caller: Caller, name: str, done: str) -> Kind:
     kind = kind_for(caller, name, done if name in WRITERS else "read")
     if done not in kind.writes:
@@ -116,10 +126,18 @@ def update(caller: Caller, name: str, key: str, resource: Any, *, if_match: str 
     found = searching.load(caller, kind, [key])
     if not found:
         raise refuse(405, "not-found", f"There is no {name} {key[:64]} here, and none is made by that id.")
-    if if_match and if_match.strip() not in ("*", Reply(200, found[0].resource).etag):
+    if if_match and not fits_etag(if_match, Reply(200, found[0].resource).etag):
         raise refuse(412, "conflict", "It was changed since that version was read. Read it again.")
     written = WRITERS[name](caller, resource, int(found[0].resource["id"]), at)
     return written_reply(caller, kind, "update", written, at=at)
+
+
+def delete(caller: Caller, name: str, key: str, *, at: datetime) -> None:
+    """End what a program asked for. Gone already is well too. Raises Refusal."""
+    kind = _written_kind(caller, name, "delete")
+    _one_at_a_time(caller, kind, key)
+    if searching.load(caller, kind, [key]):
+        ENDERS[name](caller, int(key), at)
 
 
 def conditional_update(caller: Caller, name: str, criteria: str, resource: Any, *, at: datetime) -> Reply:
@@ -140,7 +158,10 @@ def written_reply(caller: Caller, kind: Kind, done: str, written: Written, *, at
         return Reply(200, written.gone)
     shown = kind.sources[0].shown(caller.member.site, [written.key])
     log(caller, done, kind, shown, at=at)
-    return Reply(201 if written.created else 200, shown[0].resource)
+    resource = shown[0].resource
+    if written.once:
+        resource = resource | {"extension": [*resource.get("extension", ()), written.once]}
+    return Reply(201 if written.created else 200, resource)
 
 
 class _Undone(Exception):

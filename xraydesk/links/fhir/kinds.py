@@ -7,21 +7,38 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Exists, Q, QuerySet
+from django.db.models.expressions import Combinable
 
 from xraydesk.access.models import RecordRead, Site
 from xraydesk.billing.models import Coverage
 from xraydesk.imaging.models import Image, StepExam
 from xraydesk.imaging.states import StepState
-from xraydesk.links.fhir import plan_codec, plan_rows, report_codec, request_codec, rows, slots, task_codec
+from xraydesk.links.fhir import (
+    patient_codec,
+    plan_codec,
+    plan_rows,
+    report_codec,
+    request_codec,
+    rows,
+    slots,
+    study_codec,
+    task_codec,
+)
 from xraydesk.links.fhir.conditions import (
+    NOBODY,
     Condition,
     actor,
     always,
     anything,
     by_key,
+    code_of_list,
     day,
     exam_identifier,
     flag,
+    folded_holds,
+    given_begins,
+    last_told,
+    missing,
     moment,
     moment_of,
     name_begins,
@@ -29,13 +46,16 @@ from xraydesk.links.fhir.conditions import (
     patient_identifier,
     reference,
     text_begins,
+    text_holds,
+    text_is,
     token,
     token_of,
     updated,
 )
-from xraydesk.links.fhir.elements_codec import read_reference
+from xraydesk.links.fhir.elements_codec import authority_of, read_reference
 from xraydesk.links.fhir.rows import Loader, Shown
-from xraydesk.orders.models import Exam
+from xraydesk.links.models import Subscription
+from xraydesk.orders.models import CodeTable, Exam
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.models import Patient
 from xraydesk.results.models import Finding, Report
@@ -48,12 +68,18 @@ from xraydesk.transport.models import TransportJob
 
 @dataclass(frozen=True)
 class Parameter:
-    """One search parameter: its type, what a value of it means, and for a reference where it stands and may lead."""
+    """One search parameter: its type, what a value of it means, and for a reference where it stands and may lead.
+
+    `modified` says what a value means behind each modifier that it takes. `columns` names for each type that a
+    reference leads to the column that holds the key: through it a search can be chained (`patient.birthdate`).
+    """
 
     type: str
     condition: Condition
     element: str = ""
     targets: tuple[str, ...] = ()
+    modified: Mapping[str, Condition] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,9 +90,14 @@ class Source:
     shown: Loader
     parameters: Mapping[str, Parameter]
     prefix: str = ""
+    computed: Mapping[str, Combinable] = field(default_factory=dict)
+    """What it can be sorted by that is no column, by name."""
 
 
+LAST_TOLD = "last_told"
+UPDATED = {"_lastUpdated": LAST_TOLD}
 IHE_SCHEDULING = "https://profiles.ihe.net/ITI/Scheduling/OperationDefinition/"
+BACKPORT_OPERATION = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/"
 VALIDATE = {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 
 
@@ -83,7 +114,9 @@ class Kind:
     finder: Callable[[Site, Mapping[str, Sequence[Sequence[str]]], int], list[Shown]] | None = None
     """Finds what no rows are kept of; its parameters are read as any other's."""
     of_access: bool = False
-    """True for the log of access: not for everybody who may read."""
+    """True for the log of access, and who is called: not for everybody who may read."""
+    of_programs: bool = False
+    """True for what programs ask for themselves: each sees its own."""
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -99,12 +132,33 @@ def _reverse(codes: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def _patient(column: str, element: str, kind: str = "reference") -> dict[str, Parameter]:
+def _to(kind: str, column: str, element: str, *, lacking: Q | None = None) -> Parameter:
+    """A reference to one type, whose key is in a column of the row; `lacking` describes rows that have none."""
+    return Parameter(
+        "reference",
+        reference(column, kind),
+        element,
+        (kind,),
+        {"missing": missing(NOBODY if lacking is None else lacking)},
+        {kind: column},
+    )
+
+
+def _patient(column: str, element: str) -> dict[str, Parameter]:
     """`patient`, and `patient.identifier`, as EHRs ask."""
     return {
-        "patient": Parameter(kind, reference(column, "Patient"), element, ("Patient",)),
+        "patient": _to("Patient", column, element),
         "patient.identifier": Parameter("token", patient_identifier(column)),
     }
+
+
+def _named(column: str) -> Parameter:
+    """A name that is no patient's."""
+    return Parameter(
+        "string",
+        text_begins(column),
+        modified={"exact": text_is(column), "contains": text_holds(column)},
+    )
 
 
 def _id(prefix: str = "") -> dict[str, Parameter]:
@@ -144,6 +198,22 @@ def _appointment_status(site: Site, value: str) -> Q:
     return fits & Q(arrived_at=None) if status == "booked" else fits
 
 
+def _coded(table: str, inner: Condition) -> Condition:
+    """A code of one of FHIR's own tables: whoever names another table means something else."""
+
+    def condition(site: Site, value: str) -> Q:
+        return inner(site, value) if token_of(value)[0] in (None, f"http://hl7.org/fhir/{table}") else NOBODY
+
+    return condition
+
+
+def _coverage_number(site: Site, value: str) -> Q:
+    """A number of a coverage, with or without its issuer."""
+    system, number = token_of(value)
+    whole = Q(number=number) if number else Q()
+    return whole if system is None else whole & Q(authority=authority_of(system))
+
+
 def _slot(site: Site, value: str) -> Q:
     """The booking that has the place of a slot."""
     name = slots.read_name(read_reference(value, "Slot") or value)
@@ -157,8 +227,8 @@ def _requester(site: Site, value: str) -> Q:
 
 def _beneficiary(site: Site, value: str) -> Q:
     """Whose coverage: the record that stands, or one that went into it."""
-    here, merged = reference("patient", "Patient"), reference("patient__merged_into", "Patient")
-    return here(site, value) | merged(site, value)
+    here, merged = reference("pk", "Patient"), reference("merged_into", "Patient")
+    return Q(patient__in=Patient.objects.filter(here(site, value) | merged(site, value)).values("pk"))
 
 
 def _has_image(**of: Any) -> Q:
@@ -166,9 +236,12 @@ def _has_image(**of: Any) -> Q:
 
 
 def _modality(site: Site, value: str) -> Q:
+    if token_of(value)[0] not in (None, study_codec.DCM_SYSTEM):
+        return NOBODY
     return _has_image(modality=token_of(value)[1])
 
 
+ACTORS = {"Patient": "patient", "Location": "room", "Practitioner": "technologist"}
 _PRIORITIES = {code: [priority.value] for code, priority in request_codec.PRIORITIES.items()}
 _EXAM_UPDATED = updated("ServiceRequest", Exam, facts="accession", by="accession", made="created_at")
 
@@ -178,20 +251,51 @@ PATIENT = Source(
     {
         **_id(),
         "identifier": Parameter("token", patient_identifier()),
-        "name": Parameter("string", name_begins()),
-        "family": Parameter("string", name_begins(first=True)),
-        "given": Parameter("string", text_begins("given")),
-        "birthdate": Parameter("date", day("birth_date")),
-        "gender": Parameter(
-            "token", token("sex", {"female": "F", "male": "M", "other": "O", "unknown": "U"})
+        "name": Parameter(
+            "string",
+            name_begins(),
+            modified={
+                "exact": text_is("family", "given", "middle"),
+                "contains": folded_holds("name_folded"),
+                "missing": missing(Q(name_folded="")),
+            },
         ),
-        "phone": Parameter("token", token("phone")),
+        "family": Parameter(
+            "string",
+            name_begins(first=True),
+            modified={
+                "exact": text_is("family"),
+                "contains": text_holds("family"),
+                "missing": missing(Q(family="")),
+            },
+        ),
+        "given": Parameter(
+            "string",
+            given_begins,
+            modified={
+                "exact": text_is("given"),
+                "contains": text_holds("given"),
+                "missing": missing(Q(given="")),
+            },
+        ),
+        "birthdate": Parameter("date", day("birth_date"), modified={"missing": missing(Q(birth_date=None))}),
+        "gender": Parameter(
+            "token",
+            token(
+                "sex",
+                {code: [sex] for sex, code in patient_codec.GENDERS.items()},
+                systems=("http://hl7.org/fhir/administrative-gender",),
+            ),
+            modified={"missing": missing(Q(sex=""))},
+        ),
+        "phone": Parameter("token", token("phone"), modified={"missing": missing(Q(phone=""))}),
         "active": Parameter("token", flag("merged_into__isnull")),
         "deceased": Parameter("token", flag("deceased")),
         "_lastUpdated": Parameter(
             "date", updated("Patient", Patient, facts="patient", by="pk", made="created_at")
         ),
     },
+    computed={LAST_TOLD: last_told("Patient", facts="patient", by="pk", made="created_at")},
 )
 
 REQUEST = Source(
@@ -201,16 +305,27 @@ REQUEST = Source(
         **_id(),
         "identifier": Parameter("token", exam_identifier()),
         **_patient("patient", "subject"),
-        "subject": Parameter("reference", reference("patient", "Patient"), "subject", ("Patient",)),
-        "status": Parameter("token", _request_status),
-        "intent": Parameter("token", always("order")),
-        "priority": Parameter("token", token("priority", _PRIORITIES)),
-        "code": Parameter("token", token("procedure_code")),
-        "occurrence": Parameter("date", moment("requested_at")),
+        "subject": _to("Patient", "patient", "subject"),
+        "status": Parameter("token", _coded("request-status", _request_status)),
+        "intent": Parameter("token", _coded("request-intent", always("order"))),
+        "priority": Parameter("token", _coded("request-priority", token("priority", _PRIORITIES))),
+        "code": Parameter("token", code_of_list("procedure_code", "procedure_system")),
+        "occurrence": Parameter(
+            "date", moment("requested_at"), modified={"missing": missing(Q(requested_at=None))}
+        ),
         "authored": Parameter("date", moment("created_at")),
-        "requester": Parameter("reference", _requester, "requester"),
+        "requester": Parameter(
+            "reference",
+            _requester,
+            "requester",
+            modified={
+                "identifier": _requester,
+                "missing": missing(Q(order__provider_id="", order__provider_name="")),
+            },
+        ),
         "_lastUpdated": Parameter("date", _EXAM_UPDATED),
     },
+    computed={LAST_TOLD: last_told("ServiceRequest", facts="accession", by="accession", made="created_at")},
 )
 
 APPOINTMENT = Source(
@@ -221,26 +336,24 @@ APPOINTMENT = Source(
         "identifier": Parameter("token", exam_identifier("exam")),
         **_patient("patient", "participant"),
         "date": Parameter("date", moment("during__startswith")),
-        "status": Parameter("token", _appointment_status),
+        "status": Parameter("token", _coded("appointmentstatus", _appointment_status)),
         "actor": Parameter(
             "reference",
-            actor({"Patient": "patient", "Location": "room", "Practitioner": "technologist"}),
+            actor(ACTORS),
             "participant",
             ("Patient", "Location", "Practitioner"),
+            columns=ACTORS,
         ),
-        "location": Parameter("reference", reference("room", "Location"), "participant", ("Location",)),
-        "practitioner": Parameter(
-            "reference", reference("technologist", "Practitioner"), "participant", ("Practitioner",)
-        ),
-        "based-on": Parameter(
-            "reference", reference("exam", "ServiceRequest"), "basedOn", ("ServiceRequest",)
-        ),
-        "service-type": Parameter("token", token("exam__procedure_code")),
+        "location": _to("Location", "room", "participant", lacking=Q(room=None)),
+        "practitioner": _to("Practitioner", "technologist", "participant", lacking=Q(technologist=None)),
+        "based-on": _to("ServiceRequest", "exam", "basedOn"),
+        "service-type": Parameter("token", code_of_list("exam__procedure_code", "exam__procedure_system")),
         "slot": Parameter("reference", _slot, "slot", ("Slot",)),
         "_lastUpdated": Parameter(
             "date", updated("Appointment", Booking, facts="accession", by="exam__accession", made="booked_at")
         ),
     },
+    computed={LAST_TOLD: last_told("Appointment", facts="accession", by="exam__accession", made="booked_at")},
 )
 
 SLOT = Source(
@@ -251,7 +364,7 @@ SLOT = Source(
         "status": Parameter("token", anything),
         "start": Parameter("date", moment("during__startswith")),
         "service-type": Parameter("token", anything),
-        "schedule": Parameter("reference", reference("pk", "Schedule"), "schedule", ("Schedule",)),
+        "schedule": _to("Schedule", "pk", "schedule"),
     },
 )
 
@@ -262,17 +375,18 @@ STUDY = Source(
         **_id(),
         "identifier": Parameter("token", exam_identifier()),
         **_patient("patient", "subject"),
-        "subject": Parameter("reference", reference("patient", "Patient"), "subject", ("Patient",)),
-        "based-on": Parameter("reference", reference("pk", "ServiceRequest"), "basedOn", ("ServiceRequest",)),
-        "basedon": Parameter("reference", reference("pk", "ServiceRequest"), "basedOn", ("ServiceRequest",)),
+        "subject": _to("Patient", "patient", "subject"),
+        "based-on": _to("ServiceRequest", "pk", "basedOn"),
+        "basedon": _to("ServiceRequest", "pk", "basedOn"),
         "started": Parameter(
-            "date", moment_of(lambda: rows.images_of_exam().filter(**outer("exam")), "acquired")
+            "date", moment_of(lambda site: rows.images_of_exam().filter(site=site), "acquired", "exam")
         ),
         "modality": Parameter("token", _modality),
         "_lastUpdated": Parameter(
             "date", updated("ImagingStudy", Exam, facts="accession", by="accession", made="created_at")
         ),
     },
+    computed={LAST_TOLD: last_told("ImagingStudy", facts="accession", by="accession", made="created_at")},
 )
 
 REPORT = Source(
@@ -282,12 +396,12 @@ REPORT = Source(
         **_id(),
         "identifier": Parameter("token", exam_identifier("exam")),
         **_patient("exam__patient", "subject"),
-        "subject": Parameter("reference", reference("exam__patient", "Patient"), "subject", ("Patient",)),
-        "based-on": Parameter(
-            "reference", reference("exam", "ServiceRequest"), "basedOn", ("ServiceRequest",)
+        "subject": _to("Patient", "exam__patient", "subject"),
+        "based-on": _to("ServiceRequest", "exam", "basedOn"),
+        "status": Parameter(
+            "token", _coded("diagnostic-report-status", token("state", report_codec.REPORT_STATES))
         ),
-        "status": Parameter("token", token("state", report_codec.REPORT_STATES)),
-        "code": Parameter("token", token("exam__procedure_code")),
+        "code": Parameter("token", code_of_list("exam__procedure_code", "exam__procedure_system")),
         "issued": Parameter("date", moment("said_at")),
         "_lastUpdated": Parameter("date", moment("changed_at")),
     },
@@ -299,11 +413,11 @@ COMMUNICATION = Source(
     {
         **_id(),
         **_patient("exam__patient", "subject"),
-        "subject": Parameter("reference", reference("exam__patient", "Patient"), "subject", ("Patient",)),
-        "based-on": Parameter(
-            "reference", reference("exam", "ServiceRequest"), "basedOn", ("ServiceRequest",)
+        "subject": _to("Patient", "exam__patient", "subject"),
+        "based-on": _to("ServiceRequest", "exam", "basedOn"),
+        "status": Parameter(
+            "token", _coded("event-status", token("state", _reverse(report_codec.FINDING_STATUS)))
         ),
-        "status": Parameter("token", token("state", _reverse(report_codec.FINDING_STATUS))),
         "sent": Parameter("date", moment("opened_at")),
         "_lastUpdated": Parameter(
             "date",
@@ -318,7 +432,7 @@ TRANSPORT = Source(
     {
         **_id(plan_rows.TRANSPORT_PREFIX),
         **_patient("patient", "for"),
-        "focus": Parameter("reference", reference("exam", "ServiceRequest"), "focus", ("ServiceRequest",)),
+        "focus": _to("ServiceRequest", "exam", "focus"),
         "code": Parameter("token", always("transport")),
         "status": Parameter("token", token("state", _reverse(task_codec.TRANSPORT_STATUS))),
         "authored-on": Parameter("date", moment("asked_at")),
@@ -335,7 +449,7 @@ TRIAGE = Source(
     {
         **_id(plan_rows.TRIAGE_PREFIX),
         **_patient("patient", "for"),
-        "focus": Parameter("reference", reference("pk", "ServiceRequest"), "focus", ("ServiceRequest",)),
+        "focus": _to("ServiceRequest", "pk", "focus"),
         "code": Parameter("token", always("triage")),
         "status": Parameter("token", token("triage", _reverse(task_codec.TRIAGE_STATUS))),
         "authored-on": Parameter("date", moment("created_at")),
@@ -349,11 +463,15 @@ COVERAGE = Source(
     rows.coverages,
     {
         **_id(),
-        "identifier": Parameter("token", lambda site, value: Q(number=token_of(value)[1])),
+        "identifier": Parameter("token", _coverage_number),
         **_patient("patient", "beneficiary"),
-        "patient": Parameter("reference", _beneficiary, "beneficiary", ("Patient",)),
-        "beneficiary": Parameter("reference", _beneficiary, "beneficiary", ("Patient",)),
-        "status": Parameter("token", token("status")),
+        "patient": Parameter(
+            "reference", _beneficiary, "beneficiary", ("Patient",), columns={"Patient": "patient"}
+        ),
+        "beneficiary": Parameter(
+            "reference", _beneficiary, "beneficiary", ("Patient",), columns={"Patient": "patient"}
+        ),
+        "status": Parameter("token", _coded("fm-status", token("status"))),
         "_lastUpdated": Parameter("date", moment("changed_at")),
     },
 )
@@ -364,7 +482,7 @@ LOCATION = Source(
     {
         **_id(),
         "identifier": Parameter("token", token("code")),
-        "name": Parameter("string", text_begins("name")),
+        "name": _named("name"),
         "status": Parameter(
             "token",
             lambda site, value: {
@@ -382,7 +500,7 @@ PRACTITIONER = Source(
     {
         **_id(),
         "identifier": Parameter("token", token("code")),
-        "name": Parameter("string", text_begins("name")),
+        "name": _named("name"),
         "active": Parameter("token", flag("retired", negated=True)),
     },
 )
@@ -392,7 +510,7 @@ SCHEDULE = Source(
     plan_rows.schedules,
     {
         **_id(),
-        "actor": Parameter("reference", reference("pk", "Location"), "actor", ("Location",)),
+        "actor": _to("Location", "pk", "actor"),
         "active": Parameter("token", flag("retired", negated=True)),
     },
 )
@@ -402,10 +520,43 @@ AUDIT = Source(
     rows.audit_events,
     {
         **_id(),
-        "patient": Parameter("reference", reference("patient", "Patient"), "entity", ("Patient",)),
+        "patient": _to("Patient", "patient", "entity"),
         "date": Parameter("date", moment("at")),
         "agent-name": Parameter("string", text_begins("who")),
         "_lastUpdated": Parameter("date", moment("at")),
+    },
+)
+
+
+def _map_url(site: Site, value: str) -> Q:
+    head, _, rest = value.partition(":map:")
+    of, _, system = rest.partition(":")
+    return Q(of=of, system=system) if head == f"urn:xraydesk:{site.code}" else NOBODY
+
+
+CONCEPT_MAP = Source(
+    lambda site: CodeTable.objects.filter(site=site),
+    rows.concept_maps,
+    {
+        **_id(),
+        "url": Parameter("uri", _map_url),
+        "status": Parameter("token", _coded("publication-status", always("active"))),
+        "version": Parameter("token", token("version")),
+        "target-system": Parameter("uri", text_is("system")),
+        "_lastUpdated": Parameter("date", moment("at")),
+    },
+)
+
+SUBSCRIPTION = Source(
+    lambda site: Subscription.objects.filter(site=site),
+    rows.subscriptions,
+    {
+        **_id(),
+        "status": Parameter("token", _coded("subscription-status", token("state"))),
+        "criteria": Parameter("string", text_begins("topic"), modified={"exact": text_is("topic")}),
+        "url": Parameter("uri", text_is("endpoint")),
+        "_source": Parameter("uri", text_is("who")),
+        "_lastUpdated": Parameter("date", moment("changed_at")),
     },
 )
 
@@ -416,7 +567,7 @@ KINDS: dict[str, Kind] = {
             "Patient",
             "a patient, with every number and its issuer",
             (PATIENT,),
-            {"name": "name_folded", "family": "name_folded"},
+            {"name": "name_folded", "family": "name_folded"} | UPDATED,
             ("create", "update"),
             VALIDATE
             | {
@@ -428,14 +579,14 @@ KINDS: dict[str, Kind] = {
             "ServiceRequest",
             "one exam, not one order: its placer number, accession and study UID are identifiers",
             (REQUEST,),
-            {"authored": "created_at"},
+            {"authored": "created_at"} | UPDATED,
             ("create", "update"),
         ),
         Kind(
             "Appointment",
             "a place in the plan, with its room, technologist and patient; those that are over stay",
             (APPOINTMENT,),
-            {"date": "during__startswith"},
+            {"date": "during__startswith"} | UPDATED,
             ("update",),
             VALIDATE | {name: f"{IHE_SCHEDULING}appointment-{name}" for name in ("find", "hold", "book")},
         ),
@@ -450,12 +601,13 @@ KINDS: dict[str, Kind] = {
             "ImagingStudy",
             "the images of an exam that belong to it; quarantined ones are none of it",
             (STUDY,),
+            dict(UPDATED),
         ),
         Kind(
             "DiagnosticReport",
             "what was read of an exam, in its last version, with its whole text",
             (REPORT,),
-            {"issued": "said_at"},
+            {"issued": "said_at", "_lastUpdated": "changed_at"},
         ),
         Kind(
             "Communication",
@@ -463,10 +615,40 @@ KINDS: dict[str, Kind] = {
             (COMMUNICATION,),
         ),
         Kind("Task", "a porter's job (`transport`), or a decision in triage (`triage`)", (TRANSPORT, TRIAGE)),
-        Kind("Coverage", "who pays, as it was sent", (COVERAGE,), writes=("create", "update")),
+        Kind(
+            "Coverage",
+            "who pays, as it was sent",
+            (COVERAGE,),
+            {"_lastUpdated": "changed_at"},
+            writes=("create", "update"),
+        ),
         Kind("Location", "a room or a portable unit, with its hours", (LOCATION,), {"name": "name"}),
         Kind("Practitioner", "somebody who makes x-ray images", (PRACTITIONER,), {"name": "name"}),
-        Kind("AuditEvent", "who looked at whose record (IHE BALP)", (AUDIT,), {"date": "at"}, of_access=True),
+        Kind(
+            "ConceptMap",
+            "the department's codes beside those of a table that the site loaded (LOINC, RadLex, SNOMED)",
+            (CONCEPT_MAP,),
+            {"_lastUpdated": "at"},
+            operations=VALIDATE
+            | {"translate": "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate"},
+        ),
+        Kind(
+            "Subscription",
+            "a program that is called when something changes: each sees its own",
+            (SUBSCRIPTION,),
+            {"_lastUpdated": "changed_at"},
+            ("create", "delete"),
+            VALIDATE | {"status": f"{BACKPORT_OPERATION}backport-subscription-status"},
+            of_access=True,
+            of_programs=True,
+        ),
+        Kind(
+            "AuditEvent",
+            "who looked at whose record (IHE BALP)",
+            (AUDIT,),
+            {"date": "at", "_lastUpdated": "at"},
+            of_access=True,
+        ),
     )
 }
 """What is served; `/metadata` lists just this."""

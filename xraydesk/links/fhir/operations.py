@@ -101,13 +101,16 @@ def _graded(caller: Caller, said: Demographics) -> list[tuple[int, float]]:
     return sorted(graded, key=lambda one: (-one[1], one[0]))
 
 
-def everything(caller: Caller, key: str, *, base: str, here: str, at: datetime) -> Resource:
-    """A patient with all that refers to them, as far as the caller may see it."""
+def everything(caller: Caller, key: str, *, types: str, base: str, here: str, at: datetime) -> Resource:
+    """A patient with all that refers to them, as far as the caller may see it; `types` names those that are wanted, empty for all."""
+    wanted = [name for name in types.split(",") if name]
     reply = interactions.read(caller, "Patient", key, at=at)
     entries = [Entry(reply.resource)]
     cut_short = False
     for kind in KINDS.values():
         if "patient" not in kind.parameters or kind.of_access or not caller.may(kind, "search"):
+            continue
+        if wanted and kind.name not in wanted:
             continue
         room = EVERYTHING_MAX - len(entries)
         search = searching.read_search(

@@ -43,7 +43,7 @@ def sealed(page: Page, *, who: str, at: datetime) -> str:
         "asked": page.asked,
         "total": page.total,
         "lenient": page.lenient,
-        "after": [after.source, _plain(after.value), after.key] if after else None,
+        "after": [after.source, [_plain(v) for v in after.values], after.key] if after else None,
     }
     return _key().encrypt_at_time(json.dumps(told).encode(), int(at.timestamp())).decode()
 
@@ -60,5 +60,6 @@ def opened(token: str, *, who: str, at: datetime) -> Page | None:
         return None
     if told["who"] != who:
         return None
-    after = After(*told["after"]) if told["after"] else None
+    source, values, key = told["after"] or (0, (), 0)
+    after = After(source, tuple(values), key) if told["after"] else None
     return Page(tuple((n, v) for n, v in told["asked"]), after, told["total"], told["lenient"])

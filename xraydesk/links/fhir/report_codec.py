@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from xraydesk.links.fhir.elements_codec import (
+    Coded,
     Resource,
     concept,
     filled,
@@ -58,6 +60,8 @@ class ReportFacts:
     radiologist: str
     text: str
     impression: str
+    codes: Sequence[Coded] = ()
+    """What the exam is in tables of others."""
 
 
 def diagnostic_report(facts: ReportFacts) -> Resource:
@@ -71,7 +75,7 @@ def diagnostic_report(facts: ReportFacts) -> Resource:
         basedOn=[reference("ServiceRequest", facts.request_id)],
         status=facts.state,
         category=[concept(code="RAD", system=V2_SERVICE_SECTION)],
-        code=own_concept(facts.code, facts.code_system, facts.code_text),
+        code=own_concept(facts.code, facts.code_system, facts.code_text, facts.codes),
         subject=reference("Patient", facts.patient_id),
         effectiveDateTime=instant(facts.begun_at),
         issued=instant(facts.said_at),

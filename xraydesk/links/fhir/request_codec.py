@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,8 +13,10 @@ from xraydesk.links.fhir.elements_codec import (
     DICOM_UID_SYSTEM,
     OID_PREFIX,
     PUBLIC_CODES,
+    Coded,
     Resource,
     authority_of,
+    codings,
     filled,
     identifier,
     instant,
@@ -86,6 +88,9 @@ class RequestFacts:
     reason: str
     provider_id: str = ""
     clinical_information: str = ""
+    codes: Sequence[Coded] = ()
+    """What the exam is in tables of others."""
+    body_codes: Sequence[Coded] = ()
 
 
 def service_request(facts: RequestFacts) -> Resource:
@@ -105,13 +110,13 @@ def service_request(facts: RequestFacts) -> Resource:
         status=REQUEST_STATUS.get(facts.stage, "active"),
         intent="order",
         priority=facts.priority,
-        code=own_concept(facts.code, facts.code_system, facts.text),
+        code=own_concept(facts.code, facts.code_system, facts.text, facts.codes),
         subject=reference("Patient", facts.patient_id),
         occurrenceDateTime=instant(facts.wished_at),
         authoredOn=instant(facts.authored_at),
         requester=provider,
         reasonCode=[{"text": facts.reason}] if facts.reason else [],
-        bodySite=[{"text": site}] if site else [],
+        bodySite=[filled(coding=codings(facts.body_codes), text=site)] if site else [],
         note=[{"text": facts.clinical_information}] if facts.clinical_information else [],
     )
 
@@ -235,8 +240,14 @@ def read_side(resource: Mapping[str, Any]) -> str:
 
 
 def _same_code(own: Resource, sent: Resource) -> bool:
-    there = {c.get("code") for c in sent.get("code", {}).get("coding", ())}
-    return all(c["code"] in there for c in own["code"].get("coding", ()))
+    """Whether the department's own code, the first, is among those that were sent, or only others stand there that mean it."""
+    there = [(c.get("system", ""), c.get("code")) for c in sent.get("code", {}).get("coding", ())]
+    told = own["code"].get("coding", ())
+    return not told or any(code == told[0]["code"] for _, code in there) or _means(told[1:], there)
+
+
+def _means(others: Sequence[Resource], there: Sequence[tuple[str, Any]]) -> bool:
+    return any((other["system"], other["code"]) in there for other in others)
 
 
 PARTS = (

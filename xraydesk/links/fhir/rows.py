@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,16 +18,20 @@ from xraydesk.journey.exam_view import ExamView, name_of, views_of
 from xraydesk.links.fhir import (
     audit_codec,
     coverage_codec,
+    map_codec,
     patient_codec,
     report_codec,
     request_codec,
     study_codec,
 )
-from xraydesk.links.fhir.elements_codec import Resource, with_meta
+from xraydesk.links.fhir.elements_codec import Coded, Resource, with_meta
 from xraydesk.links.fhir.issuers import told_as
 from xraydesk.links.fhir.overlay_codec import Part, overlaid
-from xraydesk.links.models import SentResource
-from xraydesk.orders.models import Exam
+from xraydesk.links.models import SentResource, Subscription
+from xraydesk.links.subscriptions import subscription_codec
+from xraydesk.orders import code_tables
+from xraydesk.orders.code_table_rules import BODY_SITES, PROCEDURES
+from xraydesk.orders.models import CodePair, CodeTable, Exam
 from xraydesk.patients.demographics import Identifier
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.results.models import Call, Finding, Report
@@ -127,11 +131,23 @@ def _patient_facts(site: Site, row: Patient) -> patient_codec.PatientFacts:
     )
 
 
+def _codes_of(site: Site, of: str, locals_: Iterable[str]) -> dict[tuple[str, str], list[Coded]]:
+    """By code and system of the department, what it is in the tables of others that the site loaded."""
+    found: dict[tuple[str, str], list[Coded]] = {}
+    for pair in code_tables.of_local(site, of, {one for one in locals_ if one}):
+        coded = (pair.table.system, pair.code, pair.display)
+        found.setdefault((pair.local, pair.local_system), []).append(coded)
+    return found
+
+
 def requests(site: Site, keys: Sequence[int]) -> list[Shown]:
     """Exams as ServiceRequests."""
     views = views_of(Exam.objects.filter(pk__in=keys), site=site)
     updated = updated_exams(site, [view.exam.accession for view in views])
     sent = _sent(site, "ServiceRequest", keys)
+    codes = _codes_of(site, PROCEDURES, (view.exam.procedure_code for view in views))
+    parts = (view.exam.procedure.body_part for view in views if view.exam.procedure)
+    body = _codes_of(site, BODY_SITES, parts)
     return in_order(
         keys,
         (
@@ -139,7 +155,7 @@ def requests(site: Site, keys: Sequence[int]) -> list[Shown]:
                 view.exam.pk,
                 Shown(
                     _as_sent(
-                        request_codec.service_request(_request_facts(view)),
+                        request_codec.service_request(_request_facts(view, codes, body)),
                         sent.get(view.exam.pk),
                         request_codec.PARTS,
                         updated.get(view.exam.accession, view.exam.created_at),
@@ -153,7 +169,10 @@ def requests(site: Site, keys: Sequence[int]) -> list[Shown]:
     )
 
 
-def _request_facts(view: ExamView) -> request_codec.RequestFacts:
+Codes = Mapping[tuple[str, str], Sequence[Coded]]
+
+
+def _request_facts(view: ExamView, codes: Codes, body: Codes) -> request_codec.RequestFacts:
     exam, order = view.exam, view.exam.order
     return request_codec.RequestFacts(
         id=str(exam.pk),
@@ -175,6 +194,8 @@ def _request_facts(view: ExamView) -> request_codec.RequestFacts:
         provider_name=order.provider_name,
         reason=exam.reason,
         clinical_information=exam.clinical_information,
+        codes=codes.get((exam.procedure_code, exam.procedure_system), ()),
+        body_codes=body.get((exam.procedure.body_part, ""), ()) if exam.procedure else (),
     )
 
 
@@ -232,6 +253,7 @@ def reports(site: Site, keys: Sequence[int]) -> list[Shown]:
         .order_by("-step__started_at")
         .values_list("exam_id", "step__started_at")
     )
+    codes = _codes_of(site, PROCEDURES, (row.exam.procedure_code for row in rows))
     with_images = set(Image.objects.filter(exam__in=exams, state__in=SHOWN).values_list("exam_id", flat=True))
     return in_order(
         keys,
@@ -241,7 +263,9 @@ def reports(site: Site, keys: Sequence[int]) -> list[Shown]:
                 Shown(
                     with_meta(
                         report_codec.diagnostic_report(
-                            _report_facts(row, begun.get(row.exam_id), has_study=row.exam_id in with_images)
+                            _report_facts(
+                                row, begun.get(row.exam_id), codes, has_study=row.exam_id in with_images
+                            )
                         ),
                         row.changed_at,
                     ),
@@ -254,7 +278,9 @@ def reports(site: Site, keys: Sequence[int]) -> list[Shown]:
     )
 
 
-def _report_facts(report: Report, begun_at: datetime | None, *, has_study: bool) -> report_codec.ReportFacts:
+def _report_facts(
+    report: Report, begun_at: datetime | None, codes: Codes, *, has_study: bool
+) -> report_codec.ReportFacts:
     exam = report.exam
     return report_codec.ReportFacts(
         id=str(report.pk),
@@ -271,6 +297,7 @@ def _report_facts(report: Report, begun_at: datetime | None, *, has_study: bool)
         radiologist=report.radiologist_name or report.radiologist_id,
         text=report.text,
         impression=report.impression,
+        codes=codes.get((exam.procedure_code, exam.procedure_system), ()),
     )
 
 
@@ -336,6 +363,56 @@ def _coverage(row: Coverage) -> Shown:
     patient = row.patient.merged_into_id or row.patient_id
     resource = coverage_codec.coverage(str(row.pk), str(patient), row.resource)
     return Shown(with_meta(resource, row.changed_at), patient)
+
+
+def subscriptions(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """Programs that are called; no patient's record."""
+    found = Subscription.objects.filter(site=site, pk__in=keys)
+    return in_order(
+        keys,
+        (
+            (
+                row.pk,
+                Shown(
+                    with_meta(
+                        subscription_codec.subscription(
+                            str(row.pk), row.resource, status=row.state, error=row.why, source=row.who
+                        ),
+                        row.changed_at,
+                    )
+                ),
+            )
+            for row in found
+        ),
+    )
+
+
+def map_url(site: Site, table: CodeTable) -> str:
+    """The canonical address of a table of codes."""
+    return f"urn:xraydesk:{site.code}:map:{table.of}:{table.system}"
+
+
+def concept_maps(site: Site, keys: Sequence[int]) -> list[Shown]:
+    """Tables of codes that the site loaded; no patient's record."""
+    tables = CodeTable.objects.filter(site=site, pk__in=keys)
+    tables = tables.prefetch_related(Prefetch("pairs", CodePair.objects.order_by("id")))
+    return in_order(keys, ((table.pk, Shown(_map(site, table))) for table in tables))
+
+
+def _map(site: Site, table: CodeTable) -> Resource:
+    pairs = [
+        map_codec.PairFacts(
+            map_codec.local_uri(table.of, pair.local_system),
+            pair.local,
+            table.system,
+            pair.code,
+            pair.display,
+            pair.equivalence,
+        )
+        for pair in table.pairs.all()
+    ]
+    facts = map_codec.MapFacts(str(table.pk), map_url(site, table), table.of, table.version, pairs)
+    return with_meta(map_codec.concept_map(facts), table.at)
 
 
 def audit_events(site: Site, keys: Sequence[int]) -> list[Shown]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from xraydesk.access.models import Site
 from xraydesk.links.fhir.answers_codec import Entry, Issue
 from xraydesk.links.fhir.callers import Caller
-from xraydesk.links.fhir.conditions import TEXT_LENGTH_MAX, BadValue, any_of
+from xraydesk.links.fhir.conditions import NOBODY, TEXT_LENGTH_MAX, BadValue, any_of
 from xraydesk.links.fhir.elements_codec import read_reference, references
 from xraydesk.links.fhir.kinds import KINDS, Kind, Parameter, Source
 from xraydesk.links.fhir.rows import Shown
@@ -24,6 +24,7 @@ VALUES_MAX = 100
 """Any of so many values may be asked for in one parameter."""
 
 PARAMETERS_MAX = 50
+SORTS_MAX = 3
 INCLUDED_MAX = 500
 """No more resources than these are put beside a page."""
 
@@ -46,13 +47,34 @@ class BadSearch(ValueError):
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """One parameter of a search: any of the values will do, or where `negated` none of them.
+
+    `through` names the reference of a chain, `types` what it may lead to there; the rest is then asked of those.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    modifier: str = ""
+    negated: bool = False
+    through: str = ""
+    types: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> str:
+        """As it is asked for."""
+        chain = f"{self.through}." if self.through else ""
+        return chain + self.name + (f":{self.modifier}" if self.modifier else "")
+
+
+@dataclass(frozen=True)
 class Search:
-    """A search as it was understood. `conditions` are (parameter, values, negated); `sort` is a column, `-` first where it falls."""
+    """A search as it was understood. `sort` are columns, the first that counts first, `-` before one that falls."""
 
     kind: Kind
-    conditions: tuple[tuple[str, tuple[str, ...], bool], ...]
+    conditions: tuple[Wanted, ...]
     count: int = COUNT_USUAL
-    sort: str = ""
+    sort: tuple[str, ...] = ()
     includes: tuple[tuple[str, str], ...] = ()
     revincludes: tuple[tuple[str, str], ...] = ()
     summary: str = "false"
@@ -63,10 +85,10 @@ class Search:
 
 @dataclass(frozen=True)
 class After:
-    """Where a page ends: the source, the value that is sorted by, and the key."""
+    """Where a page ends: the source, the values that are sorted by, and the key."""
 
     source: int
-    value: Any
+    values: tuple[Any, ...]
     key: int
 
 
@@ -81,15 +103,20 @@ class Found:
 
 
 def read_search(
-    kind: Kind, asked: Sequence[tuple[str, str]], *, lenient: bool, limits: Iterable[tuple[str, str]] = ()
+    kind: Kind,
+    asked: Sequence[tuple[str, str]],
+    *,
+    lenient: bool,
+    limits: Iterable[tuple[str, str]] = (),
+    base: str = "",
 ) -> Search:
     """A search from its parameters. What is not known is refused, or where `lenient` left out and told.
 
-    Raises BadSearch.
+    A reference may begin with `base`, the address of this server. Raises BadSearch.
     """
     if len(asked) > PARAMETERS_MAX:
         raise BadSearch([Issue("too-costly", f"No more than {PARAMETERS_MAX} parameters are taken.")])
-    reading = _Reading(kind)
+    reading = _Reading(kind, base)
     for name, value in [*asked, *limits]:
         try:
             reading.take(name, value)
@@ -117,9 +144,10 @@ def _where(kind: Kind, name: str) -> str:
 class _Reading:
     """A search while its parameters are read."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, base: str) -> None:
         self.kind = kind
-        self.conditions: list[tuple[str, tuple[str, ...], bool]] = []
+        self.base = base
+        self.conditions: list[Wanted] = []
         self.set: dict[str, Any] = {}
         self.includes: list[tuple[str, str]] = []
         self.revincludes: list[tuple[str, str]] = []
@@ -141,8 +169,12 @@ class _Reading:
         if "\0" in value:
             raise BadValue("holds a character that no text has")
         base, colon, modifier = name.partition(":")
-        if base in self.kind.parameters:
-            self._condition(base, modifier if colon else "", value)
+        if modifier == "identifier" and self._leads_to_numbers(base):
+            self._chain(f"{base}.identifier", value)
+        elif base in self.kind.parameters and "." not in modifier:
+            self.conditions.append(self._condition(self.kind, base, modifier if colon else "", value))
+        elif "." in name and base.partition(".")[0] in self.kind.parameters:
+            self._chain(name, value)
         elif base in ("_include", "_revinclude") and modifier in ("", "iterate"):
             self._include(base, value)
         elif name in _RESULT:
@@ -150,22 +182,41 @@ class _Reading:
         elif name not in SILENT:
             raise KeyError(name)
 
-    def _condition(self, name: str, modifier: str, value: str) -> None:
-        parameter = self.kind.parameters[name]
+    def _condition(self, kind: Kind, name: str, modifier: str, value: str) -> Wanted:
+        parameter = kind.parameters[name]
         values = tuple(_ESCAPED.sub(r"\1", part) for part in _COMMA.split(value) if part)
         if len(values) > VALUES_MAX or any(len(part) > TEXT_LENGTH_MAX for part in values):
             raise BadValue(f"takes at most {VALUES_MAX} values of {TEXT_LENGTH_MAX} characters")
-        if modifier == "identifier" and name == "patient":
-            name = "patient.identifier"
-        elif modifier in parameter.targets:
+        if parameter.type == "reference" and self.base:
+            values = tuple(part.removeprefix(f"{self.base}/") for part in values)
+        if modifier == "identifier" and f"{name}.identifier" in kind.parameters:
+            return Wanted(f"{name}.identifier", values)
+        if modifier in parameter.targets:
             values = tuple(part if "/" in part else f"{modifier}/{part}" for part in values)
-        elif (
-            modifier
-            and not (modifier == "not" and parameter.type == "token")
-            and (name, modifier) != _BY_NUMBER
-        ):
+            return Wanted(name, values)
+        if modifier == "not" and parameter.type == "token":
+            return Wanted(name, values, negated=True)
+        if modifier and modifier not in parameter.modified:
             raise KeyError(name)
-        self.conditions.append((name, values, modifier == "not"))
+        return Wanted(name, values, modifier)
+
+    def _leads_to_numbers(self, name: str) -> bool:
+        """True where `:identifier` of a reference is a chain, and nothing that is known of itself."""
+        parameter = self.kind.parameters.get(name)
+        known = f"{name}.identifier" in self.kind.parameters
+        return parameter is not None and bool(parameter.columns) and not known
+
+    def _chain(self, name: str, value: str) -> None:
+        """`patient.birthdate`, `subject:Patient.name`: asked of what a reference leads to. One step, no further."""
+        link, _, rest = name.partition(".")
+        through, _, meant = link.partition(":")
+        columns = self.kind.parameters[through].columns
+        inner, _, modifier = rest.partition(":")
+        types = tuple(t for t in columns if meant in ("", t) and inner in KINDS[t].parameters)
+        if not types:
+            raise KeyError(name)
+        wanted = self._condition(KINDS[types[0]], inner, modifier, value)
+        self.conditions.append(replace(wanted, through=through, types=types))
 
     def _include(self, name: str, value: str) -> None:
         kind, _, parameter = value.partition(":")
@@ -183,9 +234,6 @@ class _Reading:
                 raise BadValue(f"leads to no {self.kind.name}: {value[:60]}")
 
 
-_BY_NUMBER = ("requester", "identifier")
-
-
 def _leading(kind: Kind | None) -> list[str]:
     """The parameters of a type that lead to others served here."""
     return [name for name, p in kind.parameters.items() if p.targets] if kind else []
@@ -198,14 +246,16 @@ def _count(kind: Kind, value: str) -> dict[str, Any]:
 
 
 def _sort(kind: Kind, value: str) -> dict[str, Any]:
-    name = value.removeprefix("-")
-    if name == "_id":
-        return {"sort": "-pk" if value.startswith("-") else ""}
-    if name not in kind.sorts:
-        raise BadValue(
-            f"takes one of {', '.join(['_id', *kind.sorts])}, with - before it to turn the order round"
-        )
-    return {"sort": ("-" if value.startswith("-") else "") + kind.sorts[name]}
+    columns: dict[str, str] = {}
+    for one in value.split(","):
+        name = one.removeprefix("-")
+        column = "pk" if name == "_id" else kind.sorts.get(name)
+        if column is None or value.count(",") >= SORTS_MAX:
+            named = ", ".join(["_id", *kind.sorts])
+            raise BadValue(f"takes up to {SORTS_MAX} of {named}, with - before one to turn its order round")
+        # Two names of one column are one: what is alike in it stays alike.
+        columns.setdefault(column, ("-" if one.startswith("-") else "") + column)
+    return {"sort": tuple(columns.values())}
 
 
 def _summary(kind: Kind, value: str) -> dict[str, Any]:
@@ -227,9 +277,22 @@ def _total(kind: Kind, value: str) -> dict[str, Any]:
 _RESULT = {"_count": _count, "_sort": _sort, "_summary": _summary, "_elements": _elements, "_total": _total}
 
 
+def only_conditions(search: Search) -> Search:
+    """A search without anything that says how its answer should look."""
+    return Search(search.kind, search.conditions)
+
+
+def check(caller: Caller, search: Search) -> None:
+    """Whether each value of a search can be read, without looking for anything. Raises BadSearch."""
+    _may_look_behind(caller, search)
+    for source in search.kind.sources:
+        _rows(caller.member.site, source, search)
+
+
 def find(caller: Caller, search: Search, *, after: After | None = None, total: int | None = None) -> Found:
     """One page of what a search finds. `after` is where the page before ended, `total` what was counted for it."""
     site = caller.member.site
+    _may_look_behind(caller, search)
     if search.kind.finder is not None:
         return _found_anew(site, search, search.kind.finder)
     sources = [(source, _rows(site, source, search)) for source in search.kind.sources]
@@ -241,23 +304,32 @@ def find(caller: Caller, search: Search, *, after: After | None = None, total: i
     begin = after.source if after else 0
     for number, (source, rows) in enumerate(sources[begin:], start=begin):
         here = after if after and after.source == number else None
-        page = _page(rows, search, here, count - len(matches) + 1) if count else []
+        page = _page(source, rows, search, here, count - len(matches) + 1) if count else []
         fits = page[: count - len(matches)]
         matches += source.shown(site, [key for _, key in fits])
         if len(page) > len(fits):
-            value, key = fits[-1] if fits else (None, 0)
-            end = After(number, value, key)
+            values, key = fits[-1] if fits else ((), 0)
+            end = After(number, values, key)
             break
     included = [*_included(caller, search, matches), *_reverse_included(caller, search, matches)]
     return Found(tuple(matches), tuple(_once(included, matches)), total, end)
 
 
+def _may_look_behind(caller: Caller, search: Search) -> None:
+    """What is asked of others through a reference is answered to those who may search them. Raises BadSearch."""
+    for wanted in search.conditions:
+        if not all(caller.may(KINDS[one], "search") for one in wanted.types):
+            words = f"{wanted.written} asks of what may not be searched with this token."
+            raise BadSearch([Issue("forbidden", words, f"http.{wanted.written}")])
+
+
 def _found_anew(site: Site, search: Search, finder: Finder) -> Found:
     asked: dict[str, list[tuple[str, ...]]] = {}
-    for name, values, negated in search.conditions:
-        if negated:
-            raise BadSearch([Issue("not-supported", f"{name}:not is not known here.", f"http.{name}")])
-        asked.setdefault(name, []).append(values)
+    for wanted in search.conditions:
+        if wanted.negated or wanted.modifier or wanted.through:
+            words = f"{wanted.name} takes no modifier and no chain here."
+            raise BadSearch([Issue("not-supported", words, f"http.{wanted.name}")])
+        asked.setdefault(wanted.name, []).append(wanted.values)
     try:
         found = finder(site, asked, max(search.count, 1))
     except BadValue as bad:
@@ -268,28 +340,57 @@ def _found_anew(site: Site, search: Search, finder: Finder) -> Found:
 
 def _rows(site: Site, source: Source, search: Search) -> QuerySet[Any]:
     whole = Q()
-    for name, values, negated in search.conditions:
-        parameter: Parameter = source.parameters[name]
+    for wanted in search.conditions:
         try:
-            one = any_of(parameter.condition(site, value) for value in values)
+            one = _condition(site, source, wanted)
         except BadValue as bad:
-            raise BadSearch([Issue("invalid", f"{name} {bad}.", f"http.{name}")]) from None
-        whole &= ~one if negated else one
+            words = f"{wanted.written} {bad}."
+            raise BadSearch([Issue("invalid", words, f"http.{wanted.written}")]) from None
+        whole &= ~one if wanted.negated else one
     return source.rows(site).filter(whole)
 
 
-def _page(rows: QuerySet[Any], search: Search, after: After | None, count: int) -> list[tuple[Any, int]]:
-    falling = search.sort.startswith("-")
-    column = search.sort.removeprefix("-") or "pk"
-    way, sign = ("lt", "-") if falling else ("gt", "")
+def _condition(site: Site, source: Source, wanted: Wanted) -> Q:
+    """What is wanted as a condition on rows; of a chain, on the rows that the reference leads to. Raises BadValue."""
+    if not wanted.through:
+        parameter: Parameter = source.parameters[wanted.name]
+        means = parameter.modified[wanted.modifier] if wanted.modifier else parameter.condition
+        return any_of(means(site, value) for value in wanted.values)
+    columns = source.parameters[wanted.through].columns
+    direct = replace(wanted, through="")
+    return any_of(
+        Q(**{f"{columns[one]}__in": _keys(site, KINDS[one].sources[0], direct)}) for one in wanted.types
+    )
+
+
+def _keys(site: Site, source: Source, wanted: Wanted) -> QuerySet[Any, Any]:
+    return source.rows(site).filter(_condition(site, source, wanted)).order_by().values("pk")
+
+
+def _page(
+    source: Source, rows: QuerySet[Any], search: Search, after: After | None, count: int
+) -> list[tuple[tuple[Any, ...], int]]:
+    """Keys in their order, from where the page before ended, each with the values that are sorted by."""
+    sort = [one for one in search.sort if one.lstrip("-") != "pk"]
+    falls = bool(search.sort) and search.sort[-1].startswith("-")
+    order = [*sort, "-pk" if falls else "pk"]
+    columns = [one.removeprefix("-") for one in sort]
+    made = {column: source.computed[column] for column in columns if column in source.computed}
+    rows = rows.annotate(**made) if made else rows
     if after and after.key:
-        beyond = Q(**{f"pk__{way}": after.key})
-        if column != "pk":
-            value = _sorted_value(after.value)
-            beyond = Q(**{f"{column}__{way}": value}) | (Q(**{column: value}) & beyond)
-        rows = rows.filter(beyond)
-    order = [f"{sign}{column}"] if column == "pk" else [f"{sign}{column}", f"{sign}pk"]
-    return list(rows.order_by(*order).values_list(column, "pk")[:count])
+        rows = rows.filter(_beyond(order, [*map(_sorted_value, after.values), after.key]))
+    listed = rows.order_by(*order).values_list(*columns, "pk")[:count]
+    return [(tuple(values), key) for *values, key in listed]
+
+
+def _beyond(order: Sequence[str], last: Sequence[Any]) -> Q:
+    """What comes behind a row in an order: alike up to some column, and beyond it there."""
+    whole, alike = NOBODY, Q()
+    for one, value in zip(order, last, strict=True):
+        column = one.removeprefix("-")
+        whole |= alike & Q(**{f"{column}__{'lt' if one.startswith('-') else 'gt'}": value})
+        alike &= Q(**{column: value})
+    return whole
 
 
 def _sorted_value(value: Any) -> Any:
@@ -318,7 +419,7 @@ def _included(caller: Caller, search: Search, matches: Sequence[Shown]) -> list[
                 continue
             for text in references(shown.resource.get(parameter.element)):
                 for target in parameter.targets:
-                    if key := read_reference(text, target):
+                    if key := read_reference(text, target, caller.base):
                         wanted.setdefault(target, {})[key] = None
     found: list[Shown] = []
     for target, ids in wanted.items():

@@ -30,7 +30,9 @@ def searched(
     """
     kind = interactions.kind_for(caller, name, "search")
     page = _page(caller, asked, lenient=lenient, at=at)
-    search = searching.read_search(kind, page.asked, lenient=page.lenient, limits=caller.limits(kind))
+    search = searching.read_search(
+        kind, page.asked, lenient=page.lenient, limits=caller.limits(kind), base=base
+    )
     found = searching.find(caller, search, after=page.after, total=page.total)
     interactions.log(caller, "search", kind, [*found.matches, *found.included], at=at)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version as version_of_package
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 
@@ -11,30 +12,40 @@ from xraydesk.links.fhir import (
     booking,
     capability_codec,
     interactions,
+    maps,
     operations,
     searchsets,
     sign_in,
+    subscribing,
     transactions,
 )
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.http import (
     answer,
+    answer_refusal,
     answer_reply,
     base_of,
     body_of,
     fhir,
     is_lenient,
+    negotiate,
     only,
     written,
 )
 from xraydesk.links.fhir.kinds import KINDS
-from xraydesk.links.fhir.replies import refuse
+from xraydesk.links.fhir.replies import Refusal, refuse
+from xraydesk.links.subscriptions.topics import TOPICS
 
 FORM = "application/x-www-form-urlencoded"
 
 
 def metadata(request: HttpRequest) -> HttpResponse:
     """The CapabilityStatement, for anybody."""
+    try:
+        only(request, "GET", "HEAD")
+        negotiate(request)
+    except Refusal as refusal:
+        return answer_refusal(refusal)
     return answer(
         capability_codec.capability_statement(
             at=clock.now(),
@@ -67,6 +78,7 @@ def served() -> list[capability_codec.Served]:
             ],
             writes=kind.writes,
             operations=kind.operations,
+            topics=[t.url for t in TOPICS.values()] if kind.of_programs else [],
         )
         for kind in KINDS.values()
     ]
@@ -75,8 +87,12 @@ def served() -> list[capability_codec.Served]:
 @fhir
 def instance(request: HttpRequest, caller: Caller, *, kind: str, key: str) -> HttpResponse:
     """One resource: read it, or bring it up to date."""
-    only(request, "GET", "HEAD", *(("PUT",) if _is_written(kind, "update") else ()))
+    writes = [method for method, done in (("PUT", "update"), ("DELETE", "delete")) if _is_written(kind, done)]
+    only(request, "GET", "HEAD", *writes, kind=kind)
     at = clock.now()
+    if request.method == "DELETE":
+        written(request, caller, kind, lambda: interactions.delete(caller, kind, key, at=at))
+        return answer(None, 204)
     if request.method == "PUT":
         resource = body_of(request)
         match = request.headers.get("If-Match", "")
@@ -89,7 +105,7 @@ def instance(request: HttpRequest, caller: Caller, *, kind: str, key: str) -> Ht
         return answer_reply(request, reply, written=True)
     reply = interactions.read(caller, kind, key, at=at)
     response = answer_reply(request, reply)
-    if request.headers.get("If-None-Match", "").strip() == reply.etag:
+    if interactions.fits_etag(request.headers.get("If-None-Match", ""), reply.etag):
         response.status_code, response.content = 304, b""
     return response
 
@@ -108,8 +124,8 @@ def version(request: HttpRequest, caller: Caller, *, kind: str, key: str, number
 def collection(request: HttpRequest, caller: Caller, *, kind: str) -> HttpResponse:
     """All resources of a type: search them, make one, or bring the one that fits a condition up to date."""
     interactions.kind_for(caller, kind, "read")
-    writes = ("POST", "PUT") if _is_written(kind, "create") else ()
-    only(request, "GET", "HEAD", *writes)
+    writes = [method for method, done in (("POST", "create"), ("PUT", "update")) if _is_written(kind, done)]
+    only(request, "GET", "HEAD", *writes, kind=kind)
     at = clock.now()
     if request.method in ("GET", "HEAD"):
         return _search(request, caller, kind, request.GET)
@@ -171,10 +187,17 @@ def root(request: HttpRequest, caller: Caller) -> HttpResponse:
 @fhir
 def operation_of_kind(request: HttpRequest, caller: Caller, *, kind: str, name: str) -> HttpResponse:
     """An operation of a type, such as Patient/$match."""
-    known = {"validate": _validate, "match": _match, "find": _find, "hold": _hold, "book": _book}
+    known = {
+        "validate": _validate,
+        "match": _match,
+        "find": _find,
+        "hold": _hold,
+        "book": _book,
+        "translate": _translate,
+    }
     if name not in known or name not in (KINDS[kind].operations if kind in KINDS else ()):
         raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
-    only(request, "POST", *(("GET",) if name == "find" else ()))
+    only(request, "POST", *(("GET",) if name in ("find", "translate") else ()))
     return known[name](request, caller, kind)
 
 
@@ -183,11 +206,23 @@ def operation_of_instance(
     request: HttpRequest, caller: Caller, *, kind: str, key: str, name: str
 ) -> HttpResponse:
     """An operation of one resource, such as Patient/1/$everything."""
-    if (kind, name) != ("Patient", "everything"):
+    known = {("Patient", "everything"), ("Subscription", "status"), ("ConceptMap", "translate")}
+    if (kind, name) not in known:
         raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
     only(request, "GET", "POST")
+    if name == "translate":
+        return answer(maps.translate(caller, _told(request), table=key))
+    if name == "status":
+        interactions.kind_for(caller, kind, "read")
+        here = request.build_absolute_uri()
+        return answer(subscribing.status_of(caller, key, base=base_of(request), here=here))
     told = operations.everything(
-        caller, key, base=base_of(request), here=request.build_absolute_uri(), at=clock.now()
+        caller,
+        key,
+        types=request.GET.get("_type", ""),
+        base=base_of(request),
+        here=request.build_absolute_uri(),
+        at=clock.now(),
     )
     return answer(told)
 
@@ -201,8 +236,16 @@ def _match(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
 
 
 def _find(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
-    told = body_of(request) if request.method == "POST" else _as_parameters(request.GET)
-    return answer(booking.find(caller, told, base=base_of(request), at=clock.now()))
+    return answer(booking.find(caller, _told(request), base=base_of(request), at=clock.now()))
+
+
+def _translate(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
+    return answer(maps.translate(caller, _told(request)))
+
+
+def _told(request: HttpRequest) -> Any:
+    """What an operation is asked, by Parameters or in its address."""
+    return body_of(request) if request.method == "POST" else _as_parameters(request.GET)
 
 
 def _as_parameters(query: QueryDict) -> dict[str, object]:

@@ -18,9 +18,9 @@ from xraydesk.lib import locks
 from xraydesk.lib.ids import new_secret
 from xraydesk.links.fhir import coverage_codec, patient_codec, request_codec, rows
 from xraydesk.links.fhir.callers import Caller
-from xraydesk.links.fhir.conditions import key_of
-from xraydesk.links.fhir.elements_codec import CODES_PREFIX, Resource, read_reference
+from xraydesk.links.fhir.elements_codec import CODES_PREFIX, Resource
 from xraydesk.links.fhir.issuers import kept_as
+from xraydesk.links.fhir.own_codes import in_own_codes
 from xraydesk.links.fhir.replies import Refusal, refuse
 from xraydesk.links.messages import FHIR_LINK
 from xraydesk.links.models import SentResource
@@ -45,6 +45,8 @@ class Written:
     key: int
     created: bool
     gone: Resource | None = None
+    once: Resource | None = None
+    """An extension that this answer alone bears."""
 
 
 Writer = Callable[[Caller, Mapping[str, Any], int | None, datetime], Written]
@@ -121,7 +123,7 @@ def patient_meant(caller: Caller, told: Mapping[str, Any], path: str) -> Patient
     """The patient that a reference names, by id here or by number. Raises Refusal."""
     site = caller.member.site
     named = told.get("reference", "")
-    key = key_of(read_reference(named, "Patient") or "")
+    key = caller.key_in(named, "Patient")
     listed = patient_codec.read_identifiers([told["identifier"]] if "identifier" in told else [])
     numbers = kept_as(site, listed)
     found: Patient | None = None
@@ -153,11 +155,12 @@ def write_request(caller: Caller, resource: Mapping[str, Any], key: int | None, 
     patient = patient_meant(caller, resource["subject"], "ServiceRequest.subject")
     exam = Exam.objects.select_related("order").get(pk=key) if key is not None else None
     status = rows.requests(member.site, [exam.pk])[0].resource["status"] if exam else ""
-    offered = offered_codes(caller, resource)
+    meant = in_own_codes(member.site, resource)
+    offered = offered_codes(caller, meant)
     if exam:
         offered.append((exam.procedure_code, exam.procedure_system))
     try:
-        asked = request_codec.read_request(resource, patient=whose(patient), offered=offered, standing=status)
+        asked = request_codec.read_request(meant, patient=whose(patient), offered=offered, standing=status)
         received = _apply(caller, asked, exam, status, at=at)
     except request_codec.Unfit as unfit:
         raise Refusal(422, unfit.issue) from unfit

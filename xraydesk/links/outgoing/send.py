@@ -24,10 +24,14 @@ from xraydesk.links.outgoing.defer import defer_sending
 from xraydesk.links.outgoing.folder import Folder
 from xraydesk.links.outgoing.wire import Answered, NotReached, Wire
 from xraydesk.links.states import Direction, MessageState
+from xraydesk.links.subscriptions.standing import Hook, hook_of
+from xraydesk.links.subscriptions.wire import HookWire
 from xraydesk.siteplan.plan import EhrPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
-Link = Wire | Folder | FhirWire
+Link = Wire | Folder | FhirWire | HookWire
+System = OutlinkPlan | EhrPlan | Hook
+"""Who is told: a system of the site file, or a program that subscribed."""
 
 log = structlog.get_logger(__name__)
 
@@ -78,14 +82,18 @@ def send_out(*, site_id: int, outlink: str) -> None:
         defer_sending(site_id=site_id, outlink=outlink, not_before=head.next_at)
 
 
-def _plan_of(site: Site, name: str) -> OutlinkPlan | EhrPlan | None:
-    """The system of that name in the site file, whichever way it is told."""
+def _plan_of(site: Site, name: str) -> System | None:
+    """The system of that name in the site file, or the subscriber, whichever way it is told."""
+    if hook := hook_of(site, name):
+        return hook
     plan = from_json(site.plan) if site.plan else None
     named: tuple[OutlinkPlan | EhrPlan, ...] = (*plan.outlinks, *plan.ehrs) if plan else ()
     return next((one for one in named if one.name == name), None)
 
 
-def _link_to(to: OutlinkPlan | EhrPlan, site: Site) -> Link:
+def _link_to(to: System, site: Site) -> Link:
+    if isinstance(to, Hook):
+        return HookWire(to)
     if isinstance(to, EhrPlan):
         return FhirWire(to, site)
     return Folder(to) if to.folder else Wire(to)
@@ -107,7 +115,7 @@ def _head(site: Site, outlink: str) -> Message | None:
     return _waiting(site.pk, outlink).first()
 
 
-def _passes_over(stuck: Message, wire: Link, to: OutlinkPlan | EhrPlan) -> bool:
+def _passes_over(stuck: Message, wire: Link, to: System) -> bool:
     """True where one message is never answered and the next one is: it is put before a person, and the rest goes on.
 
     The next one is of another exam, so that no exam's messages change their order.
@@ -125,7 +133,7 @@ def _passes_over(stuck: Message, wire: Link, to: OutlinkPlan | EhrPlan) -> bool:
     return True
 
 
-def _send(message: Message, wire: Link, to: OutlinkPlan | EhrPlan) -> bool:
+def _send(message: Message, wire: Link, to: System) -> bool:
     """Give one message to the wire and write down what came of it; False where no answer came."""
     at = clock.now()
     Message.objects.filter(pk=message.pk).update(
@@ -150,7 +158,7 @@ def _words(away: OSError) -> str:
     return shortened(f"{NOT_REACHED}{words}" if isinstance(away, NotReached) else words, 200)
 
 
-def _not_answered(message: Message, to: OutlinkPlan | EhrPlan, *, why: str, at: datetime) -> None:
+def _not_answered(message: Message, to: System, *, why: str, at: datetime) -> None:
     pause = AGAIN_SECONDS[min(message.attempts, len(AGAIN_SECONDS) - 1)]
     with transaction.atomic():
         Message.objects.filter(pk=message.pk).update(next_at=at + timedelta(seconds=pause), why=why)
@@ -229,7 +237,7 @@ ON_ANSWER: dict[str, Callable[[Message, Answered, datetime], None]] = {"DFT": _c
 def _withdraw(site: Site, outlink: str) -> None:
     """The site file names no such system any more: what waits for it goes nowhere."""
     Message.objects.filter(site=site, direction=Direction.OUT, link=outlink, state__in=ON_THE_WAY).update(
-        state=MessageState.WITHDRAWN, why="the site file names no such system any more", next_at=None
+        state=MessageState.WITHDRAWN, why="there is no such system any more", next_at=None
     )
 
 

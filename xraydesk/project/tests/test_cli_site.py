@@ -17,6 +17,7 @@ from xraydesk.access.models import App, Membership, Site, User
 from xraydesk.access.roles import Role
 from xraydesk.links.hl7.tests.sent import order
 from xraydesk.links.models import Message
+from xraydesk.orders.models import Procedure
 from xraydesk.project.cli import run
 from xraydesk.project.config import config
 
@@ -195,6 +196,28 @@ def test_an_app_is_let_in_its_keys_are_changed_and_it_is_shut_out(ask: Ask, tmp_
     assert ask("app", "keys", "lab", str(tmp_path / "absent.json"))[0] == 1
     assert ask("app", "revoke", "lab") == (0, "", "")
     assert ask("app", "revoke", "lab")[0] == 1
+
+
+@pytest.mark.django_db
+def test_a_table_of_codes_is_loaded_listed_and_dropped(ask: Ask, tmp_path: Path) -> None:
+    ask("site", "load", HOSPITAL)
+    own = Procedure.objects.order_by("id")[0].code
+    table, wrong, noise = tmp_path / "table.csv", tmp_path / "wrong.csv", tmp_path / "noise.csv"
+    table.write_text(f"local,code,display\n{own},1-1,An exam\n")
+    wrong.write_text("local,code\nNOTHERE,1-1\n")
+    noise.write_bytes(b"\xff\xfe")
+    there = ["--system", "http://codes.example"]
+    status, out, _ = ask("codes", "load", str(table), *there, "--version", "7", "--json")
+    assert (status, json.loads(out)["pairs"]) == (0, 1)
+    status, _, trouble = ask("codes", "load", str(wrong), *there)
+    assert status == 1
+    assert "line 2: “NOTHERE” is not on" in trouble
+    assert ask("codes", "load", str(noise), *there)[0] == 1
+    assert ask("codes", "load", str(tmp_path / "absent.csv"), *there)[0] != 0
+    assert ask("codes", "load", str(table), "--system", "none")[0] == 1
+    assert json.loads(ask("codes", "list", "--json")[1])["version"] == "7"
+    assert ask("codes", "drop", *there) == (0, "", "")
+    assert ask("codes", "drop", *there)[0] == 1
 
 
 @pytest.mark.django_db

@@ -721,6 +721,22 @@ def test_what_is_wrong_with_an_ehr_is_told(old: str, new: str, field: str, word:
     assert [one for one in told if one[1] == field and word in one[2]], told
 
 
+SUBSCRIBER = """
+[[subscriber]]
+name = "lab"
+networks = ["10.0.0.0/8"]
+insecure = true
+"""
+
+
+def test_a_subscriber_within_is_named_with_where_it_may_be_called() -> None:
+    (told,) = read_toml_text(GOOD + SUBSCRIBER).subscribers
+    assert (told.name, told.networks, told.insecure, told.authority) == ("lab", ("10.0.0.0/8",), True, "")
+    assert [one[1] for one in wrong(GOOD + SUBSCRIBER + SUBSCRIBER)] == ["subscriber 2, name"]
+    told_wrong = wrong(GOOD + changed('"10.0.0.0/8"', '"ten"', SUBSCRIBER))
+    assert [one[1] for one in told_wrong] == ["subscriber 1, networks 1"]
+
+
 def test_a_machine_in_clear_is_named_by_its_ae_title_and_needs_no_facility() -> None:
     machine = """
 [[link]]

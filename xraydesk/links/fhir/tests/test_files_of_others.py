@@ -52,7 +52,7 @@ def test_each_file_of_a_served_type_goes_in_and_comes_back_or_its_element_is_nam
     elif "create" in KINDS[kind].writes:
         assert (status, told["issue"][0]["expression"][0].partition(".")[0]) == (422, kind)
     else:
-        assert status == 405
+        assert (status, told["issue"][0]["expression"]) == (405, [kind])
 
 
 @pytest.mark.parametrize(

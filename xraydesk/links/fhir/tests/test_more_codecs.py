@@ -214,12 +214,13 @@ def test_an_issuer_is_written_and_read_back(authority: str) -> None:
     [
         ("Patient/1", "1"),
         ("https://desk/fhir/R4/Patient/1/_history/2", "1"),
+        ("https://elsewhere/fhir/R4/Patient/1", None),
         ("Group/1", None),
         ("urn:uuid:1", None),
     ],
 )
 def test_a_reference_is_read(text: str, key: str | None) -> None:
-    assert elements_codec.read_reference(text, "Patient") == key
+    assert elements_codec.read_reference(text, "Patient", "https://desk/fhir/R4") == key
 
 
 def test_every_reference_below_an_element_is_found() -> None:

@@ -84,7 +84,7 @@ def test_every_type_that_is_served_can_be_searched_and_read() -> None:
         status, found = get(client, kind + asked_with(kind))
         assert status == 200
         Bundle.model_validate(found)
-        if kind == "Coverage":
+        if kind in ("Coverage", "Subscription", "ConceptMap"):
             continue
         one = found["entry"][0]["resource"]
         status, again = get(client, f"{kind}/{one['id']}")
@@ -101,7 +101,13 @@ def test_every_parameter_of_the_statement_is_answered_and_nothing_of_another_sit
     _, statement = get(client, "metadata")
     CapabilityStatement.model_validate(statement)
     [served] = [r for r in statement["rest"][0]["resource"] if r["type"] == kind]
-    values = {"date": "ge2020", "token": "active", "reference": "Patient/1", "string": "a"}
+    values = {
+        "date": "ge2020",
+        "token": "active",
+        "reference": "Patient/1",
+        "string": "a",
+        "uri": "https://a",
+    }
     for parameter in served["searchParam"]:
         value = "true" if parameter["name"] in ("active", "deceased") else values[parameter["type"]]
         asked = f"{kind}?{parameter['name']}={value}{asked_with(kind, '&')}"
@@ -126,6 +132,39 @@ def test_every_parameter_of_the_statement_is_answered_and_nothing_of_another_sit
         ("Patient?active=true", 1),
         ("Patient?_lastUpdated=ge2020-01-01", 1),
         ("Patient?_lastUpdated=lt2020-01-01", 0),
+        ("Patient?given=marí", 0),
+        ("Patient?given:exact=Ada", 1),
+        ("Patient?given:exact=ada", 0),
+        ("Patient?name:contains=rüf", 1),
+        ("Patient?family:contains=RÜF", 1),
+        ("Patient?family:exact=Pr", 0),
+        ("Patient?birthdate:missing=false", 1),
+        ("Patient?phone:missing=true", 1),
+        ("Patient?gender=http://hl7.org/fhir/administrative-gender|female", 1),
+        ("Patient?gender=urn:other|female", 0),
+        ("Patient?identifier=urn:xraydesk:issuer:HOSP|", 1),
+        ("Patient?identifier=|MRN77", 0),
+        ("ServiceRequest?status=http://hl7.org/fhir/request-status|completed", 1),
+        ("ServiceRequest?status=urn:other|completed", 0),
+        ("ServiceRequest?code=urn:xraydesk:codes:L|XRCHEST2", 1),
+        ("ServiceRequest?code=urn:xraydesk:codes:L|", 1),
+        ("ServiceRequest?code=http://loinc.org|XRCHEST2", 0),
+        ("ServiceRequest?code=|XRCHEST2", 0),
+        ("ServiceRequest?identifier=|{accession}", 1),
+        ("ServiceRequest?occurrence:missing=true", 0),
+        ("ServiceRequest?patient.birthdate=1969-05-12", 1),
+        ("ServiceRequest?patient.birthdate=1969-05-13", 0),
+        ("ServiceRequest?subject:Patient.family:exact=Prüfer", 1),
+        ("ServiceRequest?subject:identifier=MRN77", 1),
+        ("ServiceRequest?patient=http://testserver/fhir/R4/Patient/{patient}", 1),
+        ("ServiceRequest?patient=https://ehr.example/R4/Patient/{patient}", 0),
+        ("Appointment?based-on.identifier={accession}", 1),
+        ("Appointment?actor:Location.name=room", 1),
+        ("Appointment?actor.name=ada", 1),
+        ("Appointment?practitioner:missing=true", 0),
+        ("DiagnosticReport?based-on.code=XRCHEST2", 1),
+        ("ImagingStudy?modality=http://dicom.nema.org/resources/ontology/DCM|DX", 1),
+        ("Task?patient.name=ada", 2),
         ("ServiceRequest?status=completed", 1),
         ("ServiceRequest?status=active,on-hold,revoked", 0),
         ("ServiceRequest?intent=order&priority=stat", 1),
@@ -166,7 +205,7 @@ def test_searches_that_an_ehr_makes(search: str, count: int) -> None:
     site = make_site()
     exam = whole_day(site)
     room = Room.objects.get(site=site, code="XR1")
-    path = search.format(patient=exam.patient_id, exam=exam.pk, room=room.pk)
+    path = search.format(patient=exam.patient_id, exam=exam.pk, room=room.pk, accession=exam.accession)
     assert total(caller(site), path) == count
 
 
@@ -189,6 +228,10 @@ def test_the_status_of_a_request_is_searched_as_it_is_told() -> None:
         "ServiceRequest?_sort=-authored",
         "ServiceRequest",
         "ServiceRequest?_sort=-_id",
+        "ServiceRequest?_sort=authored,_id",
+        "ServiceRequest?_sort=-authored,-_id",
+        "ServiceRequest?_sort=_lastUpdated",
+        "ServiceRequest?_sort=-_lastUpdated",
     ],
 )
 def test_pages_keep_their_order_while_rows_are_added(search: str) -> None:
@@ -206,6 +249,21 @@ def test_pages_keep_their_order_while_rows_are_added(search: str) -> None:
     there = [key for key in seen if key in keys]
     assert there == (keys[::-1] if "=-" in search else keys)
     assert len(seen) == len(set(seen))
+
+
+def test_a_second_sort_counts_where_the_first_is_alike() -> None:
+    site = make_site()
+    early, late = (make_exam(site, created_at=AT + timedelta(hours=n)) for n in range(2))
+    same = make_exam(site, created_at=AT)
+    client = caller(site)
+    assert total(client, "Patient?_sort=name,-family") == 3
+    seen: list[str] = []
+    _, page = get(client, "ServiceRequest?_sort=-authored,_id&_count=1")
+    seen += [e["resource"]["id"] for e in page["entry"]]
+    while nexts := [link["url"] for link in page["link"] if link["relation"] == "next"]:
+        page = client.get(nexts[0]).json()
+        seen += [e["resource"]["id"] for e in page["entry"]]
+    assert seen == [str(one.pk) for one in (late, early, same)]
 
 
 def test_pages_of_two_sorts_of_tasks_follow_each_other() -> None:
@@ -299,6 +357,13 @@ def test_summaries_and_elements_are_marked() -> None:
         "Patient?shoe=9",
         "Patient?birthdate:exact=1969",
         "Patient?_sort=shoe",
+        "Patient?_sort=name,shoe",
+        "Patient?_sort=name,_id,family,name",
+        "Patient?birthdate:missing=perhaps",
+        "ServiceRequest?patient.shoe=9",
+        "ServiceRequest?patient:Group.name=ada",
+        "ServiceRequest?patient.general-practitioner.name=ada",
+        "Slot?schedule.actor=Location/1",
         "Patient?_sort=name;drop",
         "Patient?_include=Patient:shoe",
         "Patient?_include=Nothing:patient",
@@ -349,6 +414,7 @@ def test_other_forms_than_json_are_not_to_be_had() -> None:
     for headers, path in (({"Accept": "application/fhir+xml"}, "Patient"), ({}, "Patient?_format=xml")):
         assert client.get(BASE + path, headers=headers).status_code == 406
     assert client.get(BASE + "Patient?_format=json").status_code == 200
+    assert client.get(BASE + "metadata", headers={"Accept": "application/fhir+xml"}).status_code == 406
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -427,6 +493,8 @@ def test_everything_of_a_patient() -> None:
         "ServiceRequest",
         "Task",
     ]
+    _, some = get(client, f"Patient/{exam.patient_id}/$everything?_type=Task")
+    assert {e["resource"]["resourceType"] for e in some["entry"]} == {"Patient", "Task"}
     assert get(client, "Patient/999999/$everything")[0] == 404
     assert get(client, f"Patient/{exam.patient_id}/$nothing")[0] == 404
 

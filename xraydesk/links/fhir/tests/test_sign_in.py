@@ -171,6 +171,10 @@ def test_a_token_does_no_more_than_its_scopes_say() -> None:
     assert send(client, "POST", "Patient", ADA)[0] == 403
     _, found = get(client, "Patient?_revinclude=ServiceRequest:patient")
     assert [e["resource"]["resourceType"] for e in found["entry"]] == ["Patient"]
+    _, told = ask(signed(app), "system/ServiceRequest.rs")
+    client = with_token(told["access_token"])
+    assert get(client, "ServiceRequest")[0] == 200
+    assert get(client, "ServiceRequest?patient.birthdate=1969-05-12")[0] == 400
 
 
 def test_a_token_ends_with_its_time_and_with_its_app() -> None:

@@ -65,6 +65,36 @@ def without(resource: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name not in names}
 
 
+def test_a_patient_of_another_server_is_nobody_here_though_the_id_is_the_same() -> None:
+    site = make_site()
+    client = caller(site)
+    patient = make_patient(site).pk
+    elsewhere = {"subject": {"reference": f"https://ehr.example/R4/Patient/{patient}"}}
+    status, told, _ = send(client, "POST", "ServiceRequest", order_of(patient) | elsewhere)
+    assert (status, told["issue"][0]["expression"]) == (422, ["ServiceRequest.subject"])
+    here = {"subject": {"reference": f"http://testserver/fhir/R4/Patient/{patient}"}}
+    status, told, _ = send(client, "POST", "ServiceRequest", order_of(patient) | here)
+    assert status == 201
+    _, found, _ = send(client, "GET", f"ServiceRequest?_id={told['id']}&_include=ServiceRequest:patient", b"")
+    assert [e["resource"]["resourceType"] for e in found["entry"]] == ["ServiceRequest", "Patient"]
+
+
+@pytest.mark.parametrize("form", ['W/"{}"', '"{}"', 'W/"older", W/"{}"', "*"])
+def test_a_version_is_named_in_any_form_of_http(form: str) -> None:
+    client = caller(make_site())
+    _, made, _ = send(client, "POST", "Patient", ADA)
+    named = form.format(made["meta"]["versionId"])
+    assert client.get(BASE + f"Patient/{made['id']}", headers={"If-None-Match": named}).status_code == 304
+    assert send(client, "PUT", f"Patient/{made['id']}", ADA, If_Match=named)[0] == 200
+
+
+def test_a_bundle_is_taken_at_the_base_with_or_without_a_stroke() -> None:
+    client = caller(make_site())
+    bundle = json.dumps({"resourceType": "Bundle", "type": "batch", "entry": []})
+    for address in ("/fhir/R4", "/fhir/R4/"):
+        assert client.post(address, bundle, content_type="application/fhir+json").status_code == 200
+
+
 def test_a_patient_comes_back_as_it_was_sent_until_somebody_changes_it() -> None:
     site = make_site()
     client = caller(site)
