@@ -87,7 +87,6 @@ def keep_requisition(*, exam_id: int, header: Header, stored: StoredFile, at: da
         copy=0,
         state=ImageState.MATCHED,
         why="",
-        findings=(),
         corrections={},
         findings=(),
         at=at,

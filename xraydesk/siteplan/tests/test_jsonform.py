@@ -45,6 +45,7 @@ from xraydesk.siteplan.plan import (
     RoutePlan,
     Sends,
     SitePlan,
+    SubscriberPlan,
     TechnologistPlan,
     WardPlan,
 )
@@ -104,6 +105,7 @@ for part in (
     LinkPlan,
     OutlinkPlan,
     EhrPlan,
+    SubscriberPlan,
     ProviderPlan,
     IssuerPlan,
     AutopilotPlan,
