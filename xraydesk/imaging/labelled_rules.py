@@ -69,6 +69,7 @@ _WAYS: Mapping[Way, tuple[LabelDoubt, ...]] = {
         _D.OTHER_EXAM_OPEN,
         _D.BOTH_EXAMS_OPEN,
         _D.OTHER_WAITED,
+        _D.BOTH_DUE,
     ),
     Way.PICTURE: (_D.OTHER_PART_SEEN,),
 }
@@ -322,11 +323,14 @@ def _view_doubts(header: Header, exam: Candidate) -> Doubts:
     return doubts
 
 
-SLACK = timedelta(minutes=10)
-"""So far the clocks of machine and desk, and a button pressed late, may lie from what was done."""
+SLACK_BY_HAND = timedelta(minutes=10)
+"""So far a button pressed late, and the clocks of machine and desk, may lie from what was done."""
 
-CLOCK_OFF_MAX = timedelta(hours=2)
-"""A machine whose image lies farther than this after its receipt tells no time that can be used."""
+SLACK = timedelta(minutes=2)
+"""The same where the machine that took the image told of the step: both go by one clock."""
+
+CLOCK_AHEAD_MAX = timedelta(minutes=2)
+"""A machine that dates an image later than this after its receipt tells no time that can be used."""
 
 WAITED_WITHIN = timedelta(minutes=30)
 """Whoever had a place in the room within so long of the image may have been the one in it."""
@@ -341,9 +345,15 @@ class Performed:
     room: str
     started_at: datetime
     ended_at: datetime | None = None
+    by_hand: bool = False
 
-    def covers(self, at: datetime, slack: timedelta = timedelta(0)) -> bool:
-        """True where it was under way at a moment, give or take `slack`."""
+    def covers(self, at: datetime) -> bool:
+        """True where it was under way at a moment."""
+        return self.started_at <= at and (self.ended_at is None or at <= self.ended_at)
+
+    def may_cover(self, at: datetime) -> bool:
+        """The same, give or take what clocks and buttons are off."""
+        slack = SLACK_BY_HAND if self.by_hand else SLACK
         return self.started_at - slack <= at and (self.ended_at is None or at <= self.ended_at + slack)
 
 
@@ -365,9 +375,9 @@ class Circumstances:
 
     `room` is the code of the room that its machine stands in, "" where it is not known or goes
     about (a portable). `arrived_at` is when somebody wrote down that the patient was here, None
-    where nobody did. `own` are the exam's steps, `others` those of other patients in the room.
-    `was_shown` says whether its machine was told of the exam by its worklist, None where it asked
-    for none.
+    where nobody did; `is_due` whether the exam had a place there about then, as far as is known.
+    `own` are the exam's steps, `others` those of other patients in the room. `was_shown` says
+    whether its machine was told of the exam by its worklist, None where it asked for none.
     """
 
     taken_at: datetime | None
@@ -380,6 +390,7 @@ class Circumstances:
     arrived_at: datetime | None = None
     is_identified: bool = False
     is_urgent: bool = False
+    is_due: bool = True
     was_shown: bool | None = None
 
 
@@ -393,11 +404,11 @@ def circumstance_doubts(c: Circumstances) -> Doubts:
         doubts.append(
             (_D.OTHER_ROOM, f"was taken in {c.room}, the exam was done in {', '.join(sorted(rooms))}")
         )
-    if c.taken_at is None or c.taken_at > c.received_at + CLOCK_OFF_MAX or not c.own:
+    if c.taken_at is None or c.taken_at > c.received_at + CLOCK_AHEAD_MAX or not c.own:
         return doubts
-    if not any(step.covers(c.taken_at, SLACK) for step in c.own):
+    if not any(step.may_cover(c.taken_at) for step in c.own):
         doubts.append((_D.OUTSIDE_ITS_STEP, "was taken outside the time in which the exam was done"))
-    if c.arrived_at and c.taken_at < c.arrived_at - SLACK:
+    if c.arrived_at and c.taken_at < c.arrived_at - SLACK_BY_HAND:
         doubts.append((_D.BEFORE_ARRIVAL, "was taken before its patient was here"))
     return doubts + _open_there(c, c.taken_at) + _waited_there(c, c.taken_at)
 
@@ -405,7 +416,7 @@ def circumstance_doubts(c: Circumstances) -> Doubts:
 def _open_there(c: Circumstances, at: datetime) -> Doubts:
     if not any(step.covers(at) and step.patient_id != c.patient_id for step in c.others):
         return []
-    if any(step.covers(at, SLACK) for step in c.own):
+    if any(step.may_cover(at) for step in c.own):
         return [(_D.BOTH_EXAMS_OPEN, f"another patient's exam was open in {c.room} at the same time")]
     return [
         (
@@ -416,22 +427,24 @@ def _open_there(c: Circumstances, at: datetime) -> Doubts:
 
 
 def _waited_there(c: Circumstances, at: datetime) -> Doubts:
-    """A wrong entry of the worklist: nobody saw its patient, and another one was here for this room and is not begun."""
+    """A wrong entry of the worklist: nobody saw its patient, and another one was here for this room and is not begun.
+
+    It weighs little where the exam was due there itself: then somebody may only have forgotten to write down who came.
+    """
     if c.arrived_at or c.is_identified or c.is_urgent:
         return []
-    stood = [
-        w
-        for w in c.waiting
-        if w.patient_id != c.patient_id
+    stood = any(
+        w.patient_id != c.patient_id
         and w.arrived_at <= at
         and w.start - WAITED_WITHIN <= at <= w.end + WAITED_WITHIN
         and (w.begun_at is None or w.begun_at > at)
-    ]
-    return (
-        [(_D.OTHER_WAITED, f"nobody saw its patient here, and another one was here for {c.room}")]
-        if stood
-        else []
+        for w in c.waiting
     )
+    if not stood:
+        return []
+    if c.is_due:
+        return [(_D.BOTH_DUE, f"nobody saw its patient here, and another one was here for {c.room} too")]
+    return [(_D.OTHER_WAITED, f"nobody saw its patient here, and another one was here for {c.room}")]
 
 
 def with_circumstances(

@@ -27,7 +27,7 @@ from xraydesk.imaging.models import Image, StepExam
 from xraydesk.imaging.states import ImageAction
 from xraydesk.journey.dose import assign_dose
 from xraydesk.journey.keys import image_key
-from xraydesk.journey.performing import ARRIVAL_IMPLIED, tell
+from xraydesk.journey.performing import ARRIVAL_IMPLIED, PLACE_BEFORE, tell
 from xraydesk.journey.policy import policies_of
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import Priority
@@ -100,7 +100,7 @@ def circumstances(exam: Exam, images: Sequence[Image], *, shown: Shown) -> dict[
     rooms = {m.ae_title: m.room for m in machines if m.room.kind != PORTABLE}
     room_ids = {room.pk for room in rooms.values()}
     times = [image.acquired_at for image in images if image.acquired_at]
-    own, is_implied = _own(exam)
+    own, is_implied, is_moved = _own(exam)
     booking = Booking.objects.filter(exam=exam, state__in=LIVE).first()
     arrived_at = booking.arrived_at if booking and not is_implied else None
     identified = SafetyCheck.objects.filter(exam=exam, kind=CheckKind.IDENTITY, passed=True).exists()
@@ -121,16 +121,28 @@ def circumstances(exam: Exam, images: Sequence[Image], *, shown: Shown) -> dict[
             arrived_at=arrived_at,
             is_identified=identified,
             is_urgent=is_urgent,
+            is_due=_is_due(booking, is_moved, image.acquired_at),
             was_shown=shown.get(image.calling_ae_title),
         )
     return found
 
 
-def _own(exam: Exam) -> tuple[tuple[Performed, ...], bool]:
-    """An exam's steps that count, and whether its patient's arrival was only concluded from one of them."""
+def _is_due(booking: Booking | None, is_moved: bool, taken_at: datetime | None) -> bool:
+    """Whether an exam had a place where it was done, about when an image was taken; True where it had none at all."""
+    if booking is None or taken_at is None:
+        return True
+    start, end = booking.during.lower, booking.during.upper
+    return not is_moved and start - WAITED_WITHIN <= taken_at <= end + WAITED_WITHIN
+
+
+def _own(exam: Exam) -> tuple[tuple[Performed, ...], bool, bool]:
+    """An exam's steps that count; whether its patient's arrival, and its place there, were only concluded from one of them."""
     links = StepExam.objects.filter(exam=exam, voided=False).select_related("step__room")
     steps = [link.step for link in links]
-    implied = any(actions.note_about(step, ARRIVAL_IMPLIED, exam_id=exam.pk) for step in steps)
+    implied, moved = (
+        any(actions.note_about(step, note, exam_id=exam.pk) for step in steps)
+        for note in (ARRIVAL_IMPLIED, PLACE_BEFORE)
+    )
     return (
         tuple(
             Performed(
@@ -139,10 +151,12 @@ def _own(exam: Exam) -> tuple[tuple[Performed, ...], bool]:
                 room=step.room.code if step.room and step.room.kind != PORTABLE else "",
                 started_at=step.started_at,
                 ended_at=step.ended_at,
+                by_hand=step.by_hand,
             )
             for step in steps
         ),
         implied,
+        moved,
     )
 
 

@@ -530,6 +530,7 @@ class LabelDoubt(StrEnum):
     OTHER_EXAM_OPEN = "another exam open"
     BOTH_EXAMS_OPEN = "two exams open"
     OTHER_WAITED = "another patient waited"
+    BOTH_DUE = "two patients due"
     OTHER_PART_SEEN = "another part in the picture"
 
 
@@ -553,7 +554,7 @@ LABEL_WEIGHTS: Mapping[LabelDoubt, int] = {
     LabelDoubt.SIDES_DISAGREE: 100,
     LabelDoubt.OTHER_PART: 100,
     LabelDoubt.NEAR_PART: 30,
-    LabelDoubt.OTHER_PART_MARKED: 60,
+    LabelDoubt.OTHER_PART_MARKED: 100,
     LabelDoubt.OTHER_VIEW: 30,
     LabelDoubt.VIEW_OF_OTHER_PART: 70,
     LabelDoubt.BEFORE_ARRIVAL: 60,
@@ -562,6 +563,7 @@ LABEL_WEIGHTS: Mapping[LabelDoubt, int] = {
     LabelDoubt.OTHER_EXAM_OPEN: 100,
     LabelDoubt.BOTH_EXAMS_OPEN: 40,
     LabelDoubt.OTHER_WAITED: 100,
+    LabelDoubt.BOTH_DUE: 40,
     LabelDoubt.OTHER_PART_SEEN: 60,
 }
 """How much each speaks against a label. An image is held where the sum reaches the site's limit, 100 unless it says otherwise."""

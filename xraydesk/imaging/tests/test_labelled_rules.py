@@ -206,11 +206,12 @@ def test_what_a_marker_says_of_a_bilateral_exam_must_be_what_the_header_says() -
         ({"body_part": "LEG"}, set(), False),
         ({"body_part": "PATTERN"}, set(), False),
         ({"body_part": "FEMUR"}, {LabelDoubt.NEAR_PART}, False),
-        ({"marker_texts": ("CHEST PA",)}, {LabelDoubt.OTHER_PART_MARKED}, False),
+        ({"marker_texts": ("CHEST PA",)}, {LabelDoubt.OTHER_PART_MARKED}, True),
+        ({"marker_texts": ("WRIST",)}, {LabelDoubt.OTHER_PART_MARKED}, True),
         (
             {"body_part": "FEMUR", "marker_texts": ("CHEST",)},
             {LabelDoubt.NEAR_PART, LabelDoubt.OTHER_PART_MARKED},
-            False,
+            True,
         ),
         ({"body_part": "CHEST", "marker_texts": ("CHEST",)}, {LabelDoubt.OTHER_PART}, True),
         ({"view_position": "AP"}, set(), False),
@@ -294,10 +295,13 @@ def there(**said: Any) -> Circumstances:
         ({}, set()),
         ({"own": ()}, set()),
         ({"taken_at": None, "own": (step(-90, -80),)}, set()),
-        ({"own": (step(9, None),)}, set()),
+        ({"own": (step(2, None),)}, set()),
+        ({"own": (step(3, None),)}, {LabelDoubt.OUTSIDE_ITS_STEP}),
+        ({"own": (replace(step(9, None), by_hand=True),)}, set()),
+        ({"own": (replace(step(-90, -11), by_hand=True),)}, {LabelDoubt.OUTSIDE_ITS_STEP}),
         ({"own": (step(-90, -80),)}, {LabelDoubt.OUTSIDE_ITS_STEP}),
         ({"own": (step(-90, -80), step(-1, None))}, set()),
-        ({"taken_at": at(600), "own": (step(-5, 5),)}, set()),
+        ({"taken_at": at(30), "own": (step(-5, 5),)}, set()),
         ({"arrived_at": at(5)}, set()),
         ({"arrived_at": at(11)}, {LabelDoubt.BEFORE_ARRIVAL}),
         ({"arrived_at": None}, set()),
@@ -342,8 +346,11 @@ WAITED = Waiting(2, ELSE, at(-5), at(10), arrived_at=at(-15))
 )
 def test_a_wrong_entry_of_the_worklist_is_known_by_who_waited(said: dict[str, Any], is_doubted: bool) -> None:
     """Row 40: nobody saw the entry's patient here, and the one who was here for this room is not begun."""
-    found = circumstance_doubts(there(**({"arrived_at": None, "waiting": (WAITED,)} | said)))
+    base = {"arrived_at": None, "waiting": (WAITED,), "is_due": False}
+    found = circumstance_doubts(there(**(base | said)))
     assert [doubt for doubt, _ in found] == ([LabelDoubt.OTHER_WAITED] if is_doubted else [])
+    due = circumstance_doubts(there(**(base | said | {"is_due": True})))
+    assert [doubt for doubt, _ in due] == ([LabelDoubt.BOTH_DUE] if is_doubted else [])
 
 
 def test_time_is_looked_at_anew_and_the_header_is_not() -> None:
