@@ -15,6 +15,7 @@ class ItemKind(StrEnum):
     NO_PLACE = "no place found"
     IMAGE_MISMATCH = "image of another patient"
     LABEL_DOUBT = "label of an image in doubt"
+    READER_DOUBTS_LABEL = "reader doubts a label"
     IMAGE_WITHOUT_EXAM = "image without an exam"
     IMAGE_CONFLICT = "two images with one number"
     IMAGE_NOT_SENT = "image could not be sent"
@@ -58,6 +59,7 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.NO_PLACE: Clock(30, "No free place was found for this exam"),
     ItemKind.IMAGE_MISMATCH: Clock(20, "An image carries another patient's name or number"),
     ItemKind.LABEL_DOUBT: Clock(20, "What an image says, or when it was taken, does not fit its exam"),
+    ItemKind.READER_DOUBTS_LABEL: Clock(20, "A reader says that an image is labelled wrong"),
     ItemKind.IMAGE_WITHOUT_EXAM: Clock(60, "An image belongs to no exam known here"),
     ItemKind.IMAGE_CONFLICT: Clock(60, "Two different images carry the same number"),
     ItemKind.IMAGE_NOT_SENT: Clock(30, "An image could not be sent to its destination"),

@@ -42,6 +42,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
     "images": (
         ItemKind.IMAGE_MISMATCH,
         ItemKind.LABEL_DOUBT,
+        ItemKind.READER_DOUBTS_LABEL,
         ItemKind.IMAGE_WITHOUT_EXAM,
         ItemKind.IMAGE_CONFLICT,
         ItemKind.IMAGE_NOT_SENT,
@@ -75,6 +76,10 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.NO_PLACE: (Ending("See the places", "board", query="exam"),),
     ItemKind.IMAGE_MISMATCH: (_COMPARE,),
     ItemKind.LABEL_DOUBT: (_COMPARE,),
+    ItemKind.READER_DOUBTS_LABEL: (
+        _COMPARE,
+        Ending("The label is right", "item-done", "item", posts=True, key="x"),
+    ),
     ItemKind.IMAGE_WITHOUT_EXAM: (Ending("Find its exam", "image", "image"),),
     ItemKind.IMAGE_CONFLICT: (_COMPARE,),
     ItemKind.IMAGE_NOT_SENT: (Ending("Send again", "image-send-again", "image", posts=True), _COMPARE),

@@ -6,10 +6,13 @@ from datetime import datetime
 
 from django.db import transaction
 
+from xraydesk.attention.actions import close_items, raise_item
+from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.kinds import FactKind
-from xraydesk.imaging.models import PerformedStep, StepExam
-from xraydesk.imaging.states import StepState, deciding_step
+from xraydesk.imaging.models import Image, PerformedStep, StepExam
+from xraydesk.imaging.states import ImageState, StepState, deciding_step
 from xraydesk.journey.errors import Refused, UnknownExam, WrongState
+from xraydesk.journey.keys import reader_key
 from xraydesk.journey.performing import tell
 from xraydesk.orders.models import Exam
 from xraydesk.orders.queries import lock_exam
@@ -50,6 +53,8 @@ def give_feedback(
     )
     if is_new:
         _tell(said, exam, FactKind.FEEDBACK_GIVEN, at=at, by=by)
+        if reason is FeedbackReason.WRONG_LABEL:
+            _ask_about_label(said, exam, at=at)
     return said
 
 
@@ -62,6 +67,8 @@ def withdraw_feedback(*, feedback_id: int, at: datetime, by: str) -> Feedback:
     if not actions.take_back(said, at=at):
         raise WrongState("It was taken back already.")
     _tell(said, exam, FactKind.FEEDBACK_WITHDRAWN, at=at, by=by)
+    for image in _images(exam, said.view):
+        close_items(site_id=exam.site_id, key=reader_key(image), at=at, by=by, how="the reader took it back")
     return said
 
 
@@ -76,6 +83,31 @@ def see_feedback(*, feedback_id: int, at: datetime, by: str) -> Feedback:
         raise WrongState("It is for the technologist who made the image; only they can say that they saw it.")
     actions.mark_seen(said, at=at, by=by)
     return said
+
+
+def _images(exam: Exam, view: str) -> list[Image]:
+    """The images that a word is about: those of its view, or all of the exam's where it names none that came."""
+    images = list(Image.objects.filter(exam=exam).exclude(state=ImageState.REJECTED).order_by("id"))
+    return [image for image in images if view and image.view_position == view] or images
+
+
+def _ask_about_label(said: Feedback, exam: Exam, *, at: datetime) -> None:
+    """What a reader says is labelled wrong has left already: a person decides anew, and whoever has it is told."""
+    image = next(iter(_images(exam, said.view)), None)
+    if image is None:
+        return
+    what = f"the view {said.view}" if said.view else "an image"
+    raise_item(
+        site_id=exam.site_id,
+        kind=ItemKind.READER_DOUBTS_LABEL,
+        key=reader_key(image),
+        at=at,
+        text=f"A reader says that {what} of exam {exam.accession} is labelled wrong. Compare, and decide anew.",
+        accession=exam.accession,
+        patient=exam.patient_id,
+        sop_instance_uid=image.sop_instance_uid,
+        data={"image": image.pk},
+    )
 
 
 def _locked(feedback_id: int) -> tuple[Feedback, Exam]:

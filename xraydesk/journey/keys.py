@@ -10,6 +10,11 @@ def image_key(image: Image) -> str:
     return f"image:{image.pk}"
 
 
+def reader_key(image: Image) -> str:
+    """The key of the item about one image that a reader says is labelled wrong."""
+    return f"label said wrong:{image.pk}"
+
+
 def standing(image: Image) -> str:
     """Where an image stands, as a page keeps it until its form comes back."""
     decided = image.decided_at.isoformat() if image.decided_at else ""

@@ -24,7 +24,7 @@ from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.dose import assign_dose, record_dose, report_of_header
 from xraydesk.journey.errors import UnknownExam, UnknownImage, WrongState
-from xraydesk.journey.keys import image_key, standing
+from xraydesk.journey.keys import image_key, reader_key, standing
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.recall import recall
 from xraydesk.lib import clock, locks
@@ -393,7 +393,8 @@ def _move(
 
 def _close(image: Image, exam: Exam | None, *, at: datetime, by: str, how: str) -> None:
     """End the image's own item, and that of the held images of the exam it was under, once none is left."""
-    close_items(site_id=image.site_id, key=image_key(image), at=at, by=by, how=how)
+    for key in (image_key(image), reader_key(image)):
+        close_items(site_id=image.site_id, key=key, at=at, by=by, how=how)
     if exam is not None:
         _close_held(exam, at=at, by=by, how=how)
 

@@ -8,12 +8,15 @@ import pytest
 
 from tests.factories import AT, make_booking, make_exam, make_site
 from xraydesk.access.models import User
+from xraydesk.attention.models import Item
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import PerformedStep, StepExam
 from xraydesk.imaging.states import StepState
 from xraydesk.journey.errors import UnknownExam, WrongState
 from xraydesk.journey.feedback import UnknownFeedback, give_feedback, see_feedback, withdraw_feedback
+from xraydesk.journey.reconcile import reject_image
+from xraydesk.journey.tests.performing import header, received
 from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam
 from xraydesk.quality.models import Feedback
@@ -109,3 +112,21 @@ def test_a_word_is_seen_by_whom_it_is_for() -> None:
     assert unseen_count(exam.site, about=TINA) == 1
     assert list(of_site(exam.site, about=TINA)) == [first, second]
     assert not of_site(exam.site, about="user:otto").exists()
+
+
+def test_a_label_that_a_reader_says_is_wrong_is_put_before_a_person_until_somebody_decides() -> None:
+    exam = performed()
+    assert say(exam, reason=FeedbackReason.WRONG_LABEL)
+    assert not Item.objects.exists()  # without an image there is nothing to compare
+    pa, lateral = (received(exam.site, header(exam, view_position=view)) for view in ("PA", "LL"))
+    said = say(exam, "LL", FeedbackReason.WRONG_LABEL)
+    say(exam, "LL", FeedbackReason.CUT_OFF)
+    item = Item.objects.get(kind="reader doubts a label")
+    assert (item.data["image"], item.accession) == (lateral.pk, exam.accession)
+    assert "the view LL" in item.text
+    withdraw_feedback(feedback_id=said.pk, at=AT, by=RITA)
+    assert not Item.objects.filter(kind="reader doubts a label", closed_at=None).exists()
+    say(exam, "", FeedbackReason.WRONG_LABEL)
+    assert Item.objects.get(kind="reader doubts a label", closed_at=None).data["image"] == pa.pk
+    reject_image(image_id=pa.pk, why="wrong patient", at=AT, by=RITA)
+    assert not Item.objects.filter(kind="reader doubts a label", closed_at=None).exists()
