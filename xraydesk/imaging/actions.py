@@ -10,7 +10,15 @@ from typing import Any
 from xraydesk.access.models import Site
 from xraydesk.imaging.header import Header, StepReport, StoredFile
 from xraydesk.imaging.labelled_rules import Finding
-from xraydesk.imaging.models import Commitment, Delivery, Image, PerformedStep, StepExam
+from xraydesk.imaging.models import (
+    Commitment,
+    Delivery,
+    Image,
+    PartModel,
+    PerformedStep,
+    SeenPicture,
+    StepExam,
+)
 from xraydesk.imaging.rejection_rules import (
     EXPLICIT_LITTLE_ENDIAN,
     KEY_OBJECT_SELECTION,
@@ -31,6 +39,7 @@ from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
 
+MODELS_KEPT_MAX = 5
 RECALL_WHY = "it has what is not to be used any more"
 
 
@@ -181,6 +190,32 @@ def keep_findings(image: Image, findings: Sequence[Finding]) -> None:
     if image.findings != found:
         image.findings = found
         image.save(update_fields=["findings"])
+
+
+def keep_picture(image: Image, *, part: str, features: bytes, at: datetime) -> None:
+    """Keep what a picture looks like; once for each image."""
+    SeenPicture.objects.get_or_create(
+        image=image, defaults={"site_id": image.site_id, "part": part[:64], "features": features, "at": at}
+    )
+
+
+def keep_part_model(
+    *, site: Site, model: Mapping[str, Any], calibration: Mapping[str, Any], at: datetime, by: str
+) -> PartModel:
+    """Keep what was learnt; the last MODELS_KEPT_MAX stay."""
+    made = PartModel.objects.create(
+        site=site, model=dict(model), calibration=dict(calibration), made_at=at, made_by=by
+    )
+    kept = PartModel.objects.filter(site=site).order_by("-made_at", "-id").values("pk")[:MODELS_KEPT_MAX]
+    PartModel.objects.filter(site=site).exclude(pk__in=kept).delete()
+    return made
+
+
+def forget_pictures(*, site: Site, part: str, keep_max: int) -> int:
+    """Delete what pictures of a part look like, but for the latest ones; how many."""
+    of_part = SeenPicture.objects.filter(site=site, part=part)
+    kept = of_part.order_by("-at", "-id").values("pk")[:keep_max]
+    return of_part.exclude(pk__in=kept).delete()[0]
 
 
 def header_as_json(header: Header) -> dict[str, Any]:

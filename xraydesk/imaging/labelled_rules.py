@@ -392,11 +392,15 @@ class Circumstances:
     is_urgent: bool = False
     is_due: bool = True
     was_shown: bool | None = None
+    looks_like: str = ""
+    """Another part of the body that its picture looks like; "" where it does not, or was not looked at."""
 
 
 def circumstance_doubts(c: Circumstances) -> Doubts:
     """What speaks against an image in when and where it was taken, and in what its machine was told."""
     doubts: Doubts = []
+    if c.looks_like:
+        doubts.append((_D.OTHER_PART_SEEN, f"its picture looks like another part: {c.looks_like}"))
     if c.was_shown is False:
         doubts.append((_D.NOT_ON_WORKLIST, "its machine was not told of the exam by its worklist"))
     rooms = {step.room for step in c.own if step.room}
@@ -452,4 +456,5 @@ def with_circumstances(
 ) -> tuple[Finding, ...]:
     """What was found in an image's header, with what its time and place say now."""
     now = weighed(circumstance_doubts(circumstances), policies)
-    return (*(f for f in found if f.way is not Way.TIME and f.doubt is not _D.NOT_ON_WORKLIST), *now)
+    anew = (Way.TIME, Way.PICTURE)
+    return (*(f for f in found if f.way not in anew and f.doubt is not _D.NOT_ON_WORKLIST), *now)

@@ -147,6 +147,34 @@ class Image(models.Model):
         ]
 
 
+class SeenPicture(models.Model):
+    """What a picture looks like, as numbers (`imaging.gross_part`), kept with the part that was ordered; the file may be gone."""
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    image = models.OneToOneField(Image, on_delete=models.CASCADE, related_name="seen_picture")
+    part = models.CharField(max_length=64)
+    features = models.BinaryField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["site", "part", "-at"], name="seen_by_part")]
+
+
+class PartModel(models.Model):
+    """What was learnt from a site's own confirmed images, and how well it does; the latest one counts."""
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    made_at = models.DateTimeField()
+    made_by = models.CharField(max_length=80)
+    model = models.JSONField()
+    calibration = models.JSONField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["site", "-made_at"], name="part_model_by_time")]
+
+
 class Delivery(models.Model):
     """One image on its way to one destination of the site file."""
 

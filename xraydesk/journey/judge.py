@@ -28,6 +28,7 @@ from xraydesk.imaging.states import ImageAction
 from xraydesk.journey.dose import assign_dose
 from xraydesk.journey.keys import image_key
 from xraydesk.journey.performing import ARRIVAL_IMPLIED, PLACE_BEFORE, tell
+from xraydesk.journey.pictures import look_like_others
 from xraydesk.journey.policy import policies_of
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import Priority
@@ -106,6 +107,7 @@ def circumstances(exam: Exam, images: Sequence[Image], *, shown: Shown) -> dict[
     identified = SafetyCheck.objects.filter(exam=exam, kind=CheckKind.IDENTITY, passed=True).exists()
     others = _others(exam, room_ids, times)
     waiting = _waiting(exam, room_ids, times)
+    others_seen = look_like_others(exam, images)
     is_urgent = exam.priority != Priority.ROUTINE or exam.order.patient_class == EMERGENCY_CLASS
     found = {}
     for image in images:
@@ -122,6 +124,7 @@ def circumstances(exam: Exam, images: Sequence[Image], *, shown: Shown) -> dict[
             is_identified=identified,
             is_urgent=is_urgent,
             is_due=_is_due(booking, is_moved, image.acquired_at),
+            looks_like=others_seen.get(image.pk, ""),
             was_shown=shown.get(image.calling_ae_title),
         )
     return found

@@ -19,6 +19,7 @@ from xraydesk.journey.route import queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
 from xraydesk.links.asked import was_told
+from xraydesk.links.dicom.looking import look_at_pictures
 from xraydesk.links.ehr.tell import tell_ehrs
 from xraydesk.links.messages import apply_waiting_reports
 from xraydesk.links.outgoing.tell import tell, tell_of_patient
@@ -78,9 +79,14 @@ def try_waiting_again(fact: Fact) -> None:
 
 def send_images(fact: Fact) -> None:
     """Images of an exam that was performed go on to their destinations, unless their label is in doubt."""
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).select_related("site").first()
+    exam = (
+        Exam.objects.filter(site=fact.site_id, accession=fact.accession)
+        .select_related("site", "procedure")
+        .first()
+    )
     if exam:
         at = clock.now()
+        look_at_pictures(exam, at=at)
         queue_deliveries(
             exam_id=exam.pk, at=at, shown=was_told(site=exam.site, accession=exam.accession, at=at)
         )
@@ -140,6 +146,7 @@ _REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.IMAGE_MATCHED: (send_images, review_charges, tell_ehrs),
     FactKind.IMAGE_QUARANTINED: (review_charges,),
     FactKind.IMAGE_REJECTED: (review_charges,),
+    FactKind.DECISION_UNDONE: (review_charges,),
     FactKind.IMAGE_HELD: (review_charges,),
     FactKind.DECISION_UNDONE: (send_images, review_charges, tell_ehrs),
     FactKind.EXAM_ENDED: (send_images, review_charges, tell, tell_ehrs, plan_porter, find_priors),

@@ -627,6 +627,8 @@ class Policies:
     """An image is held back where what speaks against its label weighs as much as this, or more."""
     label_weights: Mapping[str, int] = field(default_factory=dict)
     """What each doubt weighs where the site weighs it otherwise (`LABEL_WEIGHTS`)."""
+    look_at_pictures: bool = False
+    """Whether pictures themselves are looked at, once enough was learnt here; never holds an image by itself."""
     message_days: int = 0
     """Messages are kept for so long; 0 for ever."""
 

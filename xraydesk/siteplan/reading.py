@@ -397,6 +397,7 @@ def _policies(t: Table) -> Policies:
             autopilot=_autopilot(t.table("autopilot", needed=False)),
             label_limit=t.whole("label_limit", 1, 1000, usual.label_limit),
             label_weights=t.wholes("label_weights", 0, 1000),
+            look_at_pictures=t.yes_no("look_at_pictures", usual.look_at_pictures),
             message_days=t.whole("message_days", 0, 36_500, usual.message_days),
         )
     )

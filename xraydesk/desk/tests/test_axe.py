@@ -110,6 +110,7 @@ def pages(exam: Exam, finding: Finding) -> list[str]:
         reverse("messages"),
         reverse("search"),
         reverse("feedback"),
+        reverse("pictures"),
         reverse("intended-use"),
     ]
 

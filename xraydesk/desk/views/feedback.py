@@ -38,6 +38,7 @@ def feedback(request: HttpRequest, member: Member) -> HttpResponse:
         "unseen": unseen_count(member.site, about=member.who),
         "cut": len(words) == WORDS_SHOWN_MAX,
         "whole_exam": WHOLE_EXAM_WORD,
+        "may_learn": member.may(Permission.TRY_RULES),
         "may_open": member.may(Permission.SEE_PATIENT),
     }
     return render(request, "desk/feedback.html", context)

@@ -316,6 +316,7 @@ def there(**said: Any) -> Circumstances:
             {"others": (step(-2, None, ELSE),), "own": (step(-40, -12),)},
             {LabelDoubt.OTHER_EXAM_OPEN, LabelDoubt.OUTSIDE_ITS_STEP},
         ),
+        ({"looks_like": "hand"}, {LabelDoubt.OTHER_PART_SEEN}),
         ({"was_shown": True}, set()),
         ({"was_shown": False}, {LabelDoubt.NOT_ON_WORKLIST}),
     ],

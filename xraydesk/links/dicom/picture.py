@@ -86,6 +86,18 @@ def picture_of(
     return Picture(png(shown), shown.shape[1], shown.shape[0], used)
 
 
+def shades_of(path: Path, *, side_pixels_max: int = 128) -> NDArray[np.uint8]:
+    """The same small picture as grey shades (rows, columns), without any mark in it. Raises NoPicture."""
+    try:
+        dataset = dcmread(path, defer_size=HEADER_ELEMENT_BYTES_MAX, stop_before_pixels=True)
+        syntax = str(dataset.file_meta.TransferSyntaxUID)
+    except Exception as error:  # pydicom lets many kinds through for broken input
+        raise NoPicture(f"Its file cannot be read ({type(error).__name__}).") from None
+    small = shrunk(_first_frame(path, dataset, syntax), side_pixels_max)
+    values = small if small.ndim == 2 else small.mean(axis=2)
+    return windowed(values, window_of_values(values), inverted=is_inverted(dataset))
+
+
 def _first_frame(path: Path, dataset: Dataset, syntax: str) -> NDArray[Any]:
     frames = max(1.0, number(dataset, "NumberOfFrames", minimum=0) or 1.0)
     size = decoded_bytes(dataset) / frames
