@@ -43,6 +43,9 @@ PORTABLE = "portable"
 
 EMERGENCY_CLASS = "E"
 
+NOT_EXPOSED = frozenset({"AU", "DOC", "KO", "PR", "REG", "SR"})
+"""Modalities (PS3.3 C.7.3.1.1.1) of objects that are written, not taken."""
+
 Shown = Mapping[str, bool]
 """For each machine (AE title) that asked for its worklist lately: whether it was told of the exam."""
 
@@ -51,11 +54,12 @@ def hold_doubtful(exam: Exam, images: Iterable[Image], *, shown: Shown, at: date
     """Hold what speaks too much against of an exam's matched images, and ask a person; those that may go on.
 
     Inside the transaction that holds exam and images. An image that a person decided about is
-    not looked at again.
+    not looked at again, and what no machine exposed (a dose report, a document) was made at another time anyhow.
     """
     policies = policies_of(exam.site)
     looked_at = list(images)
-    found = circumstances(exam, [i for i in looked_at if not is_decided(i)], shown=shown)
+    exposed = [i for i in looked_at if i.modality not in NOT_EXPOSED and not is_decided(i)]
+    found = circumstances(exam, exposed, shown=shown)
     going = []
     for image in looked_at:
         if image.pk in found:

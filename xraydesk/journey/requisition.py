@@ -88,7 +88,6 @@ def keep_requisition(*, exam_id: int, header: Header, stored: StoredFile, at: da
         state=ImageState.MATCHED,
         why="",
         corrections={},
-        findings=(),
         at=at,
         simulated=exam.simulated,
     )

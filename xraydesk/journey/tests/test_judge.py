@@ -126,3 +126,14 @@ def test_an_image_before_its_patient_was_here_and_out_of_its_time_is_held() -> N
     image = taken(exam, AT - timedelta(hours=2))
     assert queue(exam) == 0
     assert doubts(image) == ["outside its time", "before arrival"]
+
+
+def test_a_dose_report_or_a_document_is_written_when_its_exam_is_over() -> None:
+    site = site_with_pacs()
+    mine, others = make_exam(site), another(site)
+    done(mine, AT, AT + minutes(5))
+    begun(site, others, at=AT + minutes(20))
+    for modality in ("SR", "DOC"):
+        written = taken(mine, AT + minutes(25), modality=modality)
+        assert queue(mine) == 1
+        assert doubts(written) == []

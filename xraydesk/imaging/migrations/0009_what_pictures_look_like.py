@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0009_app_keys_at'),
-        ('imaging', '0007_studies_to_compare_with'),
+        ('imaging', '0008_found_faster_by_fhir'),
     ]
 
     operations = [
