@@ -40,6 +40,17 @@ class DoneView:
 
 
 @dataclass(frozen=True)
+class Line:
+    """What is charged."""
+
+    code: str
+    text: str
+    modifiers: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    repeated: int = 0
+
+
+@dataclass(frozen=True)
 class Done:
     """All that charging looks at of one exam."""
 
@@ -54,6 +65,8 @@ class Done:
     needs_report: bool = True
     cancelled: bool = False
     has_order: bool = True
+    taken_back: Line | None = None
+    """What a person took back last, where nothing was charged since."""
 
 
 class Why(StrEnum):
@@ -69,6 +82,7 @@ class Why(StrEnum):
     PORTABLE = "portable"
     NO_CODE = "no charge code"
     UNKNOWN = "procedure unknown"
+    TAKEN_BACK = "taken back"
 
 
 @dataclass(frozen=True)
@@ -80,19 +94,9 @@ class Reason:
 
     @property
     def is_discrepancy(self) -> bool:
-        """False where it mends itself in the ordinary course of things, or is asked for elsewhere: report and order are still to come."""
-        return self.key not in (Why.NO_REPORT, Why.NO_ORDER)
-
-
-@dataclass(frozen=True)
-class Line:
-    """What is charged."""
-
-    code: str
-    text: str
-    modifiers: tuple[str, ...] = ()
-    views: tuple[str, ...] = ()
-    repeated: int = 0
+        """False where it mends itself in the ordinary course of things, is asked for elsewhere, or was wanted: report and order are
+        still to come, and who took a charge back knows of it."""
+        return self.key not in (Why.NO_REPORT, Why.NO_ORDER, Why.TAKEN_BACK)
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,10 @@ def decide(done: Done) -> Decision:
         views=tuple(view.view or "view" for view in distinct),
         repeated=repeated,
     )
+    if line == done.taken_back:
+        reasons.append(
+            Reason(Why.TAKEN_BACK, "It was taken back: correct what was wrong, or charge it as done.")
+        )
     return Decision(line, tuple(reasons))
 
 

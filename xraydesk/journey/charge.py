@@ -48,6 +48,7 @@ AT_ONCE_MAX = 500
 """So many are looked at in one round; the next round takes the others."""
 
 BY_RULE = "rule"
+TAKEN_BACK = "taken back by a person"
 
 
 class UnknownCharge(Refused):
@@ -113,7 +114,14 @@ def _done(exam: Exam, step: PerformedStep | None, state: StepState | None) -> Do
         needs_report=policies_of(exam.site).charge_needs_report,
         cancelled=exam.triage == TriageState.CANCELLED,
         has_order=not is_without_order(exam.order),
+        taken_back=_taken_back(exam),
     )
+
+
+def _taken_back(exam: Exam) -> Line | None:
+    """The charge that a person took back, where it was the last one that went."""
+    last = Charge.objects.filter(exam=exam, state=ChargeState.CREDITED).order_by("-pk").first()
+    return _line_of(last) if last is not None and last.credited_why == TAKEN_BACK else None
 
 
 def _offer(procedure: Procedure) -> Offer:
@@ -242,7 +250,9 @@ def _overdue(charge: Charge | None, at: datetime) -> bool:
 @transaction.atomic
 def flag_charges_waiting(*, site: Site, at: datetime) -> int:
     """Put charges that have waited a day for a report or an order before a person; the number put."""
-    late = Charge.objects.filter(site=site, state=ChargeState.HELD, made_at__lt=at - REPORT_OVERDUE)
+    late = Charge.objects.filter(site=site, state=ChargeState.HELD, made_at__lt=at - REPORT_OVERDUE).exclude(
+        reasons__contains=[{"key": Why.TAKEN_BACK}]
+    )
     open_keys = Item.objects.filter(site=site, kind=ItemKind.CHARGE_HELD, closed_at=None).values_list(
         "accession", flat=True
     )
@@ -290,14 +300,14 @@ def charge_as_done(*, charge_id: int, why: str, at: datetime, by: str) -> Charge
 
 @transaction.atomic
 def take_back_charge(*, charge_id: int, at: datetime, by: str) -> Charge | None:
-    """A person takes a charge back: it is credited, and what was done is looked at anew.
+    """A person takes a charge back: it is credited, and waits until something is corrected, or a person charges it as done.
 
     Raises UnknownCharge, and WrongState where it does not stand any more.
     """
     charge, exam = _locked(charge_id)
     if charge.state not in LIVE:
         raise WrongState(f"The charge of exam {exam.accession} is {charge.state} already.")
-    _credit(charge, exam, at=at, by=by, why="taken back by a person")
+    _credit(charge, exam, at=at, by=by, why=TAKEN_BACK)
     return review_charge(exam_id=exam.pk, at=at, by=by)
 
 

@@ -151,6 +151,14 @@ def as_proposed(
     def wall(minute: int) -> str:
         return f"{(day.start + timedelta(minutes=minute)).astimezone(zone):%H:%M}"
 
+    stood = {
+        accession: [
+            (name, int((start - day.start) / timedelta(minutes=1)))
+            for name, (code, _) in day.told.seats.items()
+            if code == room
+        ]
+        for accession, (room, start) in day.stood.items()
+    }
     said, kept = (
         explain(
             day.told.problem,
@@ -160,6 +168,7 @@ def as_proposed(
             names=names,
             wall=wall,
             reserved=day.told.reserved,
+            stood=stood,
         )
         for names in ({**day.names, **day.patients}, day.names)
     )

@@ -173,6 +173,13 @@ def test_a_broken_off_exam_with_images_is_charged_for_what_was_done() -> None:
     assert charged(done(cancelled=True)).code == "RXCHEST2"
 
 
+def test_what_was_taken_back_is_held_as_long_as_it_is_the_same() -> None:
+    line = charged(done())
+    assert held(replace(done(), taken_back=line)) == [Why.TAKEN_BACK]
+    assert not decide(replace(done(), taken_back=line)).reasons[0].is_discrepancy
+    assert charged(replace(done(), taken_back=replace(line, views=("PA",)))) == line
+
+
 LINE, OTHER = Line("A", "a"), Line("B", "b")
 WHY = (Reason(Why.NO_REPORT, "x"),)
 

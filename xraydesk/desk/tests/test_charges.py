@@ -129,13 +129,14 @@ def test_a_charge_is_held_until_somebody_decides_about_its_image_and_is_then_sen
     site.save()
     waiting = Image.objects.get(state=ImageState.QUARANTINED)
     Image.objects.filter(pk=waiting.pk).update(
+        path="",
         header={
             "sop_instance_uid": waiting.sop_instance_uid,
             "sop_class_uid": "1",
             "transfer_syntax_uid": "1",
             "study_instance_uid": exam.study_instance_uid,
             "accession": exam.accession,
-        }
+        },
     )
     react(FactKind.EXAM_ENDED)
     page: Any = desk.page(site)

@@ -128,10 +128,14 @@ def override(request: HttpRequest, member: Member, charge_id: int) -> SeeOther:
 @require_POST
 @needs(Permission.SEE_CHARGES)
 def take_back(request: HttpRequest, member: Member, charge_id: int) -> SeeOther:
-    """Credit a charge; what was done is looked at anew."""
+    """Credit a charge; what was done waits until it is corrected, or charged as it is."""
     charge = charge_or_404(member, charge_id)
     try:
         journey.take_back_charge(charge_id=charge.pk, at=clock.now(), by=member.who)
     except Refused as why:
         return refused(request, why, to=reverse("charges"))
-    return done(request, f"The charge {charge.number} was credited.", to=reverse("charges"))
+    return done(
+        request,
+        f"The charge {charge.number} was credited. Exam {charge.exam.accession} waits among those held.",
+        to=reverse("charges"),
+    )

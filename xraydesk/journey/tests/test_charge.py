@@ -195,6 +195,31 @@ def test_a_person_lets_it_go_as_done_with_a_reason_and_can_take_it_back(exam: Ex
             step(charge_id=0, at=LATER, by="user:ada", **more)
 
 
+def test_what_a_person_took_back_is_not_charged_again_until_it_is_corrected_or_a_person_says_so(
+    exam: Exam,
+) -> None:
+    read(exam)
+    first = review(exam)
+    assert first is not None
+    assert first.state == ChargeState.READY
+    again = journey.take_back_charge(charge_id=first.pk, at=LATER, by="user:ada")
+    assert again is not None
+    assert (again.state, [r["key"] for r in again.reasons]) == (ChargeState.HELD, [Why.TAKEN_BACK])
+    assert review(exam) == again
+    assert journey.flag_charges_waiting(site=exam.site, at=LATER + timedelta(days=2)) == 0
+    assert open_items() == [], "who took it back knows of it"
+    Procedure.objects.filter(code="XRCHEST2").update(charge_code="RXOTHER")
+    corrected = review(exam)
+    assert corrected is not None
+    assert (corrected.pk, corrected.state, corrected.code) == (again.pk, ChargeState.READY, "RXOTHER")
+    held = journey.take_back_charge(charge_id=corrected.pk, at=LATER, by="user:ada")
+    assert held is not None
+    journey.charge_as_done(charge_id=held.pk, why="it was right after all", at=LATER, by="user:ada")
+    gone = review(exam)
+    assert gone is not None
+    assert (gone.pk, gone.state) == (held.pk, ChargeState.READY)
+
+
 def test_without_a_code_nobody_can_let_it_go(exam: Exam) -> None:
     Procedure.objects.all().update(charge_code="")
     read(exam)

@@ -127,6 +127,10 @@ def test_an_order_that_certainly_is_of_an_exam_done_before_is_joined_and_not_boo
     assert "same patient, same procedure, 30 min apart" in why
     assert not Item.objects.filter(closed_at=None, key__startswith="unscheduled:").exists()
     assert set(Order.objects.exclude(placer="P1").values_list("state", flat=True)) == {OrderState.COMPLETED}
+    shown = page(site, "exam", done.accession)
+    assert "Its order came late" in shown
+    assert "by rule: " in shown
+    assert "by by" not in shown
 
 
 def test_the_ehr_hears_the_whole_history_under_its_own_number_and_the_charge_follows(site: Site) -> None:

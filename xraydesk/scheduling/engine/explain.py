@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from xraydesk.scheduling.engine.insertion import Option
+from xraydesk.scheduling.engine.insertion import Move, Option
 from xraydesk.scheduling.engine.line import NEVER, NOBODY
 from xraydesk.scheduling.engine.problem import Plan, Problem
 from xraydesk.scheduling.engine.state import NO_ONE, Day, day_of_plan
@@ -24,6 +24,9 @@ Wall = Callable[[int], str]
 """A minute of the problem as the clock on the wall shows it."""
 
 Names = Mapping[str, str]
+
+Stood = Mapping[str, Sequence[tuple[str, int]]]
+"""Where exams stood that have just lost their place: room and minute, once for each seat of the room."""
 
 
 class Kind(StrEnum):
@@ -213,12 +216,20 @@ def explain(
     names: Names | None = None,
     wall: Wall | None = None,
     reserved: Reserved | None = None,
+    stood: Stood | None = None,
 ) -> tuple[Explanation, ...]:
     """What is to be said of each option, beside the others. `names` are words for rooms, people and exams by id.
 
-    `reserved` says what of the rooms' time is kept for some.
+    `reserved` says what of the rooms' time is kept for some; `stood`, where those stood who have just lost their place.
     """
-    say = _Sayer(problem, plan, names or {}, wall or _by_offset(problem), reserved or Reserved())
+    say = _Sayer(
+        problem,
+        plan,
+        names or {},
+        wall or _by_offset(problem),
+        reserved=reserved or Reserved(),
+        stood=stood or {},
+    )
     return tuple(
         Explanation(
             headline=say.headline(option, wanted),
@@ -234,8 +245,11 @@ def _by_offset(problem: Problem) -> Wall:
 
 
 class _Sayer:
-    def __init__(self, problem: Problem, plan: Plan, names: Names, wall: Wall, reserved: Reserved) -> None:
+    def __init__(
+        self, problem: Problem, plan: Plan, names: Names, wall: Wall, *, reserved: Reserved, stood: Stood
+    ) -> None:
         self.problem, self.plan, self.names, self.wall, self.reserved = problem, plan, names, wall, reserved
+        self.stood = stood
         self.day, _ = day_of_plan(problem, plan)
 
     def room(self, room: str) -> str:
@@ -248,15 +262,12 @@ class _Sayer:
         others = [m for m in option.moves if m.exam not in wanted]
         where = " and ".join(f"{self.room(p.room)} at {self.wall(p.start)}" for p in places)
         gone = sum(m.after is None for m in others)
-        moved = [
-            m
-            for m in others
-            if m.after and m.before and (m.after.room, m.after.start) != (m.before.room, m.before.start)
-        ]
-        placed = sum(m.before is None and m.after is not None for m in others)
+        from_to = [(self._before(m), (m.after.room, m.after.start)) for m in others if m.after]
+        moved = [(before[0][1], after[1]) for before, after in from_to if before and after not in before]
+        placed = sum(not before for before, _ in from_to)
         words = []
         if moved:
-            later = sum(max(0, m.after.start - m.before.start) for m in moved if m.after and m.before)
+            later = sum(max(0, after - before) for before, after in moved)
             wait = f", {later} minutes later in all" if later else ""
             words.append(
                 f"{_count(len(moved), 'other exam moves', 'other exams move') if places else _count(len(moved), 'exam moves', 'exams move')}{wait}"
@@ -267,6 +278,10 @@ class _Sayer:
             words.append(_count(gone, "exam loses its place", "exams lose their place"))
         rest = "; ".join(words) if words else "nobody else moves"
         return f"{where}: {rest}." if where else f"{rest[0].upper()}{rest[1:]}."
+
+    def _before(self, move: Move) -> Sequence[tuple[str, int]]:
+        """Where an exam stands now, else where it stood; empty where it had no place."""
+        return [(move.before.room, move.before.start)] if move.before else self.stood.get(move.exam, ())
 
     def why_there(self, option: Option, wanted: Sequence[str]) -> tuple[str, ...]:
         """Why the exam could not simply have been where it would be best: who or what is in the way there."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -53,13 +53,15 @@ class Verdict:
 class _Room:
     """A room made ready to be asked: free time by seat, and every moment something becomes free for it.
 
-    With `slots` an exam begins at one of `starts` and at no other moment.
+    With `slots` an exam begins at one of `starts` and at no other moment. `found` keeps what was answered: a search
+    for a visit asks for the same moments again after each first exam.
     """
 
     times: RoomTimes
     seats: tuple[Timeline, ...]
     starts: tuple[datetime, ...]
     slots: bool = False
+    found: dict[datetime, Place | None] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Finder:
         self._rooms: dict[int, _Room] = {}
         self._work: dict[tuple[int, int], list[datetime]] = {}
         self._published: dict[int, Timeline] = {}
+        self._able_at: dict[datetime, list[_Technologist]] = {}
         whole = Span(need.now - timedelta(days=1), need.until + timedelta(days=1))
         self.patient_free = Timeline(without((whole,), need.patient_busy))
         moments = {start + need.preparation for start in self.patient_free.starts}
@@ -167,6 +170,11 @@ class Finder:
 
     def at(self, room: _Room, start: datetime) -> Place | None:
         """The place in a room at a moment, with a seat and a technologist; None where it does not fit."""
+        if start not in room.found:
+            room.found[start] = self._at(room, start)
+        return room.found[start]
+
+    def _at(self, room: _Room, start: datetime) -> Place | None:
         end = start + self.need.length
         seat = self._seat(room, start)
         if seat is None or not self.patient_free.covers(start - self.need.preparation, end):
@@ -238,8 +246,10 @@ class Finder:
         return next((n for n, free in enumerate(room.seats) if free.covers(start, end)), None)
 
     def _able(self, start: datetime) -> list[_Technologist]:
-        end = start + self.need.length
-        return [t for t in self.technologists if t.free.covers(start, end)]
+        if start not in self._able_at:
+            end = start + self.need.length
+            self._able_at[start] = [t for t in self.technologists if t.free.covers(start, end)]
+        return self._able_at[start]
 
     def why(self, place: Place) -> tuple[str, ...]:
         """The reasons for a place: it is free, the wish, and why no other room serves sooner."""

@@ -233,6 +233,12 @@ def test_exams_that_lose_or_get_a_place_are_counted() -> None:
     )
     (told,) = explain(problem, plan, [option])
     assert told.headline == "1 exam moves, 10 minutes later in all; 1 exam is placed; 1 exam loses its place."
+    (told,) = explain(problem, plan, [option], stood={"C": [("XR1", 0)]})
+    assert told.headline == "1 exam moves, 10 minutes later in all; 1 exam loses its place.", (
+        "C is where it was"
+    )
+    (told,) = explain(problem, plan, [option], stood={"C": [("XR2", -15), ("XR2~2", -15)]})
+    assert told.headline == "2 exams move, 25 minutes later in all; 1 exam loses its place."
     nothing = explain(problem, plan, [Option((), 0.0)])
     assert nothing[0].headline == "Nobody else moves."
     lost = explain(problem, plan, [Option(option.moves[:1], 0.0)], wanted=("A",))
