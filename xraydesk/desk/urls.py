@@ -127,6 +127,7 @@ urlpatterns: list[URLPattern] = [
     path("messages", messages.messages_page, name="messages"),
     path("links/<str:name>/pause", links.pause, name="link-pause"),
     path("links/<str:name>/resume", links.resume, name="link-resume"),
+    path("links/<str:name>/preview", links.preview, name="link-preview"),
     path("links/<str:direction>/<str:name>", links.link_page, name="link"),
     path("subscriptions/<int:subscription_id>/end", links.end_subscription, name="subscription-end"),
     path("messages/search", messages.search, name="message-search"),

@@ -111,13 +111,13 @@ def _change_exam(exam: Exam, wish: Wish, *, site: Site, order: Order, at: dateti
     )
     actions.save_exam(exam)
     if wish.parts & PLACE_PARTS:
-        _free_place(exam, wish.parts, at=at, by=by)
+        free_place(exam, wish.parts, at=at, by=by)
     if wish.parts & TRIAGE_PARTS:
         _look_again(exam, at=at, by=by)
     tell(exam, FactKind.ORDER_CHANGED, at=at, by=by, data={"changed": sorted(wish.parts)} | order_told(exam))
 
 
-def _free_place(exam: Exam, parts: frozenset[str], *, at: datetime, by: str) -> None:
+def free_place(exam: Exam, parts: frozenset[str], *, at: datetime, by: str) -> None:
     """Give up a place that was found for another wish; the reaction to the change finds the next.
 
     A patient who is here already keeps theirs while the room can do what is asked now: sent

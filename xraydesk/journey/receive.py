@@ -78,14 +78,14 @@ def receive_order(
     requisition = replace(requisition, placer_authority=requisition.placer_authority or link)
     _refuse_incomplete(requisition)
     with step():
-        locks.take(_lock_names(site, requisition, link=link))
-        order = _order_meant(site, requisition)
+        locks.take(lock_names(site, requisition, link=link))
+        order = order_meant(site, requisition)
         if order is None and requisition.control is not OrderControl.NEW:
             raise UnknownOrder(
                 f"Order {requisition.placer or requisition.filler} never came here, so it cannot be put to"
                 f" “{requisition.control.value}”. Send it as a new order first."
             )
-        patient = _patient(
+        patient = patient_of_order(
             site, requisition, order, link=link, at=at, by=by, simulated=simulated, vouched=vouched
         )
         if order is None:
@@ -117,7 +117,7 @@ def questions_of_order(*, site: Site, requisition: Requisition, link: str) -> li
     codes = [(exam.code, exam.system) for exam in requisition.exams]
     taken = actions.question_of_taken(site=site, asked_for=requisition.exams)
     return [
-        locks.question(_lock_names(site, replace(requisition, placer_authority=authority), link=link)),
+        locks.question(lock_names(site, replace(requisition, placer_authority=authority), link=link)),
         queries.question_by_placer(site=site, authority=authority, placer=placer),
         question_of_numbers(site=site, identifiers=numbers),
         actions.question_of_procedures(site=site, wanted=codes),
@@ -125,7 +125,7 @@ def questions_of_order(*, site: Site, requisition: Requisition, link: str) -> li
     ]
 
 
-def _lock_names(site: Site, requisition: Requisition, *, link: str) -> list[str]:
+def lock_names(site: Site, requisition: Requisition, *, link: str) -> list[str]:
     """One message at a time for the same order, patient and exam numbers."""
     identifiers = identifiers_that_count(
         requisition.patient.identifiers, authority=identifier_authority(site, link)
@@ -137,7 +137,8 @@ def _lock_names(site: Site, requisition: Requisition, *, link: str) -> list[str]
     return [order, *numbers, *patients.lock_names(site_id=site.pk, identifiers=identifiers)]
 
 
-def _order_meant(site: Site, requisition: Requisition) -> Order | None:
+def order_meant(site: Site, requisition: Requisition) -> Order | None:
+    """The order here that is meant: by its placer number, else by a number of one of its exams."""
     order = None
     if requisition.placer:
         order = queries.order_by_placer(
@@ -148,7 +149,7 @@ def _order_meant(site: Site, requisition: Requisition) -> Order | None:
     return order
 
 
-def _patient(
+def patient_of_order(
     site: Site,
     requisition: Requisition,
     order: Order | None,

@@ -229,7 +229,7 @@ def ask_again(exam: Exam, *, about: Exam, at: datetime, by: str) -> None:
 def _kept(exam: Exam) -> list[Finding]:
     """What the rules found, without what persons and senders said of it since."""
     found = [Finding.from_json(one) for one in exam.findings]
-    return [f for f in found if f.code not in (Code.PERSON, Code.SENDER, Code.CHANGED)]
+    return [f for f in found if f.code not in (Code.PERSON, Code.SENDER, Code.CHANGED, Code.APPOINTMENT)]
 
 
 def _decide(exam: Exam, *, at: datetime) -> None:

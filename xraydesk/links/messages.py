@@ -285,8 +285,8 @@ def keep_replayed(message: Message, effect: Effect, *, at: datetime, by: str) ->
     return message
 
 
-def apply_waiting_reports(*, site: Site, numbers: Iterable[str], at: datetime) -> int:
-    """Apply the reports that came before their exam, now that an exam with one of `numbers` is here; the number applied.
+def apply_waiting(*, site: Site, numbers: Iterable[str], at: datetime) -> int:
+    """Apply the reports and appointments that came before their exam, now that an exam with one of `numbers` is here; the number applied.
 
     Run again it changes nothing: what was applied waits no longer.
     """
@@ -294,7 +294,7 @@ def apply_waiting_reports(*, site: Site, numbers: Iterable[str], at: datetime) -
     if not named:
         return 0
     waiting = Item.objects.filter(
-        reduce(or_, named), site=site, kind=ItemKind.REPORT_WITHOUT_EXAM, closed_at=None
+        reduce(or_, named), site=site, kind__in=ENDED_BY_APPLYING, closed_at=None
     ).order_by("id")
     applied = 0
     messages = waiting.exclude(message=None).values_list("message", flat=True)

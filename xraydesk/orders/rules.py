@@ -43,6 +43,7 @@ class Code(StrEnum):
     PERSON = "person"
     CHANGED = "changed since"
     LATE = "late order"
+    APPOINTMENT = "appointment called off"
 
 
 @dataclass(frozen=True)

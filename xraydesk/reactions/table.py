@@ -21,7 +21,7 @@ from xraydesk.lib import clock
 from xraydesk.links.asked import was_told
 from xraydesk.links.dicom.looking import look_at_pictures
 from xraydesk.links.ehr.tell import tell_ehrs
-from xraydesk.links.messages import apply_waiting_reports
+from xraydesk.links.messages import apply_waiting
 from xraydesk.links.outgoing.tell import tell, tell_of_patient
 from xraydesk.links.subscriptions.reaction import tell_subscribers
 from xraydesk.links.subscriptions.topics import FACTS as SUBSCRIBED
@@ -41,12 +41,12 @@ def triage(fact: Fact) -> None:
         triage_exam(exam_id=exam.pk, at=clock.now())
 
 
-def apply_reports_that_waited(fact: Fact) -> None:
-    """A report may have come before its order: now it has an exam."""
+def apply_what_waited(fact: Fact) -> None:
+    """A report or an appointment may have come before its order: now it has an exam."""
     found = Exam.objects.filter(site=fact.site_id, accession=fact.accession).select_related("site", "order")
     for exam in found:
         numbers = (exam.accession, exam.filler, exam.study_instance_uid, exam.order.placer)
-        apply_waiting_reports(site=exam.site, numbers=numbers, at=clock.now())
+        apply_waiting(site=exam.site, numbers=numbers, at=clock.now())
 
 
 def book_accepted(fact: Fact) -> None:
@@ -134,11 +134,11 @@ def review_charges(fact: Fact) -> None:
 
 
 _REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
-    FactKind.ORDER_RECEIVED: (triage, apply_reports_that_waited),
+    FactKind.ORDER_RECEIVED: (triage, apply_what_waited),
     FactKind.ORDER_CHANGED: (triage, book_accepted, let_in_raised, review_charges, tell),
     FactKind.ORDER_CANCELLED: (try_waiting_after_cancel, review_charges, tell, tell_ehrs, plan_porter),
     FactKind.EXAM_CANCELLED: (try_waiting_after_cancel, review_charges, tell, tell_ehrs, plan_porter),
-    FactKind.ORDER_JOINED: (apply_reports_that_waited, review_charges),
+    FactKind.ORDER_JOINED: (apply_what_waited, review_charges),
     FactKind.TOLD_AGAIN: (tell,),
     FactKind.ORDER_PARTED: (review_charges,),
     FactKind.EXAM_PARTED: (tell,),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -10,11 +12,14 @@ from tests.factories import AT, make_site, plan_with
 from xraydesk.access.models import RecordRead, Site
 from xraydesk.access.roles import Role
 from xraydesk.desk.tests.people import signed_in
+from xraydesk.journey.cancel import cancel_exam
 from xraydesk.links.hl7.receive import Peer, Receiver
 from xraydesk.links.hl7.tests.conftest import EHR
 from xraydesk.links.hl7.tests.sent import adt, order
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam
+from xraydesk.siteplan.jsonform import from_json, to_json
+from xraydesk.siteplan.plan import OutlinkPlan, Sends
 
 pytestmark = pytest.mark.django_db
 
@@ -124,3 +129,26 @@ def test_a_stranger_other_roles_and_other_sites_find_nothing(site: Site) -> None
     elsewhere = signed_in(make_site(code="U"))
     assert "No such messages" in elsewhere.post(find, {"text": "C1"}).content.decode()
     assert elsewhere.get(show).status_code == 404
+
+
+def test_what_a_system_would_be_told_of_an_exam_is_shown_and_nothing_is_kept(site: Site) -> None:
+    out = OutlinkPlan("PAS", "127.0.0.1", 2575, (Sends.STATUS,), "XRAYDESK", "XRAY", "PAS", "HOSP")
+    site.plan = to_json(replace(from_json(site.plan), outlinks=(out,)))
+    site.save()
+    send(order(control="C1"))
+    exam = Exam.objects.get()
+    browser, there = signed_in(site), reverse("link-preview", args=["PAS"])
+    assert there in browser.get(reverse("link", args=["out", "PAS"])).content.decode()
+
+    def shown(accession: str) -> str:
+        return browser.post(there, {"accession": accession}).content.decode()
+
+    assert "is told nothing" in shown(exam.accession)
+    assert RecordRead.objects.filter(what="message preview", accession=exam.accession).exists()
+    cancel_exam(exam_id=exam.pk, at=AT, by="user:c", why="not needed")
+    assert "ORM^O01" in shown(exam.accession)
+    assert "No such exam" in shown("NONE")
+    assert Message.objects.count() == 1
+    assert browser.post(reverse("link-preview", args=["EHR"]), {"accession": "X"}).status_code == 404
+    assert Client().post(there, {"accession": exam.accession}).status_code == 302
+    assert signed_in(site, Role.TECHNOLOGIST).post(there, {"accession": exam.accession}).status_code == 404

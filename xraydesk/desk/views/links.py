@@ -16,13 +16,16 @@ from xraydesk.access.roles import Permission
 from xraydesk.attention.models import Item
 from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done
+from xraydesk.desk.banner import looked_at
 from xraydesk.lib import clock
 from xraydesk.links.ehr.fetch import last_call, worst_of
 from xraydesk.links.models import Message, Paused, Subscription
 from xraydesk.links.outgoing import send as outgoing
+from xraydesk.links.outgoing import tell as telling
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.links.subscriptions import standing
 from xraydesk.links.subscriptions.standing import Hook
+from xraydesk.orders.models import Exam
 from xraydesk.siteplan.plan import EhrPlan, LinkPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
@@ -33,6 +36,7 @@ SPANS = (
     ("7 days", timedelta(days=7)),
 )
 WAITING_SHOWN_MAX = 20
+ACCESSION_LENGTH_MAX = 16
 
 
 @dataclass
@@ -100,8 +104,26 @@ def link_page(request: HttpRequest, member: Member, direction: str, name: str) -
         "items": items[:WAITING_SHOWN_MAX],
         "is_out": direction == Direction.OUT,
         "is_ehr": isinstance(plan, EhrPlan),
+        "may_preview": isinstance(plan, OutlinkPlan),
     }
     return render(request, "desk/link.html", context)
+
+
+@require_POST
+@needs(Permission.SEE_MESSAGES)
+def preview(request: HttpRequest, member: Member, name: str) -> HttpResponse:
+    """What a system would be told of an exam, message by message; nothing is sent or kept."""
+    plan = _plan_or_404(member, Direction.OUT, name)
+    if not isinstance(plan, OutlinkPlan):
+        raise Http404
+    typed = request.POST.get("accession", "").strip()[:ACCESSION_LENGTH_MAX]
+    exam = Exam.objects.select_related("site", "patient").filter(site=member.site, accession=typed).first()
+    told: list[tuple[str, list[str]]] = []
+    if exam is not None:
+        looked_at(member, exam.patient, what="message preview", accession=exam.accession)
+        told = [(kind, text.rstrip("\r").split("\r")) for kind, text in telling.preview(exam, plan)]
+    context = {"name": name, "typed": typed, "exam": exam, "told": told}
+    return render(request, "desk/linkpreview.html", context)
 
 
 def _how_out(shown: LinkShown, member: Member) -> None:

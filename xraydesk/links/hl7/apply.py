@@ -15,11 +15,14 @@ from xraydesk.access.models import Site
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.actions import heard
 from xraydesk.journey import errors
+from xraydesk.journey.appointment import receive_appointment
 from xraydesk.journey.merge import Merged, receive_merge
 from xraydesk.journey.numbers import number_for_order
+from xraydesk.journey.receive import Outcome as OrderOutcome
 from xraydesk.journey.receive import Received, receive_order, receive_patient_event
 from xraydesk.journey.report import ReceivedReport, receive_reports
 from xraydesk.lib.prepared import is_all_or_nothing
+from xraydesk.links.hl7 import appointment_in
 from xraydesk.links.hl7 import patient as news
 from xraydesk.links.hl7.ack import OrderReply, Trouble
 from xraydesk.links.hl7.field_rules import as_ruled
@@ -72,6 +75,7 @@ class Steps:
     patient: Callable[..., Any] = receive_patient_event
     reports: Callable[..., list[ReceivedReport]] = receive_reports
     merge: Callable[..., Merged] = receive_merge
+    appointment: Callable[..., Received] = receive_appointment
 
 
 JOURNEY = Steps()
@@ -208,11 +212,13 @@ def _effect(
         return _order(message, partner, at, steps, order)
     if code == "ADT":
         return _patient(event, message, partner, at, steps)
+    if code == "SIU":
+        return _appointments(event, message, partner, at, steps)
     raise Rejected(
         Condition.UNSUPPORTED_TYPE,
         "MSH^1^9",
         f"{message.type or 'A message without a type'} is not taken here: "
-        "this desk takes ORM^O01, OMG^O19, OMI^O23, ORU^R01 and ADT",
+        "this desk takes ORM^O01, OMG^O19, OMI^O23, ORU^R01, SIU and ADT",
     )
 
 
@@ -266,6 +272,38 @@ def _merge(event: str, message: Message, partner: Partner, at: datetime, steps: 
         return refused(*_condition_of(error), str(error))
     is_new = any(one.is_new for one in done)
     return Effect(MessageState.APPLIED if is_new else MessageState.IGNORED, patient=done[0].patient.pk)
+
+
+def _appointments(event: str, message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
+    """Times for orders that are here. An order that is not known here is waited for."""
+    if event in appointment_in.NOT_OURS:
+        return Effect(MessageState.IGNORED)
+    if event not in appointment_in.EVENTS:
+        raise Rejected(
+            Condition.UNSUPPORTED_EVENT, "MSH^1^9", f"SIU^{event} is no event that this desk knows"
+        )
+    said = appointment_in.read_appointments(message, event, partner.zone)
+    done: list[Received] = []
+    try:
+        with _together(len(said)):
+            for one in said:
+                done.append(steps.appointment(site=partner.site, news=one, at=at, **_who(partner)))
+    except errors.UnknownOrder as error:
+        numbers = tuple(sorted({number for one in said for number in (one.placer, one.filler) if number}))
+        item = Waiting(ItemKind.MESSAGE_NOT_APPLIED, str(error), numbers=numbers)
+        return Effect(MessageState.WAITING, waiting=item)
+    except errors.PersonDecides as error:
+        return waits(ItemKind.MESSAGE_NOT_APPLIED, str(error))
+    except errors.Refused as error:
+        return refused(*_condition_of(error), str(error))
+    exams = [exam for received in done for exam in received.exams]
+    return Effect(
+        MessageState.APPLIED
+        if any(one.outcome is not OrderOutcome.UNCHANGED for one in done)
+        else MessageState.IGNORED,
+        accession=exams[0].accession if exams else "",
+        patient=done[0].order.patient_id if done else None,
+    )
 
 
 def _numbers(asked: Sequence[NumberAsked], partner: Partner, at: datetime) -> Effect:

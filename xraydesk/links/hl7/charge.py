@@ -35,7 +35,7 @@ class ChargeTold:
     procedure_code: str
     procedure_text: str
     provider_number: str = ""
-    provider_name: tuple[str, str] = ("", "")
+    provider_name: tuple[str, ...] = ()
 
 
 def charge_segments(told: ChargeTold) -> list[Segment]:

@@ -57,9 +57,14 @@ class OrderTold:
     @property
     def provider_field(self) -> object:
         """ORC-12, OBR-16: number and name; empty where nobody is named."""
-        return (
-            [self.provider_number, self.provider_name] if self.provider_number or self.provider_name else ""
-        )
+        named = [self.provider_number, *name_parts(self.provider_name)]
+        return named if any(named) else ""
+
+
+def name_parts(name: str) -> tuple[str, ...]:
+    """A name that is kept as DICOM writes it, as the parts that HL7 wants after a number (XCN): family, given, middle, suffix, prefix."""
+    family, given, middle, prefix, suffix = (*name.split("^", 4), "", "", "", "", "")[:5]
+    return family, given, middle, suffix, prefix
 
 
 def header(kind: Sequence[str], *, number: str, to: OutlinkPlan, at: datetime) -> str:

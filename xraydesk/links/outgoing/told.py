@@ -13,7 +13,7 @@ from xraydesk.facts.models import Fact
 from xraydesk.lib import clock
 from xraydesk.links.hl7.appointment import AppointmentTold
 from xraydesk.links.hl7.charge import ChargeTold
-from xraydesk.links.hl7.outgoing_header import OrderTold, PatientTold
+from xraydesk.links.hl7.outgoing_header import OrderTold, PatientTold, name_parts
 from xraydesk.links.hl7.report_out import ReportTold
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import Priority
@@ -158,5 +158,5 @@ def charge_of(exam: Exam, fact: Fact, *, credit: bool) -> ChargeTold | None:
         procedure_code=exam.procedure_code,
         procedure_text=exam.procedure_text,
         provider_number=exam.order.provider_id,
-        provider_name=(exam.order.provider_name, ""),
+        provider_name=name_parts(exam.order.provider_name),
     )

@@ -213,3 +213,11 @@ def test_news_of_patients_is_read_as_it_was_meant() -> None:
             assert [m.prior_visit for m in found] == (["V1", "V2"] if kind == "A45" else [""])
         else:
             assert read.first("PID").get(5) == "Prü|fer"
+
+
+def test_who_asked_goes_out_by_the_parts_of_the_name() -> None:
+    """A name is kept as DICOM writes it, prefix before suffix; HL7 has them the other way round."""
+    told = replace(KNEE, provider_number="12", provider_name="Order^Otto^M^Dr^Jr")
+    assert told.provider_field == ["12", "Order", "Otto", "M", "Jr", "Dr"]
+    assert replace(told, provider_name="Dr Order, Otto").provider_field == ["12", "Dr Order, Otto", *[""] * 4]
+    assert replace(told, provider_number="", provider_name="").provider_field == ""

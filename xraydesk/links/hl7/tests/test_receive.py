@@ -229,7 +229,8 @@ def test_a_deletion_waits_for_a_person(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("type_", "condition"), [("ORU^W01", "200"), ("SIU^S12", "200"), ("", "200"), ("ADT^A99", "201")]
+    ("type_", "condition"),
+    [("ORU^W01", "200"), ("DFT^P03", "200"), ("", "200"), ("ADT^A99", "201"), ("SIU^S99", "201")],
 )
 def test_a_type_that_is_not_taken_is_kept_and_refused(ask: Ask, type_: str, condition: str) -> None:
     segments = ask(header(type_, "C1") + "\rPID|1||N1\r")

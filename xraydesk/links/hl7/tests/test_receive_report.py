@@ -16,7 +16,7 @@ from xraydesk.facts.models import Fact
 from xraydesk.links.hl7.receive import Receiver
 from xraydesk.links.hl7.tests.conftest import EHR, Listening
 from xraydesk.links.hl7.tests.sent import adt, answers, code, framed, obr, order, result
-from xraydesk.links.messages import apply_waiting_reports, replay
+from xraydesk.links.messages import apply_waiting, replay
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam
 from xraydesk.reactions.run import react_to
@@ -103,10 +103,10 @@ def test_a_report_that_came_before_its_order_is_applied_when_the_order_comes(ask
 @pytest.mark.django_db
 def test_without_a_number_nothing_that_waits_is_tried(site: Site, ask: Ask) -> None:
     ask(result())
-    assert apply_waiting_reports(site=site, numbers=("", ""), at=AT) == 0
-    assert apply_waiting_reports(site=site, numbers=("P1",), at=AT) == 0
+    assert apply_waiting(site=site, numbers=("", ""), at=AT) == 0
+    assert apply_waiting(site=site, numbers=("P1",), at=AT) == 0
     Message.objects.update(state="applied")
-    assert apply_waiting_reports(site=site, numbers=("P1",), at=AT) == 0
+    assert apply_waiting(site=site, numbers=("P1",), at=AT) == 0
 
 
 @pytest.mark.django_db
