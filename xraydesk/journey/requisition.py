@@ -87,6 +87,7 @@ def keep_requisition(*, exam_id: int, header: Header, stored: StoredFile, at: da
         copy=0,
         state=ImageState.MATCHED,
         why="",
+        findings=(),
         corrections={},
         at=at,
         simulated=exam.simulated,
