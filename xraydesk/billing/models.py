@@ -17,8 +17,8 @@ from xraydesk.patients.models import Patient
 class Charge(models.Model):
     """One charge for one exam, for what was done and not for what was ordered.
 
-    `number` is FT1-2, the same on charge (CG) and credit (CD). `views` are those that images or
-    the performed step show, repeats left out; `repeated` counts those. `reasons` says why it is
+    `number` is FT1-2, the same on charge (CG) and credit (CD). `views` are those that images
+    show, repeats left out; `repeated` counts those. `reasons` says why it is
     held: a list of `{"key", "sentence"}`. `gone_at` is when it was first given to be sent.
     """
 
