@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import database
 
-EXAMPLES = {"quick": 50, "thorough": 100}
+EXAMPLES = {"quick": 20, "thorough": 100}
 """Of each property, made anew for each run. `HYPOTHESIS_PROFILE` names one of these; `make test` is thorough."""
 
 for profile, count in EXAMPLES.items():
