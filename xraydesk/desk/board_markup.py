@@ -210,10 +210,19 @@ def line(
     return SafeString("".join(parts))
 
 
-def lane_head(lane: Lane, at: datetime, *, day: str, zone: ZoneInfo) -> SafeString:
-    """A lane's head: room, kind, who is there, how full it is; or that it is down."""
+def lane_head(
+    lane: Lane,
+    at: datetime,
+    *,
+    day: str,
+    zone: ZoneInfo,
+    may_open_room: bool = False,
+    may_place: bool = False,
+) -> SafeString:
+    """A lane's head: room, kind, who is there, how full it is; or that it is down. It leads nobody where they may not go."""
     code = escape(lane.code)
-    room = f'<a href="{where.room(lane.code)}" title="{escape(lane.name)}">{code}</a>'
+    tag, leads = ("a", f' href="{where.room(lane.code)}"') if may_open_room else ("span", "")
+    room = f'<{tag}{leads} title="{escape(lane.name)}">{code}</{tag}>'
     if lane.down and lane.down.start <= at < lane.down.end:
         until = f"until {lane.down.end.astimezone(zone):%H:%M}" if lane.down.end else ""
         again = ""
@@ -221,7 +230,8 @@ def lane_head(lane: Lane, at: datetime, *, day: str, zone: ZoneInfo) -> SafeStri
             target = escape(
                 where.repair(room=lane.code) if not day else where.day_list(day=day, show="unplaced")
             )
-            again = f'<p><a href="{target}">{lane.to_place_again} to place again</a></p>'
+            told = f"{lane.to_place_again} to place again"
+            again = f'<p><a href="{target}">{told}</a></p>' if may_place or day else f"<p>{told}</p>"
         return SafeString(
             f'<h3 id="r-{code}">{room}<b class="tag fill">Down</b></h3><p class="muted">{until}</p>{again}'
         )

@@ -135,6 +135,16 @@ def test_the_panel_offers_what_fits_the_stage_and_the_role() -> None:
     assert f'href="/exams/{arrived}"' not in text
 
 
+def test_the_board_leads_nobody_to_a_page_that_is_not_theirs() -> None:
+    site = make_site()
+    coordinator, administrator = signed_in(site), signed_in(site, Role.ADMINISTRATOR)
+    for address in ("/rooms/XR1", "/repair"):
+        assert f'href="{address}"' in coordinator.get("/").content.decode()
+        assert coordinator.get(address).status_code == 200
+        assert f'href="{address}"' not in administrator.get("/").content.decode()
+        assert administrator.get(address).status_code == 404
+
+
 def test_an_exam_that_is_nobodys_here_opens_no_panel() -> None:
     site, other = make_site("T"), make_site("O")
     theirs = make_exam(other)

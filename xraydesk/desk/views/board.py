@@ -135,6 +135,7 @@ def board(request: HttpRequest, member: Member) -> HttpResponse:
         "before": asked.day - timedelta(days=1),
         "after": asked.day + timedelta(days=1),
         "is_today": asked.is_today,
+        "may_place": member.may(Permission.BOOK),
         "hours": asked.hours,
         "at": at,
         "board": seen,
@@ -155,7 +156,7 @@ def board(request: HttpRequest, member: Member) -> HttpResponse:
                 at=at,
                 zone=zone,
                 ghostly=_ghosts(seen, proposed, number, window, zone),
-                may_open_holds=member.may(Permission.BOOK),
+                member=member,
             )
         ),
         "by_itself": done_by_itself(
@@ -234,16 +235,19 @@ def _groups(
     at: datetime,
     zone: ZoneInfo,
     ghostly: Mapping[str, SafeString],
-    may_open_holds: bool,
+    member: Member,
 ) -> Iterator[dict[str, Any]]:
     link = _link(asked)
     day = "" if asked.is_today else asked.day.isoformat()
+    may_open_room, may_place = member.may(Permission.PERFORM), member.may(Permission.BOOK)
     for location, lanes in groupby(seen.lanes, key=lambda lane: lane.location):
         drawn: list[dict[str, str | SafeString | int]] = [
             {
                 "code": lane.code,
                 "down": lane.down is not None and bool(lane.down_reason),
-                "head": lane_head(lane, at, day=day, zone=zone),
+                "head": lane_head(
+                    lane, at, day=day, zone=zone, may_open_room=may_open_room, may_place=may_place
+                ),
                 "line": line(
                     lane,
                     window,
@@ -251,7 +255,7 @@ def _groups(
                     link=link,
                     zone=zone,
                     chosen=asked.exam,
-                    may_open_holds=may_open_holds,
+                    may_open_holds=may_place,
                 )
                 + ghostly.get(lane.code, SafeString("")),
                 "rows": 6 if lane.code in ghostly else 5 if lane.down else 4,
