@@ -60,6 +60,8 @@ class Done:
     step: StepState | None
     views: tuple[DoneView, ...] = ()
     undecided_images: int = 0
+    missing_images: int = 0
+    """Images that a machine tells of (MPPS) and that have not come."""
     portable_room: bool = False
     read: bool = False
     needs_report: bool = True
@@ -76,6 +78,7 @@ class Why(StrEnum):
     NO_ORDER = "no order"
     NO_IMAGES = "no images"
     UNDECIDED = "images undecided"
+    MISSING = "images missing"
     SIDE_DIFFERS = "side differs"
     SIDE_MISSING = "side missing"
     VIEWS_DIFFER = "views differ"
@@ -116,11 +119,13 @@ def decide(done: Done) -> Decision:
         return NOTHING
     if done.step is None or done.step is StepState.IN_PROGRESS:
         return NOTHING
-    if done.step is StepState.DISCONTINUED and not done.views and not done.undecided_images:
+    if done.step is StepState.DISCONTINUED and not (
+        done.views or done.undecided_images or done.missing_images
+    ):
         return NOTHING
     distinct, repeated = _distinct(done.views)
     reasons = [*_of_images(done), *_of_side(done)]
-    offer, of_offer = _offer(done, len(distinct))
+    offer, of_offer = _offer(done, len(distinct) + done.missing_images)
     reasons += of_offer
     if done.needs_report and not done.read:
         reasons.append(Reason(Why.NO_REPORT, "It is charged once it was read."))
@@ -130,7 +135,7 @@ def decide(done: Done) -> Decision:
         code=offer.charge_code if offer else "",
         text=offer.text if offer else "",
         modifiers=MODIFIERS.get(done.side, ()) if offer and offer.sides else (),
-        views=tuple(view.view or "view" for view in distinct),
+        views=(*(view.view or "view" for view in distinct), *("view",) * done.missing_images),
         repeated=repeated,
     )
     if line == done.taken_back:
@@ -152,6 +157,14 @@ def _of_images(done: Done) -> list[Reason]:
         word = "images wait" if done.undecided_images > 1 else "image waits"
         return [
             Reason(Why.UNDECIDED, f"{done.undecided_images} {word} for a decision: decide where they belong.")
+        ]
+    if done.missing_images:
+        words = "1 image has" if done.missing_images == 1 else f"{done.missing_images} images have"
+        return [
+            Reason(
+                Why.MISSING,
+                f"{words} not come that the machine says it made: send what is missing, or charge it as done.",
+            )
         ]
     if not done.views:
         return [Reason(Why.NO_IMAGES, "It ended, and no image came: find out where they are.")]

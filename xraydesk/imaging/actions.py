@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from xraydesk.access.models import Site
-from xraydesk.imaging.header import Header, StepReport, StoredFile
+from xraydesk.imaging.header import DOCUMENTS, Header, StepReport, StoredFile
 from xraydesk.imaging.labelled_rules import Finding
 from xraydesk.imaging.models import (
     Commitment,
@@ -101,7 +101,8 @@ def tell_step(
     step.reason_code = report.reason_code[:16]
     step.reason_text = report.reason_text[:200]
     step.referenced_images = list(dict.fromkeys([*step.referenced_images, *report.referenced_images]))
-    step.attributes = step.attributes | report.attributes
+    documents = dict.fromkeys([*step.attributes.get(DOCUMENTS, ()), *report.attributes.get(DOCUMENTS, ())])
+    step.attributes = step.attributes | report.attributes | ({DOCUMENTS: [*documents]} if documents else {})
     step.save()
 
 

@@ -59,6 +59,10 @@ class ScheduledReference:
     scheduled_step_id: str = ""
 
 
+DOCUMENTS = "documents"
+"""Among a step's attributes: those of its `referenced_images` that are no pictures to be read (dose reports, marks)."""
+
+
 @dataclass(frozen=True)
 class StepReport:
     """What a modality tells of a performed step (MPPS N-CREATE or N-SET).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -28,8 +29,9 @@ from xraydesk.billing.rules import (
 from xraydesk.billing.states import LIVE, ChargeState
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
+from xraydesk.imaging.header import DOCUMENTS
 from xraydesk.imaging.models import Image, PerformedStep, StepExam
-from xraydesk.imaging.states import ImageState, StepState, deciding_step
+from xraydesk.imaging.states import FINAL_STEP_STATES, ImageState, StepState, deciding_step
 from xraydesk.journey.errors import Refused, WrongState
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.unscheduled import is_without_order
@@ -75,7 +77,7 @@ def review_charge(*, exam_id: int, at: datetime, by: str = BY_RULE) -> Charge | 
     if standing is None and state in (None, StepState.IN_PROGRESS):
         return None
     step = next((s for s in steps if s.state == state), None)
-    decision = decide(_done(exam, step, state))
+    decision = decide(_done(exam, steps, state))
     return _follow(exam, standing, decision, service_at=_service_at(step, at), at=at, by=by)
 
 
@@ -88,7 +90,8 @@ def _service_at(step: PerformedStep | None, at: datetime) -> datetime:
     return (step.ended_at or step.started_at) if step else at
 
 
-def _done(exam: Exam, step: PerformedStep | None, state: StepState | None) -> Done:
+def _done(exam: Exam, steps: list[PerformedStep], state: StepState | None) -> Done:
+    step = next((s for s in steps if s.state == state), None)
     images = (
         Image.objects.filter(exam=exam)
         .exclude(modality="SR")
@@ -109,6 +112,7 @@ def _done(exam: Exam, step: PerformedStep | None, state: StepState | None) -> Do
         step=state,
         views=tuple(DoneView(view, side) for kept, view, side in rows if kept in STANDING_IMAGES),
         undecided_images=sum(1 for kept, _, _ in rows if kept in UNDECIDED_IMAGES),
+        missing_images=_missing_images(exam, steps),
         portable_room=bool(step and step.room and step.room.kind == "portable"),
         read=report in READ_STATES,
         needs_report=policies_of(exam.site).charge_needs_report,
@@ -116,6 +120,20 @@ def _done(exam: Exam, step: PerformedStep | None, state: StepState | None) -> Do
         has_order=not is_without_order(exam.order),
         taken_back=_taken_back(exam),
     )
+
+
+def _missing_images(exam: Exam, steps: Iterable[PerformedStep]) -> int:
+    """How many images machines told of in their last word on a step of this exam alone, that never came here."""
+    told = {
+        uid
+        for step in steps
+        if step.state in FINAL_STEP_STATES
+        for uid in set(step.referenced_images).difference(step.attributes.get(DOCUMENTS, ()))
+    }
+    if not told or StepExam.objects.filter(step__in=steps).exclude(exam=exam).exists():
+        return 0
+    came = Image.objects.filter(site=exam.site_id, sop_instance_uid__in=told)
+    return len(told) - came.values("sop_instance_uid").distinct().count()
 
 
 def _taken_back(exam: Exam) -> Line | None:

@@ -144,6 +144,20 @@ def test_what_is_missing_holds_it(fields: dict[str, Any], why: list[Why]) -> Non
     assert held(done(**fields)) == why
 
 
+def test_images_that_a_machine_tells_of_and_that_never_came_count_and_hold_it() -> None:
+    (reason,) = decide(done(CHEST2, "PA", missing_images=1, others=())).reasons
+    assert (reason.key, reason.is_discrepancy) == (Why.MISSING, True)
+    assert "1 image has not come" in reason.sentence
+    none_came = decide(replace(done(), views=(), missing_images=2))
+    assert [r.key for r in none_came.reasons] == [Why.MISSING]
+    assert "2 images have" in none_came.reasons[0].sentence
+    assert none_came.line is not None
+    assert (none_came.line.code, none_came.line.views) == ("RXCHEST2", ("view", "view"))
+    broken_off = replace(done(), views=(), missing_images=1, step=StepState.DISCONTINUED)
+    assert decide(broken_off).line is not None
+    assert held(done(undecided_images=1, missing_images=1, others=())) == [Why.UNDECIDED, Why.VIEWS_DIFFER]
+
+
 def test_an_exam_without_images_or_code_or_procedure_is_held() -> None:
     empty = replace(done(), views=())
     assert held(empty) == [Why.NO_IMAGES]

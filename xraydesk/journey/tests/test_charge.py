@@ -15,6 +15,7 @@ from xraydesk.billing.rules import Why
 from xraydesk.billing.states import ChargeState
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
+from xraydesk.imaging.header import DOCUMENTS
 from xraydesk.imaging.models import Image
 from xraydesk.imaging.states import ImageState, StepState
 from xraydesk.journey import charge as journey
@@ -130,6 +131,41 @@ def test_a_discrepancy_is_an_item_that_closes_itself_when_it_is_mended(exam: Exa
     assert charge is not None
     assert charge.state == ChargeState.READY
     assert open_items() == []
+
+
+def test_an_image_that_the_machine_tells_of_and_that_never_came_is_a_discrepancy_until_it_comes() -> None:
+    site = site_with_pacs()
+    Procedure.objects.filter(site=site, code="XRCHEST2").update(charge_code="RXCHEST2")
+    exam = make_exam(site)
+    uid = begun(site, exam)
+    came = image(exam, "PA")
+    made = (came.sop_instance_uid, "1.2.99", "1.2.100")
+    told(site, uid, StepState.COMPLETED, referenced_images=made, attributes={DOCUMENTS: ["1.2.100"]})
+    read(exam)
+    held = review(exam)
+    assert held is not None
+    assert (held.state, held.views) == (ChargeState.HELD, ["PA", "view"])
+    (text,) = open_items()
+    assert "1 image has not come" in text
+    late = image(exam, "LL")
+    Image.objects.filter(pk=late.pk).update(sop_instance_uid="1.2.99")
+    ready = review(exam)
+    assert ready is not None
+    assert (ready.state, ready.views) == (ChargeState.READY, ["PA", "LL"])
+    assert open_items() == []
+
+
+def test_of_images_of_a_step_for_several_exams_nobody_knows_whose_are_missing() -> None:
+    site = site_with_pacs()
+    Procedure.objects.filter(site=site, code="XRCHEST2").update(charge_code="RXCHEST2")
+    one, other = make_exam(site), make_exam(site)
+    uid = begun(site, one, other)
+    image(one, "PA"), image(one, "LL")
+    told(site, uid, StepState.COMPLETED, referenced_images=("1.2.98", "1.2.99"))
+    read(one)
+    charge = review(one)
+    assert charge is not None
+    assert charge.state == ChargeState.READY
 
 
 def test_what_went_out_and_is_wrong_is_credited_and_charged_anew(exam: Exam) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from xraydesk.imaging.header import ScheduledReference, StepReport
+from xraydesk.imaging.header import DOCUMENTS, ScheduledReference, StepReport
 from xraydesk.imaging.states import FINAL_STEP_STATES, StepState
 from xraydesk.lib.units import gym2_from_dgycm2
 from xraydesk.links.dicom.header_codec import day, is_wire_uid, moment, number, text
@@ -29,6 +29,17 @@ _AT_CREATION = (
     "Modality",
 )
 _AT_THE_END = ("PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime")
+DOCUMENTS_MAX = 100
+_NO_PICTURES = (
+    "1.2.840.10008.5.1.4.1.1.88.",  # reports and key objects
+    "1.2.840.10008.5.1.4.1.1.11.",  # presentation states
+    "1.2.840.10008.5.1.4.1.1.104.",  # documents
+    "1.2.840.10008.5.1.4.1.1.1.1.1",  # for processing: never sent where the same for presentation is
+    "1.2.840.10008.5.1.4.1.1.1.2.1",
+    "1.2.840.10008.5.1.4.1.1.1.3.1",
+)
+"""How the SOP classes begin of what a step made besides the pictures that are read; some machines list it among the images."""
+
 HAS_SERIES, HAS_END = "has series", "has end"
 """Attributes kept with a step: what an earlier report gave need not be repeated in the last one."""
 
@@ -162,6 +173,16 @@ def _referenced_images(dataset: Dataset) -> Iterator[str]:
                     yield uid
 
 
+def _documents(dataset: Dataset) -> Iterator[str]:
+    """Of what the step made, the objects that are no pictures to be read."""
+    for series in _items(dataset, "PerformedSeriesSequence")[:SERIES_MAX]:
+        for item in _items(series, "ReferencedNonImageCompositeSOPInstanceSequence"):
+            yield text(item, "ReferencedSOPInstanceUID")
+        for item in _items(series, "ReferencedImageSequence"):
+            if text(item, "ReferencedSOPClassUID").startswith(_NO_PICTURES):
+                yield text(item, "ReferencedSOPInstanceUID")
+
+
 def _attributes(dataset: Dataset) -> dict[str, Any]:
     """What else is worth keeping of a step, without anything of the patient."""
     series = _items(dataset, "PerformedSeriesSequence")
@@ -169,6 +190,7 @@ def _attributes(dataset: Dataset) -> dict[str, Any]:
         "description": text(dataset, "PerformedProcedureStepDescription")[:64],
         "protocols": [p for p in (text(s, "ProtocolName")[:64] for s in series[:SERIES_MAX]) if p],
         "exposures": number(dataset, "TotalNumberOfExposures", minimum=0),
+        DOCUMENTS: [uid for uid in dict.fromkeys(_documents(dataset)) if is_wire_uid(uid)][:DOCUMENTS_MAX],
         HAS_SERIES: bool(series),
         HAS_END: all(text(dataset, keyword) for keyword in _AT_THE_END),
     }

@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from tests.shared_data import shared_data
-from xraydesk.imaging.header import ScheduledReference
+from xraydesk.imaging.header import DOCUMENTS, ScheduledReference
 from xraydesk.imaging.states import StepState
 from xraydesk.links.dicom.mpps_codec import (
     BAD_VALUE,
@@ -134,7 +134,13 @@ def test_an_end_is_read_with_its_images_and_dose() -> None:
     assert (report.state, report.ended_at) == (StepState.COMPLETED, datetime(2026, 3, 2, 10, 20))
     assert report.referenced_images == ("1.9", "1.10")
     assert report.dap_gym2 == pytest.approx(0.5703e-5)
-    assert report.attributes == {"protocols": ["CHEST"], "exposures": 2.0, HAS_SERIES: True, HAS_END: True}
+    assert report.attributes == {
+        "protocols": ["CHEST"],
+        "exposures": 2.0,
+        DOCUMENTS: ["1.10"],
+        HAS_SERIES: True,
+        HAS_END: True,
+    }
 
 
 def test_a_discontinuation_gives_its_reason_and_may_have_made_nothing() -> None:
@@ -185,3 +191,16 @@ def test_a_real_machines_step_is_read() -> None:
     ended = update(dcmread(folder / "mpps-completed1.dcm"))
     assert len(ended.referenced_images) == 2
     assert ended.dap_gym2 == pytest.approx(0.5703e-5)
+
+
+def test_what_is_no_picture_to_be_read_is_told_apart() -> None:
+    pictures = [
+        item(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.1.1", ReferencedSOPInstanceUID="1.9"),
+        item(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.88.67", ReferencedSOPInstanceUID="1.11"),
+        item(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.1.1.1", ReferencedSOPInstanceUID="1.12"),
+    ]
+    others = [item(ReferencedSOPInstanceUID="1.10"), item(ReferencedSOPInstanceUID="../x")]
+    series = item(ReferencedImageSequence=pictures, ReferencedNonImageCompositeSOPInstanceSequence=others)
+    report = update(end(PerformedSeriesSequence=[series]))
+    assert report.referenced_images == ("1.9", "1.11", "1.12", "1.10")
+    assert report.attributes[DOCUMENTS] == ["1.10", "1.11", "1.12"]
