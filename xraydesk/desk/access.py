@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils import timezone
 
 from xraydesk.access.members import Member
@@ -59,9 +59,16 @@ def needs(
             with timezone.override(ZoneInfo(member.site.timezone)):
                 return view(request, member, *args, **kwargs)
 
+        guarded.needs = permissions  # type: ignore[attr-defined]
         return guarded
 
     return guard
+
+
+def may_open(member: Member, url: str) -> bool:
+    """True where an address of this desk is one that a member's role lets them open: nothing leads to a page that is not there."""
+    wanted: tuple[Permission, ...] = getattr(resolve(url).func, "needs", ())
+    return not wanted or any(member.may(permission) for permission in wanted)
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:

@@ -185,6 +185,18 @@ def test_an_item_that_needs_a_decision_cannot_just_be_taken_off() -> None:
     assert signed_in(exam.site).post(reverse("item-done", args=[item.pk])).status_code == 404
 
 
+def test_the_attention_list_leads_nobody_to_a_page_that_is_not_theirs() -> None:
+    site = make_site()
+    exam = make_exam(site, triage=TriageState.HELD)
+    raise_item(site_id=site.pk, kind=ItemKind.EXAM_HELD, key="held", at=clock.now(), accession=exam.accession)
+    address = reverse("triage")
+    coordinator, administrator = signed_in(site), signed_in(site, Role.ADMINISTRATOR)
+    assert f'href="{address}?exam={exam.accession}"' in coordinator.get(reverse("attention")).content.decode()
+    shown = administrator.get(reverse("attention")).content.decode()
+    assert f'href="{address}' not in shown
+    assert administrator.get(address).status_code == 404
+
+
 def test_a_held_exam_is_accepted_from_the_triage_page() -> None:
     exam = make_exam(make_site(), triage=TriageState.HELD)
     signed_in(exam.site).post(reverse("triage-accept", args=[exam.accession]), {"why": "asked by phone"})

@@ -14,7 +14,7 @@ from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
-from xraydesk.desk.access import needs
+from xraydesk.desk.access import may_open, needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.endings import CAN_BE_DONE, ENDINGS, GROUPS, Ending
 from xraydesk.journey import attend
@@ -80,7 +80,7 @@ def attention(request: HttpRequest, member: Member) -> HttpResponse:
         )
         for accession, view in views.items()
     }
-    lines = [_line(item, whom.get(item.accession, ""), at) for item in items]
+    lines = [_line(item, whom.get(item.accession, ""), at, member) for item in items]
     context = {
         "parts": _parts(lines, at),
         "total": sum(counts.values()),
@@ -91,14 +91,14 @@ def attention(request: HttpRequest, member: Member) -> HttpResponse:
     return render(request, "desk/attention.html", context)
 
 
-def _line(item: Item, whom: str, at: datetime) -> Line:
+def _line(item: Item, whom: str, at: datetime, member: Member) -> Line:
     ways = ENDINGS.get(ItemKind(item.kind), ())
-    buttons = [button for way in ways if (button := _button(way, item)) is not None]
+    buttons = [button for way in ways if (button := _button(way, item, member)) is not None]
     return Line(item=item, whom=whom, over=item.until < at, buttons=buttons)
 
 
-def _button(way: Ending, item: Item) -> Button | None:
-    """The button with its address; None where the item lacks what the address needs."""
+def _button(way: Ending, item: Item, member: Member) -> Button | None:
+    """The button with its address; None where the item lacks what the address needs, or it is not for this role."""
     arguments = {
         "accession": item.accession,
         "image": item.data.get("image"),
@@ -113,6 +113,8 @@ def _button(way: Ending, item: Item) -> Button | None:
         url = reverse(way.url_name, args=[value])
     else:
         url = reverse(way.url_name)
+    if not may_open(member, url):
+        return None
     if way.query:
         url += f"?{way.query}={item.accession}"
     return Button(way.word, url, way.posts, way.key)
