@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from functools import reduce
 from operator import or_
 
@@ -197,6 +197,9 @@ def given_begins(site: Site, value: str) -> Q:
 _DATE = re.compile(
     r"(eq|ne|ge|le|gt|lt|sa|eb|ap)?(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:(T\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d:\d\d))?"
 )
+END_OF_TIME = datetime(MAXYEAR, 12, 30, tzinfo=UTC)
+"""The last moment that can be told on every wall on earth."""
+
 DATE_WORDS = "takes a day, or a time with its offset, such as ge2026-03-02"
 
 
@@ -216,6 +219,9 @@ def bounds_of(value: str, zone: str) -> tuple[str, datetime, datetime]:
                 at + (finest if wall.count(":") == 2 else timedelta(minutes=1)),
             )
         first = date(int(year), int(month or 1), int(day or 1))
+        if first.year == MAXYEAR:  # "for ever" in many an EHR; nothing here comes after it
+            begins = datetime(MAXYEAR, first.month, first.day, tzinfo=UTC)
+            return how or "eq", min(begins, END_OF_TIME), END_OF_TIME
         after = first + timedelta(days=1) if day else _next(first, months=1 if month else 12)
         return how or "eq", clock.day_bounds(first, zone)[0], clock.day_bounds(after, zone)[0]
     except (ValueError, OverflowError, AttributeError):

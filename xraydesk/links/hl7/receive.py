@@ -178,12 +178,13 @@ class Receiver:
     ) -> Effect:
         if not partner.link.name:
             application, facility = message.header.get(3), message.header.get(4)
-            return refused(
-                Condition.UNKNOWN_KEY,
-                "MSH^1^3",
+            words = (
                 f"No link has the sender “{shortened(application, 60)}” of “{shortened(facility, 60)}”:"
-                " add one to the site file",
+                " add one to the site file"
+                if application or facility
+                else "MSH-3 and MSH-4 are empty: they must say who sends, as a link of the site file names it"
             )
+            return refused(Condition.UNKNOWN_KEY, "MSH^1^3", words)
         if not may_send(partner.link, peer.address, encrypted=peer.encrypted):
             return refused(
                 Condition.UNKNOWN_KEY,

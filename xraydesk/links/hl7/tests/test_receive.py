@@ -270,6 +270,11 @@ def test_a_stranger_is_refused_and_his_message_kept_until_the_link_is_there(ask:
     assert Item.objects.get().closed_by == "user:c"
 
 
+def test_who_does_not_say_who_sends_is_told_so(ask: Ask) -> None:
+    ask(order(control="C1", app="").replace("|HOSP|", "||", 1))
+    assert "MSH-3 and MSH-4 are empty" in Message.objects.get().why
+
+
 def test_bytes_that_are_no_message_are_kept_and_refused(ask: Ask) -> None:
     assert ask("hello")[1].startswith("MSA|AR||")
     assert "no MSH" in Item.objects.get().text
