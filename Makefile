@@ -25,9 +25,9 @@ ALONE := tests/test_demonstration.py
 test: export HYPOTHESIS_PROFILE ?= thorough
 test: lint ## everything that must pass
 ifdef ARGS
-	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 else
-	@$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --ignore=$(ALONE)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --ignore=$(ALONE)
 	@$(BIN)/pytest $(ALONE)
 endif
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.shared_data import shared_data
 
-pytestmark = [pytest.mark.link, pytest.mark.xdist_group("junk")]
+pytestmark = pytest.mark.link
 
 JUNK = {
     "empty": b"",

@@ -83,7 +83,6 @@ def test_what_the_page_about_engines_shows_fits_into_a_site_file() -> None:
 
 
 @pytest.mark.link
-@pytest.mark.xdist_group("demonstration")
 def test_what_the_page_about_links_tells_to_type_works(tmp_path: Path) -> None:
     need("echoscu", "findscu", "curl")
     [message], [client] = shown("hl7"), shown("python")
@@ -156,7 +155,6 @@ def test_what_the_page_about_simulating_tells_to_type_works(tmp_path: Path) -> N
 
 
 @pytest.mark.link
-@pytest.mark.xdist_group("demonstration")
 def test_what_the_page_about_simulating_tells_of_a_desk_s_facts_works(tmp_path: Path) -> None:
     block = shown("sh", SIMULATE)[-1].replace("--days 10", "--days 1 --load 5")
     with running_desk(tmp_path, "--demo-quiet") as desk:

@@ -11,7 +11,7 @@ import pytest
 from tests.clients import CLIENTS, People, no_two_at_once, place, proposal_of, site_file
 from tests.running import running_desk
 
-pytestmark = [pytest.mark.link, pytest.mark.xdist_group("fifty")]
+pytestmark = pytest.mark.link
 
 
 @pytest.fixture(scope="module")

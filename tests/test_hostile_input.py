@@ -26,7 +26,7 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification
 from tests import modality
 from tests.running import Desk, framed, running_desk, until
 
-pytestmark = [pytest.mark.link, pytest.mark.xdist_group("demonstration")]
+pytestmark = pytest.mark.link
 
 SECONDS_MAX = 20
 GROWTH_KB_MAX = 80_000

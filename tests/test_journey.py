@@ -19,7 +19,7 @@ import pytest
 from tests import modality
 from tests.running import ROOT, Desk, Orthanc, hospital_file, need, running_desk, running_orthanc, until
 
-pytestmark = [pytest.mark.link, pytest.mark.xdist_group("journey")]
+pytestmark = pytest.mark.link
 _numbers = itertools.count(int(time.time()) % 100_000 * 1000)
 PASSWORD = "a password that only tests use"
 

@@ -32,7 +32,6 @@ from tests.running import RunningDesk, collect_sockets, framed, free_ports, hosp
 from xraydesk.project import postgres
 
 pytestmark = [
-    pytest.mark.xdist_group("kill"),
     pytest.mark.link,
     # pynetdicom leaves its socket to the garbage collector where a connection is refused.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),

@@ -1,6 +1,6 @@
 """Each mishap of the demonstration is noticed: the simulated parties of one desk do what they are told, one at a time.
 
-All demonstrations of this run are in one group, one after the other: they share the ports that are free when each starts.
+Its EHR has a port of its own: desks of other tests would tell it of their exams.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.running import Desk, collect_sockets, running_desk, until
+from tests.running import Desk, collect_sockets, free_ports, hospital_file, running_desk, until
 from xraydesk.parties import late, modality
 from xraydesk.parties.department import Department, read_department
 from xraydesk.parties.ehr import Ehr
@@ -34,7 +34,7 @@ from xraydesk.parties.web import signed_in_as
 from xraydesk.siteplan.invented import Person, said_of
 from xraydesk.siteplan.plan import ProcedurePlan
 
-pytestmark = [pytest.mark.link, pytest.mark.xdist_group("demonstration")]
+pytestmark = pytest.mark.link
 
 
 def no_wait(seconds: float) -> bool:
@@ -115,7 +115,8 @@ class Box:
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     folder: Path = tmp_path_factory.mktemp("mishaps")
     folder.chmod(0o711)
-    with running_desk(folder, "--demo", "--demo-quiet") as desk:
+    file = hospital_file(folder, pacs=free_ports(1)[0])
+    with running_desk(folder, "--demo", "--demo-quiet", "--site", str(file)) as desk:
         made = Box(desk)
         yield made
         made.ehr.sender.close()

@@ -22,7 +22,6 @@ from tests.running import Desk, collect_sockets, framed, running_desk, until
 from tests.test_hostile_input import Answers, order, signed_in, store_bytes
 
 pytestmark = [
-    pytest.mark.xdist_group("demonstration"),
     pytest.mark.link,
     # pynetdicom leaves its socket to the garbage collector where a connection is refused.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),

@@ -30,7 +30,7 @@ from xraydesk.parties.department import Address, Department
 from xraydesk.parties.inbox import Answer, Inbox, listening
 from xraydesk.siteplan.reading import read_toml
 
-pytestmark = [pytest.mark.link, pytest.mark.xdist_group("stat")]
+pytestmark = pytest.mark.link
 PASSWORD = "a password that only tests use"
 WORKLIST = "1.2.840.10008.5.1.4.31"
 MIN = timedelta(minutes=1)

@@ -13,7 +13,7 @@ import uvicorn
 from xraydesk.project.body_deadline import BodyDeadline
 from xraydesk.project.static import Receive, Scope, Send
 
-pytestmark = [pytest.mark.link, pytest.mark.xdist_group("deadline")]
+pytestmark = pytest.mark.link
 SECONDS = 0.3
 ended: list[str] = []
 

@@ -18,7 +18,7 @@ from xraydesk.project import postgres
 from xraydesk.project.addresses import Address
 from xraydesk.project.readiness import answers_ready
 
-pytestmark = [pytest.mark.link, pytest.mark.xdist_group("demonstration")]
+pytestmark = pytest.mark.link
 
 KINDS = ("web", "mllp", "dicom", "worker")
 
