@@ -26,7 +26,7 @@ from xraydesk.parties.department import (
     read_department,
 )
 from xraydesk.parties.draw import COLUMNS, ROWS, draw
-from xraydesk.parties.ehr import Ehr
+from xraydesk.parties.ehr import Ehr, side_of
 from xraydesk.parties.faults import (
     ANSWERS_ONE_IN,
     ONE_IN,
@@ -269,6 +269,24 @@ def test_nothing_goes_wrong_in_the_first_minutes_nor_where_nothing_is_to(tmp_pat
     for _ in range(5 * ONE_IN):
         quiet.met()
         assert quiet.take(set(Fault)) is None
+
+
+def test_a_duplicate_order_is_of_the_same_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = department(tmp_path)
+    (tmp_path / "parties").mkdir()
+    ada = invent(Random(1), f"{EHR_PATIENTS}000001", date(2026, 3, 2))
+    knee = next(p for p in read_toml(HOSPITAL).procedures if {"L", "R"} <= set(p.laterality))
+    sides = set()
+    for seed in range(12):
+        ehr, sent = Ehr(here, Random(seed), Sender(here.mllp)), list[list[str]]()
+        monkeypatch.setattr(ehr, "send", sent.append)
+        placer = ehr.order(ada, knee, "R", None, may_go_wrong=False)
+        ehr.go_wrong(Fault.DUPLICATE, ada, knee, placer, sent[0])
+        ehr.pending.pop()[2]()
+        first, second = map(side_of, sent)
+        assert first == second != ""
+        sides.add(first)
+    assert sides == {"L", "R"}
 
 
 def test_a_mishap_that_could_not_be_done_is_done_to_another_exam(tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ class Ehr:
             case Fault.DUPLICATE:
 
                 def again() -> None:
-                    second = self.order(person, procedure, "R", None, may_go_wrong=False)
+                    side = side_of(segments)
+                    second = self.order(person, procedure, "R", None, side=side, may_go_wrong=False)
                     self.went_wrong(
                         fault, f"ordered {procedure.code} again under another number", placer=second
                     )
@@ -352,3 +353,9 @@ def run(department: Department, still_wanted: Callable[[], bool]) -> None:
                 look_at = time.monotonic() + LATE_LOOK_SECONDS
             else:
                 time.sleep(0.2)
+
+
+def side_of(segments: list[str]) -> str:
+    """The side that an order names by its modifier (OBR-45): L, R, or nothing."""
+    obr = next(segment for segment in segments if segment.startswith("OBR|")).split("|")
+    return {"LT": "L", "RT": "R"}.get(obr[45] if len(obr) > 45 else "", "")
