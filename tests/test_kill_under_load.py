@@ -41,6 +41,13 @@ pytestmark = [
 ORDER_SENDERS, MODALITIES = 3, 2
 CODES = ("XRCHEST1^Chest 1 view", "XRSTERN^Sternum 2 views", "XRSKULL^Skull 2 views")
 """A patient's first orders come over several connections at once (row 20), each for something else."""
+SHOWN = {
+    "XRCHEST1": ("CHEST", "PA", "PA"),
+    "XRSTERN": ("STERNUM", "LAT", "OBL"),
+    "XRSKULL": ("SKULL", "AP", "LAT"),
+}
+"""The part that each shows, and its views; the chest is taken twice."""
+
 GIVE_UP_SECONDS = 60
 SUCCESS, DUPLICATE, NO_LONGER = 0x0000, 0x0111, 0x0110
 
@@ -159,7 +166,8 @@ class Load:
                 ScheduledProcedureStepID="",
             )
             uid = modality.new_uid()
-            images = [image_of(found, view) for view in ("PA", "LL")]
+            part, *views = SHOWN[found["procedure_code"]]
+            images = [image_of(found, part, view) for view in views]
             self.again("N-CREATE", lambda: self._tell(ae_title, "send_n_create", begun, uid, DUPLICATE))  # noqa: B023
             self.begun.add(accession)
             for one in images:
@@ -199,7 +207,7 @@ class Load:
             self.wrong.append(f"{what} was answered by {status:04X}")
 
     def _next_exam(self) -> dict[str, Any] | None:
-        sql = """SELECT e.accession, e.study_instance_uid, m.ae_title, o.placer
+        sql = """SELECT e.accession, e.study_instance_uid, e.procedure_code, m.ae_title, o.placer
                  FROM orders_exam e JOIN orders_order o ON o.id = e.order_id
                  JOIN scheduling_booking b ON b.exam_id = e.id AND b.state = 'booked'
                  JOIN rooms_modality m ON m.room_id = b.room_id ORDER BY e.id"""
@@ -231,12 +239,13 @@ def order(placer: str, patient: str, code: str) -> bytes:
     )
 
 
-def image_of(exam: dict[str, Any], view: str) -> Dataset:
+def image_of(exam: dict[str, Any], part: str, view: str) -> Dataset:
     return modality.image(
         PatientID=exam["patient"],
         PatientName=f"Load^{exam['patient']}",
         AccessionNumber=exam["accession"],
         StudyInstanceUID=exam["study_instance_uid"],
+        BodyPartExamined=part,
         ViewPosition=view,
     )
 
