@@ -21,7 +21,7 @@ up: $(VENV)/.ready-to-run ## install what is needed and show the demonstration d
 	@exec $(BIN)/xraydesk up --demo $(ARGS)
 
 ALONE := tests/test_demonstration.py
-# These start desks of their own and share one within a file: a file stays with one worker.
+# These start desks of their own and share one within a file: a file stays with one worker. They wait more than they work.
 DESKS := $(filter-out $(ALONE),$(shell grep -l running_desk\\\|RunningDesk tests/test_*.py xraydesk/*/tests/test_*.py))
 
 test: export HYPOTHESIS_PROFILE ?= thorough
@@ -30,7 +30,7 @@ ifdef ARGS
 	@$(BIN)/pytest -n 2 $(ARGS)
 else
 	@$(BIN)/pytest -n 2 --cov --cov-report=term $(addprefix --ignore=,$(ALONE) $(DESKS))
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(DESKS)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(DESKS)
 	@$(BIN)/pytest $(ALONE)
 endif
 
