@@ -357,5 +357,5 @@ def run(department: Department, still_wanted: Callable[[], bool]) -> None:
 
 def side_of(segments: list[str]) -> str:
     """The side that an order names by its modifier (OBR-45): L, R, or nothing."""
-    obr = next(segment for segment in segments if segment.startswith("OBR|")).split("|")
+    obr = next((segment for segment in segments if segment.startswith("OBR|")), "").split("|")
     return {"LT": "L", "RT": "R"}.get(obr[45] if len(obr) > 45 else "", "")
