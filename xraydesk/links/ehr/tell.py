@@ -13,6 +13,7 @@ from xraydesk.facts.models import Fact
 from xraydesk.lib import clock, locks
 from xraydesk.links.ehr import counterparts, push_codec
 from xraydesk.links.fhir import plan_rows, rows
+from xraydesk.links.fhir.changes import APPOINTMENTS, FINDINGS, STUDIES
 from xraydesk.links.fhir.elements_codec import identifier
 from xraydesk.links.fhir.issuers import told_as
 from xraydesk.links.models import Message
@@ -28,33 +29,11 @@ from xraydesk.scheduling.states import BookingState
 from xraydesk.siteplan.plan import EhrPlan, Pushes
 from xraydesk.siteplan.reading import from_json
 
-_APPOINTMENTS = (
-    FactKind.EXAM_BOOKED,
-    FactKind.EXAM_MOVED,
-    FactKind.BOOKING_RELEASED,
-    FactKind.NO_SHOW,
-    FactKind.NO_SHOW_UNDONE,
-    FactKind.PATIENT_ARRIVED,
-    FactKind.ARRIVAL_UNDONE,
-    FactKind.EXAM_TAKEN,
-    FactKind.EXAM_ENDED,
-    FactKind.EXAM_DISCONTINUED,
-    FactKind.ORDER_CANCELLED,
-    FactKind.EXAM_CANCELLED,
-)
-_STUDIES = (FactKind.EXAM_ENDED, FactKind.EXAM_DISCONTINUED, FactKind.IMAGE_MATCHED)
-_FINDINGS = (
-    FactKind.FINDING_OPENED,
-    FactKind.FINDING_DISMISSED,
-    FactKind.FINDING_CALLED,
-    FactKind.FINDING_ESCALATED,
-    FactKind.FINDING_READ_BACK,
-)
 FOLLOWS: dict[Pushes, tuple[FactKind, ...]] = {
-    Pushes.APPOINTMENTS: _APPOINTMENTS,
-    Pushes.STUDIES: _STUDIES,
+    Pushes.APPOINTMENTS: APPOINTMENTS,
+    Pushes.STUDIES: STUDIES,
     Pushes.REPORTS: (FactKind.REPORT_RECEIVED,),
-    Pushes.COMMUNICATIONS: _FINDINGS,
+    Pushes.COMMUNICATIONS: FINDINGS,
 }
 """What each thing that is written follows from."""
 

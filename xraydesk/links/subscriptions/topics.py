@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xraydesk.facts.kinds import FactKind
+from xraydesk.links.fhir.changes import APPOINTMENTS, FINDINGS, STUDIES
 
 TOPIC_PREFIX = "urn:xraydesk:topic:"
 
@@ -24,20 +25,6 @@ class Topic:
         return f"{TOPIC_PREFIX}{self.name}"
 
 
-_PLACES = (
-    FactKind.EXAM_BOOKED,
-    FactKind.EXAM_MOVED,
-    FactKind.BOOKING_RELEASED,
-    FactKind.NO_SHOW,
-    FactKind.NO_SHOW_UNDONE,
-    FactKind.PATIENT_ARRIVED,
-    FactKind.ARRIVAL_UNDONE,
-    FactKind.EXAM_TAKEN,
-    FactKind.EXAM_ENDED,
-    FactKind.EXAM_DISCONTINUED,
-    FactKind.ORDER_CANCELLED,
-    FactKind.EXAM_CANCELLED,
-)
 _ORDERS = (
     FactKind.ORDER_RECEIVED,
     FactKind.ORDER_CHANGED,
@@ -49,14 +36,6 @@ _ORDERS = (
     FactKind.EXAM_ENDED,
     FactKind.EXAM_DISCONTINUED,
     FactKind.EXAM_REOPENED,
-)
-_STUDIES = (FactKind.EXAM_ENDED, FactKind.EXAM_DISCONTINUED, FactKind.IMAGE_MATCHED)
-_FINDINGS = (
-    FactKind.FINDING_OPENED,
-    FactKind.FINDING_DISMISSED,
-    FactKind.FINDING_CALLED,
-    FactKind.FINDING_ESCALATED,
-    FactKind.FINDING_READ_BACK,
 )
 TOPICS: dict[str, Topic] = {
     topic.url: topic
@@ -71,9 +50,9 @@ TOPICS: dict[str, Topic] = {
             "appointment",
             "Appointment",
             "a place was booked, moved, released, kept or missed",
-            frozenset(_PLACES),
+            frozenset(APPOINTMENTS),
         ),
-        Topic("study", "ImagingStudy", "images of an exam came, or it ended", frozenset(_STUDIES)),
+        Topic("study", "ImagingStudy", "images of an exam came, or it ended", frozenset(STUDIES)),
         Topic(
             "report",
             "DiagnosticReport",
@@ -84,7 +63,7 @@ TOPICS: dict[str, Topic] = {
             "critical-result",
             "Communication",
             "a result must be told, somebody was called, or it was read back",
-            frozenset(_FINDINGS),
+            frozenset(FINDINGS),
         ),
     )
 }
