@@ -59,9 +59,7 @@ def queue_deliveries(*, exam_id: int, at: datetime, shown: Shown = MappingProxyT
     asked = routed_exams([exam], at=at)[exam.pk]
     begun: list[Delivery] = []
     wants_history = False
-    ours = [image for image in waiting if is_requisition(image, exam.site)]
-    going = hold_doubtful(exam, [image for image in waiting if image not in ours], shown=shown, at=at)
-    for image in [*going, *ours]:
+    for image in hold_doubtful(exam, waiting, shown=shown, at=at):
         gone = destinations(asked, image.modality, plan)
         if is_requisition(image, exam.site):
             gone = documents_too(destinations(asked, _usual_modality(exam), plan), plan)
