@@ -237,6 +237,19 @@ def test_an_image_of_another_patient_is_decided_on_the_image_page() -> None:
     assert image.corrections["PatientID"] != "W1"
 
 
+def test_an_image_says_who_decided_about_it_a_person_or_a_rule() -> None:
+    site = make_site()
+    exam = make_exam(site)
+    make_exam(site)
+    for by, words in (("rule", "decided by rule,"), ("user:ada", "decided by ada,")):
+        image = make_image(
+            exam, decided_by=by, decided_at=clock.now(), path=f"{words}.dcm", sop_instance_uid=by
+        )
+        text = signed_in(site).get(reverse("image", args=[image.pk])).content.decode()
+        assert words in text
+        assert "·  ·" not in text
+
+
 def test_an_image_is_rejected_only_with_a_reason() -> None:
     exam, image, _ = furnished(make_site())
     browser = signed_in(exam.site)
