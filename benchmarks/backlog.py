@@ -137,7 +137,8 @@ def main(count: int) -> int:
 
         from tests.factories import make_site
         from xraydesk.links.models import Message
-        from xraydesk.siteplan.plan import OutlinkPlan, Sends, SitePlan
+        from xraydesk.siteplan.link_plan import OutlinkPlan, Sends
+        from xraydesk.siteplan.plan import SitePlan
         from xraydesk.siteplan.reading import to_json
 
         ports = free_port(), free_port()

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._mislabelled import Day, Taken, day_of, hospital
 from xraydesk.imaging.labelled_rules import Matched, holds, match, with_circumstances
 from xraydesk.imaging.rules import Candidate
-from xraydesk.siteplan.plan import Policies
+from xraydesk.siteplan.policies import Policies
 
 DAYS = 30
 USUAL = Policies()

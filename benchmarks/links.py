@@ -141,7 +141,8 @@ def measure(name: str, connections: int, count: int, made: Callable[[str, int], 
 def desk(home: Path) -> Iterator[int]:
     """`xraydesk mllp` on a free port, with a small department."""
     from tests.factories import make_site
-    from xraydesk.siteplan.plan import LinkPlan, SitePlan
+    from xraydesk.siteplan.link_plan import LinkPlan
+    from xraydesk.siteplan.plan import SitePlan
     from xraydesk.siteplan.reading import to_json
 
     site = make_site()

@@ -161,7 +161,7 @@ def main(images: int) -> None:
         from django.conf import settings
 
         from xraydesk.journey.tests.performing import site_with_pacs
-        from xraydesk.siteplan.plan import DestinationPlan
+        from xraydesk.siteplan.routing_plan import DestinationPlan
 
         spool = Path(settings.XRAYDESK_SPOOL)
         spool.mkdir(parents=True, exist_ok=True)

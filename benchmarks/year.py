@@ -52,7 +52,7 @@ def main(faults: int = FAULTS_A_YEAR, minutes: int = MINUTES_MAX, seed: int = 1)
         from xraydesk.links.outgoing.tests.faulty import FaultyReceiver
         from xraydesk.links.outgoing.tests.test_tell import outlink, told_site
         from xraydesk.links.tests.faulty import FaultyFeed
-        from xraydesk.siteplan.plan import Sends
+        from xraydesk.siteplan.link_plan import Sends
         from xraydesk.siteplan.reading import from_json, to_json
 
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

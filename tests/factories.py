@@ -15,7 +15,8 @@ from xraydesk.orders.states import TriageState
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.rooms.models import Modality, Room
 from xraydesk.scheduling.models import Booking
-from xraydesk.siteplan.plan import LinkPlan, SitePlan
+from xraydesk.siteplan.link_plan import LinkPlan
+from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.reading import read_toml, to_json
 from xraydesk.staff.models import Technologist
 

@@ -19,7 +19,7 @@ from xraydesk.imaging.header import Header
 from xraydesk.imaging.names import Likeness, likeness
 from xraydesk.imaging.rules import Candidate, Person, number_doubt
 from xraydesk.orders.sides import SIDE_OF, WORD_OF, Side
-from xraydesk.siteplan.plan import ALWAYS_HELD, LABEL_WEIGHTS, LabelDoubt, Policies
+from xraydesk.siteplan.policies import ALWAYS_HELD, LABEL_WEIGHTS, LabelDoubt, Policies
 
 SEXES = ("F", "M")
 """Values of Patient's Sex that exclude each other; everything else says "not known"."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from xraydesk.siteplan.hours import on_call_at
-from xraydesk.siteplan.plan import OnCallPlan, OnCallRole, SitePlan
+from xraydesk.siteplan.on_call import on_call_at
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.routing_plan import OnCallPlan, OnCallRole
 
 
 @dataclass(frozen=True)

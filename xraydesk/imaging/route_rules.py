@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from xraydesk.siteplan.hours import lies_within, on_call_at
-from xraydesk.siteplan.plan import DestinationPlan, OnCallRole, RoutePlan, SitePlan
+from xraydesk.siteplan.hours import lies_within
+from xraydesk.siteplan.on_call import on_call_at
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.routing_plan import DestinationPlan, OnCallRole, RoutePlan
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from xraydesk.imaging.header import Header, ScheduledReference
 from xraydesk.imaging.names import same_name
 from xraydesk.imaging.states import StepState
 from xraydesk.patients.demographics import Identifier
-from xraydesk.siteplan.plan import LabelDoubt
+from xraydesk.siteplan.policies import LabelDoubt
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.queries import live_booking
 from xraydesk.scheduling.rules import booking_way
 from xraydesk.scheduling.states import BookingState
-from xraydesk.siteplan.plan import BookingWay
+from xraydesk.siteplan.policies import BookingWay
 
 EXAMS_AT_ONCE_MAX = 50
 """No patient has more exams open at once than this."""

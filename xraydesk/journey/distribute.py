@@ -25,8 +25,9 @@ from xraydesk.orders.models import Exam
 from xraydesk.orders.states import Priority
 from xraydesk.results.models import Report
 from xraydesk.results.states import READ_STATES
-from xraydesk.siteplan.plan import OnCallRole, SitePlan
+from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.reading import from_json
+from xraydesk.siteplan.routing_plan import OnCallRole
 
 AT_ONCE_MAX = 200
 """So many STATs are looked at in one round; the next round takes the others."""

@@ -27,7 +27,7 @@ from xraydesk.scheduling.engine.spans import Span, Timeline
 from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.queries import booked_between, department_of
 from xraydesk.scheduling.rules import IN_HOUSE_CLASSES
-from xraydesk.siteplan.plan import WEEKDAYS
+from xraydesk.siteplan.hours import WEEKDAYS
 from xraydesk.staff.queries import technologists
 
 LENGTH_MINUTES_MAX = 12 * 60

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from xraydesk.access.models import Site
-from xraydesk.siteplan.plan import IssuerPlan, LinkPlan, Policies, SitePlan
+from xraydesk.siteplan.link_plan import IssuerPlan, LinkPlan
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.policies import Policies
 from xraydesk.siteplan.reading import from_json
 
 _USUAL = Policies()

@@ -27,8 +27,8 @@ from xraydesk.journey.recall import recall
 from xraydesk.journey.routed import routed_exams
 from xraydesk.journey.turns import defer_delivery, defer_requisition
 from xraydesk.orders.models import Exam
-from xraydesk.siteplan.plan import DestinationPlan
 from xraydesk.siteplan.reading import from_json
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 IMAGES_AT_ONCE_MAX = 2000
 """More images of one exam than these are queued in a second round."""

@@ -33,7 +33,7 @@ from xraydesk.links.models import Message
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.patients.queries import by_identifier
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 
 WHY_LENGTH_MAX = 500
 RECORDS_NAMED_MAX = 20

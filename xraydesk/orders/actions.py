@@ -21,7 +21,7 @@ from xraydesk.orders.numbers import Numbers, Taken, assign, own_number
 from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.states import TRANSITIONS, OrderState, Priority, TriageAction, TriageState
 from xraydesk.patients.models import Merge, Patient
-from xraydesk.siteplan.plan import Policies
+from xraydesk.siteplan.policies import Policies
 
 EXAMS_AN_ORDER_MAX = 50
 """An order that asks for more is refused."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from xraydesk.orders.sides import SIDE_OF, WORD_OF, Side, sides_named
 from xraydesk.orders.states import Priority
-from xraydesk.siteplan.plan import Policies
+from xraydesk.siteplan.policies import Policies
 
 
 class Level(StrEnum):

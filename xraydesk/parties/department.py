@@ -10,7 +10,8 @@ from pathlib import Path
 
 from xraydesk.lib import clock
 from xraydesk.parties.faults import CALM_SECONDS, ONE_IN, Chances
-from xraydesk.siteplan.plan import LinkPlan, SitePlan
+from xraydesk.siteplan.link_plan import LinkPlan
+from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.reading import from_json
 
 PARTIES_FILE = "parties.json"

@@ -20,7 +20,7 @@ from xraydesk.lib import clock
 from xraydesk.parties.department import Department
 from xraydesk.parties.mllp import Sender, escaped
 from xraydesk.siteplan.invented import said_of
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 
 log = structlog.get_logger("parties.reports")
 

@@ -9,7 +9,7 @@ from xraydesk.orders.models import Exam
 from xraydesk.safety.checks import CheckKind
 from xraydesk.safety.models import SafetyCheck
 from xraydesk.safety.rules import Answer, Subject, age_years, checks_missing, checks_needed
-from xraydesk.siteplan.plan import Policies
+from xraydesk.siteplan.policies import Policies
 
 
 def newest_checks(exam_ids: Iterable[int]) -> dict[int, dict[CheckKind, SafetyCheck]]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from xraydesk.orders.states import Priority
 from xraydesk.scheduling.engine.hours import hours_between
-from xraydesk.siteplan.plan import AutopilotPlan
+from xraydesk.siteplan.policies import AutopilotPlan
 
 _MINUTE = timedelta(minutes=1)
 

@@ -25,7 +25,7 @@ from xraydesk.scheduling.engine.hours import hours_between, slot_starts, wall_sp
 from xraydesk.scheduling.engine.spans import Span, merged, without
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import LIVE, OCCUPYING, BookingState
-from xraydesk.siteplan.plan import Hours
+from xraydesk.siteplan.hours import Hours
 from xraydesk.staff.queries import technologists
 
 _Taken = tuple[int, int, int | None, int | None, Span]

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from xraydesk.orders.states import Priority
-from xraydesk.siteplan.plan import BookingWay, KeptFor
+from xraydesk.siteplan.plan import KeptFor
+from xraydesk.siteplan.policies import BookingWay
 
 ROWS = 4
 """A lane of the board has so many rows."""

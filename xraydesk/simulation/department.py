@@ -10,7 +10,8 @@ from xraydesk.scheduling.engine.department import EMERGENCY_WORDS, PORTABLE
 from xraydesk.scheduling.engine.problem import Interval, Porter, Room, Technologist
 from xraydesk.scheduling.engine.under_way import seat_name
 from xraydesk.simulation.policy import Policy
-from xraydesk.siteplan.plan import WEEKDAYS, Hours, ProcedurePlan, SitePlan
+from xraydesk.siteplan.hours import WEEKDAYS, Hours
+from xraydesk.siteplan.plan import ProcedurePlan, SitePlan
 
 MIDNIGHT = 1440
 """The minute at which a day ends."""

@@ -9,7 +9,8 @@ from itertools import chain
 from xraydesk.simulation.chance import Distribution, Shape
 from xraydesk.simulation.policy import Autopilot, Policy, Way
 from xraydesk.simulation.scenario import HOURS, HourByHour, Kind, Scenario, Surge
-from xraydesk.siteplan.plan import WEEKDAYS, Hours, PorterPlan, SitePlan, TechnologistPlan
+from xraydesk.siteplan.hours import WEEKDAYS, Hours
+from xraydesk.siteplan.plan import PorterPlan, SitePlan, TechnologistPlan
 from xraydesk.siteplan.problems import Problem
 from xraydesk.siteplan.table import DAY_GROUPS, Table
 from xraydesk.siteplan.toml_file import made_of

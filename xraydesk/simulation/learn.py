@@ -17,7 +17,8 @@ from xraydesk.scheduling.rules import EMERGENCY_CLASS, IN_HOUSE_CLASSES
 from xraydesk.simulation.chance import Distribution, Shape
 from xraydesk.simulation.files import PERCENT_MAX
 from xraydesk.simulation.scenario import HOURS, HourByHour, Kind, Scenario
-from xraydesk.siteplan.plan import WEEKDAYS, SitePlan
+from xraydesk.siteplan.hours import WEEKDAYS
+from xraydesk.siteplan.plan import SitePlan
 
 SEEN_MIN = 20
 """Of fewer exams nothing is learnt."""

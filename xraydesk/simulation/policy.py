@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from xraydesk.siteplan.plan import Hours, PorterPlan, TechnologistPlan
+from xraydesk.siteplan.hours import Hours
+from xraydesk.siteplan.plan import PorterPlan, TechnologistPlan
 
 
 class Way(StrEnum):

@@ -16,7 +16,8 @@ from xraydesk.scheduling.engine.problem import Exam, Problem
 from xraydesk.simulation.chance import Distribution, Streams
 from xraydesk.simulation.department import MIDNIGHT, DepartmentDay, department_day, minutes_in
 from xraydesk.simulation.scenario import HOURS, Kind, Scenario
-from xraydesk.siteplan.plan import WEEKDAYS, ProcedurePlan, SitePlan
+from xraydesk.siteplan.hours import WEEKDAYS
+from xraydesk.siteplan.plan import ProcedurePlan, SitePlan
 
 APPOINTMENT_GRID_MINUTES = 5
 PATIENTS_MAX = 5000

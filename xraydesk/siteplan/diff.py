@@ -7,7 +7,8 @@ from dataclasses import fields
 from datetime import datetime, time
 from typing import Any
 
-from xraydesk.siteplan.plan import WEEKDAYS, ClosurePlan, KeptPlan, SitePlan
+from xraydesk.siteplan.hours import WEEKDAYS
+from xraydesk.siteplan.plan import ClosurePlan, KeptPlan, SitePlan
 
 _PARTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("location", "locations", lambda p: p.code),

@@ -1,11 +1,14 @@
-"""Whether a moment on the wall lies within hours of the week, and who is on call at it. Pure."""
+"""Hours of the week, and whether a moment on the wall lies within them. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime, time
 
-from xraydesk.siteplan.plan import WEEKDAYS, Hours, OnCallPlan, OnCallRole
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+Hours = Mapping[str, tuple[tuple[time, time], ...]]
+"""Weekday to open intervals; an end of 00:00 means midnight at the end of that day."""
 
 
 def lies_within(hours: Hours, wall: datetime) -> bool:
@@ -14,18 +17,4 @@ def lies_within(hours: Hours, wall: datetime) -> bool:
     return any(
         start <= clock and (clock < end or end == time(0))
         for start, end in hours.get(WEEKDAYS[wall.weekday()], ())
-    )
-
-
-def on_call_at(
-    people: Iterable[OnCallPlan], *, wall: datetime, location: str, role: OnCallRole
-) -> tuple[OnCallPlan, ...]:
-    """Who is on call at a moment for a location, in the order of the file: the first is called first, the next covers.
-
-    `location` is a code; an empty one is where only those are on call who are for all.
-    """
-    return tuple(
-        p
-        for p in people
-        if p.role is role and lies_within(p.hours, wall) and (not p.locations or location in p.locations)
     )

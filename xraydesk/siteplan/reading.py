@@ -12,41 +12,36 @@ from collections.abc import Collection, Mapping
 from pathlib import Path as FilePath
 
 from xraydesk.siteplan.jsonform import from_json, to_json
+from xraydesk.siteplan.link_plan import (
+    EhrPlan,
+    FieldRule,
+    IssuerPlan,
+    LinkField,
+    LinkPlan,
+    OutlinkPlan,
+    Pushes,
+    Sends,
+    SubscriberPlan,
+)
 from xraydesk.siteplan.plan import (
-    AutopilotPlan,
-    BookingWay,
     ClosurePlan,
     CompanionKind,
     CompanionPlan,
-    DestinationPlan,
-    EhrPlan,
-    FieldRule,
-    GivesWayTo,
-    IssuerPlan,
     KeptFor,
     KeptPlan,
-    LinkField,
-    LinkPlan,
     LocationPlan,
     ModalityPlan,
-    OnCallPlan,
-    OnCallRole,
-    OutlinkPlan,
-    Policies,
     PorterPlan,
     ProcedurePlan,
     ProviderPlan,
-    Pushes,
     RoomPlan,
-    RoutedPriority,
-    RoutePlan,
-    Sends,
     SitePlan,
-    SubscriberPlan,
     TechnologistPlan,
     WardPlan,
 )
+from xraydesk.siteplan.policies import AutopilotPlan, BookingWay, GivesWayTo, Policies
 from xraydesk.siteplan.problems import SiteFileErrors
+from xraydesk.siteplan.routing_plan import DestinationPlan, OnCallPlan, OnCallRole, RoutedPriority, RoutePlan
 from xraydesk.siteplan.rules import check
 from xraydesk.siteplan.table import Table
 from xraydesk.siteplan.toml_file import made_of, text_of

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from datetime import time
 
-from xraydesk.siteplan.plan import Hours, OnCallPlan, OnCallRole, RoutePlan, SitePlan
+from xraydesk.siteplan.hours import Hours
+from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.reading import ROWS_MAX, on_call, route
+from xraydesk.siteplan.routing_plan import OnCallPlan, OnCallRole, RoutePlan
 from xraydesk.siteplan.rules import check
 from xraydesk.siteplan.table import Table
 from xraydesk.siteplan.toml_file import made_of

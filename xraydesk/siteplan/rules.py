@@ -14,22 +14,14 @@ from zoneinfo import ZoneInfo
 
 from xraydesk.lib.ids import is_ae_title
 from xraydesk.lib.networks import is_loopback, is_network
+from xraydesk.siteplan.hours import WEEKDAYS, Hours
 from xraydesk.siteplan.lines import Path
+from xraydesk.siteplan.link_plan import OutlinkPlan, Pulls
 from xraydesk.siteplan.places import Place
-from xraydesk.siteplan.plan import (
-    ALWAYS_HELD,
-    WEEKDAYS,
-    CompanionKind,
-    DestinationPlan,
-    Hours,
-    LabelDoubt,
-    OnCallRole,
-    OutlinkPlan,
-    Pulls,
-    RoomPlan,
-    SitePlan,
-)
+from xraydesk.siteplan.plan import CompanionKind, RoomPlan, SitePlan
+from xraydesk.siteplan.policies import ALWAYS_HELD, LabelDoubt
 from xraydesk.siteplan.problems import Problem
+from xraydesk.siteplan.routing_plan import DestinationPlan, OnCallRole
 
 PROCEDURE_MINUTES_MAX = 480
 TRAVEL_MINUTES_MAX = 120

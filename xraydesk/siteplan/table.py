@@ -8,8 +8,8 @@ from datetime import datetime, time
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from xraydesk.siteplan.hours import WEEKDAYS, Hours
 from xraydesk.siteplan.lines import Path
-from xraydesk.siteplan.plan import WEEKDAYS, Hours
 from xraydesk.siteplan.problems import Problem
 
 T = TypeVar("T")

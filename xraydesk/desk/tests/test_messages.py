@@ -19,7 +19,7 @@ from xraydesk.links.hl7.tests.sent import adt, order
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.plan import OutlinkPlan, Sends
+from xraydesk.siteplan.link_plan import OutlinkPlan, Sends
 
 pytestmark = pytest.mark.django_db
 

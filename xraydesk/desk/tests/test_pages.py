@@ -25,7 +25,7 @@ from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
 from xraydesk.rooms.models import Modality
-from xraydesk.siteplan.plan import LinkPlan, OutlinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = pytest.mark.django_db

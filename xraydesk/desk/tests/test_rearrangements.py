@@ -21,7 +21,7 @@ from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.queries import live_booking
-from xraydesk.siteplan.plan import AutopilotPlan
+from xraydesk.siteplan.policies import AutopilotPlan
 
 pytestmark = pytest.mark.django_db
 

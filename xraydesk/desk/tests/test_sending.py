@@ -17,8 +17,9 @@ from xraydesk.imaging.states import StepState
 from xraydesk.journey import route
 from xraydesk.journey.tests.performing import PACS, begun, header, received, site_with_pacs, told
 from xraydesk.lib import clock
+from xraydesk.siteplan.hours import WEEKDAYS
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.plan import WEEKDAYS, DestinationPlan, OnCallPlan, OnCallRole, RoutePlan
+from xraydesk.siteplan.routing_plan import DestinationPlan, OnCallPlan, OnCallRole, RoutePlan
 
 pytestmark = pytest.mark.django_db
 

@@ -23,8 +23,8 @@ from xraydesk.links import connections
 from xraydesk.links.dicom.doctor_rules import call_in_words, clock_ahead_seconds, clock_in_words
 from xraydesk.links.models import AllowedCaller, ConnectionCheck, DicomCall, MachineClock
 from xraydesk.rooms.models import Modality
-from xraydesk.siteplan.plan import DestinationPlan
 from xraydesk.siteplan.reading import from_json
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 REFUSED_SHOWN_MAX = 50
 LOG_ROWS_MAX = 5_000

@@ -26,7 +26,7 @@ from xraydesk.links.states import Direction, MessageState
 from xraydesk.links.subscriptions import standing
 from xraydesk.links.subscriptions.standing import Hook
 from xraydesk.orders.models import Exam
-from xraydesk.siteplan.plan import EhrPlan, LinkPlan, OutlinkPlan
+from xraydesk.siteplan.link_plan import EhrPlan, LinkPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
 WRONG = (MessageState.REFUSED, MessageState.WAITING, MessageState.REJECTED, MessageState.FAILED)

@@ -31,7 +31,7 @@ from xraydesk.links.outgoing import send as outgoing
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.links.subscriptions.topics import TOPICS
 from xraydesk.patients.models import Patient
-from xraydesk.siteplan.plan import EhrPlan, OutlinkPlan
+from xraydesk.siteplan.link_plan import EhrPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
 PAGE_LENGTH = 50

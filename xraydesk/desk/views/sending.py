@@ -18,7 +18,7 @@ from xraydesk.imaging.queues import GIVEN_UP_SHOWN_MAX, RATE_MINUTES, Queue, giv
 from xraydesk.journey import route
 from xraydesk.journey.errors import Refused
 from xraydesk.lib import clock
-from xraydesk.siteplan.plan import DestinationPlan
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from xraydesk.imaging.labelled_rules import (
 from xraydesk.imaging.rules import Candidate, Person, corrections
 from xraydesk.imaging.tests.test_rules import ADA, EXAM, IMAGE, OTHER, image
 from xraydesk.patients.demographics import Identifier
-from xraydesk.siteplan.plan import ALWAYS_HELD, LABEL_WEIGHTS, LabelDoubt, Policies
+from xraydesk.siteplan.policies import ALWAYS_HELD, LABEL_WEIGHTS, LabelDoubt, Policies
 
 USUAL = Policies()
 

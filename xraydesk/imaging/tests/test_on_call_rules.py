@@ -6,7 +6,8 @@ from datetime import datetime, time, timedelta
 
 from tests.factories import AT
 from xraydesk.imaging.on_call_rules import OnDuty, call_words, on_duty, whose_turn, words_of
-from xraydesk.siteplan.plan import OnCallPlan, OnCallRole, SitePlan
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.routing_plan import OnCallPlan, OnCallRole
 
 DAY = {"mon": ((time(0), time(0)),)}
 BERG = OnCallPlan("BERG", "Dr Berg", DAY, pager="pager 311", phone="ext. 1")

@@ -19,7 +19,8 @@ from xraydesk.imaging.route_rules import (
     elsewhere,
     ways,
 )
-from xraydesk.siteplan.plan import DestinationPlan, OnCallPlan, RoutedPriority, RoutePlan, SitePlan
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.routing_plan import DestinationPlan, OnCallPlan, RoutedPriority, RoutePlan
 
 PACS = DestinationPlan("PACS", "PACS", "127.0.0.1", 104)
 CT = DestinationPlan("CT", "CT", "127.0.0.1", 104, sends=("CT",))

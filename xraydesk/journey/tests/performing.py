@@ -22,7 +22,8 @@ from xraydesk.journey.exam_view import find
 from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.jsonform import to_json
-from xraydesk.siteplan.plan import DestinationPlan, SitePlan
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 _numbers = count(1)
 PACS = DestinationPlan("PACS", "PACS", "127.0.0.1", 11113)

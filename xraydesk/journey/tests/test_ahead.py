@@ -28,7 +28,8 @@ from xraydesk.scheduling.models import Attendance, Booking, Hold
 from xraydesk.scheduling.queries import live_booking
 from xraydesk.scheduling.states import BookingState, Going, HoldState
 from xraydesk.siteplan.jsonform import to_json
-from xraydesk.siteplan.plan import Policies, SitePlan, WardPlan
+from xraydesk.siteplan.plan import SitePlan, WardPlan
+from xraydesk.siteplan.policies import Policies
 from xraydesk.siteplan.reading import read_toml
 from xraydesk.staff.models import Companion, Porter, Technologist
 

@@ -20,7 +20,7 @@ from xraydesk.orders.states import TriageState
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.queries import live_booking
-from xraydesk.siteplan.plan import BookingWay
+from xraydesk.siteplan.policies import BookingWay
 
 pytestmark = pytest.mark.django_db
 LATER = AT + timedelta(minutes=4)

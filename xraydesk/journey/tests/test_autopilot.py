@@ -30,7 +30,7 @@ from xraydesk.rooms.models import Room
 from xraydesk.scheduling.autopilot_rules import Limit
 from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.queries import live_booking
-from xraydesk.siteplan.plan import AutopilotPlan, BookingWay
+from xraydesk.siteplan.policies import AutopilotPlan, BookingWay
 
 pytestmark = pytest.mark.django_db
 MIN = timedelta(minutes=1)

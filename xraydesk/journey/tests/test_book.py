@@ -37,7 +37,8 @@ from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.queries import live_booking
 from xraydesk.siteplan.jsonform import to_json
-from xraydesk.siteplan.plan import BookingWay, Policies, SitePlan
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.policies import BookingWay, Policies
 from xraydesk.staff.models import Technologist
 
 pytestmark = pytest.mark.django_db

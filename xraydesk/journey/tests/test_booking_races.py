@@ -29,7 +29,7 @@ from xraydesk.orders.models import Exam
 from xraydesk.scheduling.engine.place import Place
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import LIVE, OCCUPYING
-from xraydesk.siteplan.plan import BookingWay
+from xraydesk.siteplan.policies import BookingWay
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

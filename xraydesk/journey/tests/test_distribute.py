@@ -29,9 +29,10 @@ from xraydesk.journey.tests.performing import (
 )
 from xraydesk.orders.models import Exam
 from xraydesk.results.models import Report
-from xraydesk.siteplan.hours import on_call_at
+from xraydesk.siteplan.hours import WEEKDAYS
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.plan import WEEKDAYS, DestinationPlan, OnCallPlan, OnCallRole, RoutePlan
+from xraydesk.siteplan.on_call import on_call_at
+from xraydesk.siteplan.routing_plan import DestinationPlan, OnCallPlan, OnCallRole, RoutePlan
 
 pytestmark = pytest.mark.django_db
 THEN = AT + timedelta(minutes=3)

@@ -7,7 +7,9 @@ import pytest
 from xraydesk.access.models import Site
 from xraydesk.journey.policy import identifier_authority, link_of, policies_of
 from xraydesk.siteplan.jsonform import to_json
-from xraydesk.siteplan.plan import LinkPlan, Policies, SitePlan
+from xraydesk.siteplan.link_plan import LinkPlan
+from xraydesk.siteplan.plan import SitePlan
+from xraydesk.siteplan.policies import Policies
 
 LINK = LinkPlan("EHR", "orders", "EHR", "HOSP", identifier_authority="CENTRAL")
 PLAN = SitePlan(

@@ -27,7 +27,7 @@ from xraydesk.journey.tests.performing import (
     told,
 )
 from xraydesk.orders.models import Exam
-from xraydesk.siteplan.plan import DestinationPlan
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 pytestmark = pytest.mark.django_db
 ARCHIVE = DestinationPlan("ARCHIVE", "ARCHIVE", "127.0.0.1", 11114)

@@ -27,7 +27,7 @@ from xraydesk.journey.tests.performing import (
 )
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.plan import DestinationPlan, RoutePlan
+from xraydesk.siteplan.routing_plan import DestinationPlan, RoutePlan
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from xraydesk.links.dicom.sop_classes import VERIFICATION
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 
 
 class Verdict(Enum):

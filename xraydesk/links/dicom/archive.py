@@ -23,8 +23,8 @@ from xraydesk.links.dicom.archive_codec import (
 )
 from xraydesk.links.dicom.secure import tls_to
 from xraydesk.orders.models import Exam
-from xraydesk.siteplan.plan import DestinationPlan
 from xraydesk.siteplan.reading import from_json
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"

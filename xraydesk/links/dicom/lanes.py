@@ -16,7 +16,7 @@ from xraydesk.journey.route import destinations_of
 from xraydesk.journey.turns import Turn, defer_delivery, is_overtaken, link_free_at, next_try, next_turn
 from xraydesk.lib import clock
 from xraydesk.links.dicom import send
-from xraydesk.siteplan.plan import DestinationPlan
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 LANE_SECONDS_MAX = 30
 """After so long a job lets others have its place among the worker's, and asks for itself again."""

@@ -10,7 +10,7 @@ from pynetdicom import AE
 from xraydesk.links.dicom.doctor_rules import rejection_in_words
 from xraydesk.links.dicom.secure import tls_to
 from xraydesk.links.dicom.sop_classes import VERIFICATION
-from xraydesk.siteplan.plan import DestinationPlan
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 CONNECT_SECONDS_MAX = 3.0
 ANSWER_SECONDS_MAX = 5.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from xraydesk.siteplan.plan import DestinationPlan
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 TlsArguments = tuple[ssl.SSLContext, str]
 """What pynetdicom's `associate` takes as `tls_args`: a context, and the name that the certificate must carry."""

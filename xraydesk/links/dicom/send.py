@@ -30,7 +30,7 @@ from xraydesk.lib import clock
 from xraydesk.links.dicom.deidentify import NotForResearch, Project, for_research
 from xraydesk.links.dicom.rejection_codec import rejection_document
 from xraydesk.links.dicom.secure import tls_to
-from xraydesk.siteplan.plan import DestinationPlan
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 NETWORK_SECONDS_MAX = 30
 CONTEXTS_MAX = 128

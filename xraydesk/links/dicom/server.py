@@ -33,7 +33,7 @@ from xraydesk.links.dicom.inbox import Message
 from xraydesk.links.dicom.negotiation import Proposal
 from xraydesk.links.dicom.service import Service
 from xraydesk.links.dicom.spool import ObjectWriter, sweep
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 from xraydesk.siteplan.reading import from_json
 
 WRITERS = 4

@@ -19,7 +19,7 @@ from xraydesk.access.models import Site
 from xraydesk.lib import clock
 from xraydesk.links.ehr.defer import defer_fetching
 from xraydesk.links.models import Fetching
-from xraydesk.siteplan.plan import EhrPlan
+from xraydesk.siteplan.link_plan import EhrPlan
 from xraydesk.siteplan.reading import from_json
 
 log = structlog.get_logger(__name__)

@@ -27,7 +27,7 @@ from xraydesk.links.ehr.session import Session
 from xraydesk.links.models import Fetching
 from xraydesk.links.outgoing.send import SILENT_MAX, is_paused
 from xraydesk.links.outgoing.wire import NoAnswer
-from xraydesk.siteplan.plan import EhrPlan, Pulls
+from xraydesk.siteplan.link_plan import EhrPlan, Pulls
 from xraydesk.siteplan.reading import from_json
 
 log = structlog.get_logger(__name__)

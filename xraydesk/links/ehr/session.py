@@ -19,7 +19,7 @@ from xraydesk.links.outgoing.wire import NoAnswer, NotReached
 from xraydesk.links.outside import client
 from xraydesk.links.outside.address_rules import is_below
 from xraydesk.links.outside.client import HttpAnswer, Reach
-from xraydesk.siteplan.plan import EhrPlan, Pulls, Pushes
+from xraydesk.siteplan.link_plan import EhrPlan, Pulls, Pushes
 
 FHIR_JSON = "application/fhir+json"
 ASSERTION_SECONDS = 240

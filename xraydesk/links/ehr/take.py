@@ -34,7 +34,7 @@ from xraydesk.links.states import MessageState
 from xraydesk.orders.models import Exam
 from xraydesk.orders.requisition import OrderControl
 from xraydesk.patients.queries import by_identifier
-from xraydesk.siteplan.plan import EhrPlan, Pulls
+from xraydesk.siteplan.link_plan import EhrPlan, Pulls
 
 CODE_LENGTH_MAX = 64
 """A code or system that is longer cannot be kept with an exam."""

@@ -26,7 +26,7 @@ from xraydesk.patients.models import PatientIdentifier
 from xraydesk.results.models import Finding, Report
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import BookingState
-from xraydesk.siteplan.plan import EhrPlan, Pushes
+from xraydesk.siteplan.link_plan import EhrPlan, Pushes
 from xraydesk.siteplan.reading import from_json
 
 FOLLOWS: dict[Pushes, tuple[FactKind, ...]] = {

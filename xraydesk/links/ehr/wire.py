@@ -15,7 +15,7 @@ from xraydesk.links.ehr.searchset_codec import NotASearchset, id_of, read_json
 from xraydesk.links.ehr.session import Session
 from xraydesk.links.outgoing.wire import Answered, NoAnswer
 from xraydesk.links.outside.client import HttpAnswer
-from xraydesk.siteplan.plan import EhrPlan
+from xraydesk.siteplan.link_plan import EhrPlan
 
 TAKEN, REFUSED = "AA", "AE"
 """As HL7 has it, so that one queue serves both."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from xraydesk.links.hl7.reader import Message, Segment, escaped, part
+from xraydesk.siteplan.link_plan import FieldRule, LinkField
 from xraydesk.siteplan.places import Place
-from xraydesk.siteplan.plan import FieldRule, LinkField
 
 IN_PATIENT = ("PID", "PV1")
 """Segments that stand before the orders, once for all of them."""

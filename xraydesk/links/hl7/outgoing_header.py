@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from xraydesk.links.hl7.reader import Segment, Separators, written
 from xraydesk.links.hl7.times import write_time
-from xraydesk.siteplan.plan import OutlinkPlan
+from xraydesk.siteplan.link_plan import OutlinkPlan
 
 VERSION = "2.5.1"
 

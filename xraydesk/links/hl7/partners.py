@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from xraydesk.access.models import Site
 from xraydesk.lib.networks import is_loopback
 from xraydesk.links.hl7.reader import Segment
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 from xraydesk.siteplan.reading import from_json
 
 KNOWN_SECONDS = 1.0

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from xraydesk.links.outgoing.wire import Answered, NotReached
-from xraydesk.siteplan.plan import OutlinkPlan
+from xraydesk.siteplan.link_plan import OutlinkPlan
 
 TAKEN = "CA"
 """A file that lies there is taken; what becomes of it nobody says."""

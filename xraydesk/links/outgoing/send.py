@@ -26,7 +26,7 @@ from xraydesk.links.outgoing.wire import Answered, NotReached, Wire
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.links.subscriptions.standing import Hook, hook_of
 from xraydesk.links.subscriptions.wire import HookWire
-from xraydesk.siteplan.plan import EhrPlan, OutlinkPlan
+from xraydesk.siteplan.link_plan import EhrPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
 Link = Wire | Folder | FhirWire | HookWire

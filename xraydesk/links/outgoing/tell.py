@@ -22,7 +22,7 @@ from xraydesk.links.outgoing.defer import defer_sending
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.orders.models import Exam, Order
 from xraydesk.patients.models import Merge
-from xraydesk.siteplan.plan import OutlinkPlan, Sends
+from xraydesk.siteplan.link_plan import OutlinkPlan, Sends
 from xraydesk.siteplan.reading import from_json
 
 EARLIER_MAX = timedelta(hours=24)

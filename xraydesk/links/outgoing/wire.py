@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from xraydesk.links.hl7.reader import Unreadable, read_message
-from xraydesk.siteplan.plan import OutlinkPlan
+from xraydesk.siteplan.link_plan import OutlinkPlan
 
 CONNECT_SECONDS_MAX = 5.0
 ANSWER_SECONDS_MAX = 20.0

@@ -26,7 +26,7 @@ from xraydesk.links.outside.client import Reach
 from xraydesk.links.states import SubscriptionState
 from xraydesk.links.subscriptions.signing_codec import SECRET_BYTES, secret_of
 from xraydesk.links.subscriptions.subscription_codec import Asked
-from xraydesk.siteplan.plan import SubscriberPlan
+from xraydesk.siteplan.link_plan import SubscriberPlan
 from xraydesk.siteplan.reading import from_json
 
 HOOK_PREFIX = "hook-"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from xraydesk.orders import rules
 from xraydesk.orders.rules import Code, ExamAsked, Finding, Level, OpenExam, PatientSeen, ProcedureAsked
 from xraydesk.orders.states import Priority
-from xraydesk.siteplan.plan import Policies
+from xraydesk.siteplan.policies import Policies
 
 AT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 2)

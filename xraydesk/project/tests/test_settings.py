@@ -25,7 +25,7 @@ from xraydesk.project.demo import ZONES, choose_zone
 from xraydesk.project.examples import example_file
 from xraydesk.project.static import StaticFiles, static_files
 from xraydesk.project.trouble import Trouble
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 from xraydesk.siteplan.reading import from_json, to_json
 
 

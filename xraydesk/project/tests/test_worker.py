@@ -99,7 +99,8 @@ def test_a_worker_that_is_asked_to_end_leaves_what_waits_to_the_next(tmp_path: P
         first.terminate()
         assert first.wait(10) == 0
     another = an_accepted_exam("U")
-    assert jobs() == [("todo", 0)]
+    # What followed from the first exam's booking may wait as well: it ended before or after.
+    assert set(jobs()) == {("todo", 0)}
     with worker(tmp_path):
         assert until(lambda: Booking.objects.filter(exam=another).exists(), 30)
 

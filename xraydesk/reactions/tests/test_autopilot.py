@@ -25,7 +25,8 @@ from xraydesk.orders.models import Exam
 from xraydesk.reactions.run import react_to
 from xraydesk.scheduling.models import Booking, Rearrangement
 from xraydesk.scheduling.queries import live_booking
-from xraydesk.siteplan.plan import AutopilotPlan, Sends
+from xraydesk.siteplan.link_plan import Sends
+from xraydesk.siteplan.policies import AutopilotPlan
 from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from xraydesk.lib import clock
 from xraydesk.scheduling.engine.spans import Span, merged
-from xraydesk.siteplan.plan import WEEKDAYS, Hours
+from xraydesk.siteplan.hours import WEEKDAYS, Hours
 
 _DAY = timedelta(days=1)
 

@@ -18,7 +18,7 @@ from xraydesk.scheduling.autopilot_rules import (
     in_words,
     is_late,
 )
-from xraydesk.siteplan.plan import AutopilotPlan, GivesWayTo
+from xraydesk.siteplan.policies import AutopilotPlan, GivesWayTo
 
 AT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 """A Monday, ten in the morning in New York."""

@@ -18,7 +18,7 @@ from xraydesk.scheduling.engine.department import Department, Need, RoomTimes
 from xraydesk.scheduling.engine.hours import hours_between, slot_starts
 from xraydesk.scheduling.engine.spans import Span
 from xraydesk.scheduling.queries import kept_times
-from xraydesk.siteplan.plan import WEEKDAYS
+from xraydesk.siteplan.hours import WEEKDAYS
 
 YEAR = 2026
 MORNING = {day: ((time(8), time(12)),) for day in WEEKDAYS}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xraydesk.lib import clock
 from xraydesk.scheduling.engine.hours import hours_between, wall_spans
 from xraydesk.scheduling.engine.spans import Span
-from xraydesk.siteplan.plan import WEEKDAYS
+from xraydesk.siteplan.hours import WEEKDAYS
 
 ZONES = sorted(available_timezones())
 DAYTIME = {day: ((time(7), time(19)),) for day in WEEKDAYS}

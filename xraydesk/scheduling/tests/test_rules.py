@@ -22,7 +22,7 @@ from xraydesk.scheduling.rules import (
     row_for,
     wished_time,
 )
-from xraydesk.siteplan.plan import BookingWay
+from xraydesk.siteplan.policies import BookingWay
 
 AT = datetime(2026, 3, 2, 15, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from xraydesk.simulation.policy import Way
 from xraydesk.simulation.report import as_json, cells_of, simulate
 from xraydesk.simulation.scenario import Kind
 from xraydesk.simulation.tests.small import policy, site, small_scenario
-from xraydesk.siteplan.plan import WEEKDAYS
+from xraydesk.siteplan.hours import WEEKDAYS
 
 
 def question() -> Question:

@@ -15,7 +15,7 @@ from xraydesk.simulation.report import Report, as_json, as_markdown, load_words,
 from xraydesk.simulation.scenario import Kind
 from xraydesk.simulation.tests.small import policy, site, small_scenario
 from xraydesk.simulation.workbook import workbook
-from xraydesk.siteplan.plan import WEEKDAYS
+from xraydesk.siteplan.hours import WEEKDAYS
 
 
 def report(days: int = 2, **fields: object) -> Report:

@@ -25,7 +25,8 @@ from xraydesk.simulation.policy import Way
 from xraydesk.simulation.scenario import Kind, Scenario, Surge
 from xraydesk.simulation.tests.small import MONDAY, policy, site, small_scenario
 from xraydesk.simulation.world import Patient, World, world_of
-from xraydesk.siteplan.plan import WEEKDAYS, PorterPlan, TechnologistPlan
+from xraydesk.siteplan.hours import WEEKDAYS
+from xraydesk.siteplan.plan import PorterPlan, TechnologistPlan
 
 BUSY = small_scenario(
     orders=dict.fromkeys(WEEKDAYS, (6,) * 24),

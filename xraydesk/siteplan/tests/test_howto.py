@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xraydesk.siteplan import plan
+from xraydesk.siteplan import link_plan, plan, policies, routing_plan
 from xraydesk.siteplan.reading import read_toml_text
 
 PAGE = (Path(__file__).parents[3] / "docs" / "howto" / "site.md").read_text(encoding="utf-8")
@@ -23,9 +23,9 @@ def test_what_the_page_shows_can_be_loaded_as_one_file() -> None:
 
 def test_the_policies_that_the_page_shows_are_the_ones_without_a_field() -> None:
     shown = read_toml_text(SHOWN).policies
-    for field in fields(plan.Policies):
+    for field in fields(policies.Policies):
         if field.name not in ("booking", "item_minutes", "phrases"):
-            assert getattr(shown, field.name) == getattr(plan.Policies(), field.name), field.name
+            assert getattr(shown, field.name) == getattr(policies.Policies(), field.name), field.name
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_the_policies_that_the_page_shows_are_the_ones_without_a_field() -> None
         plan.TechnologistPlan,
         plan.PorterPlan,
         plan.WardPlan,
-        plan.DestinationPlan,
-        plan.RoutePlan,
-        plan.OnCallPlan,
-        plan.LinkPlan,
-        plan.OutlinkPlan,
+        routing_plan.DestinationPlan,
+        routing_plan.RoutePlan,
+        routing_plan.OnCallPlan,
+        link_plan.LinkPlan,
+        link_plan.OutlinkPlan,
         plan.ProviderPlan,
-        plan.Policies,
-        plan.AutopilotPlan,
+        policies.Policies,
+        policies.AutopilotPlan,
     ],
 )
 def test_the_page_tells_of_every_field(kind: type) -> None:
@@ -59,5 +59,5 @@ def test_the_page_tells_of_every_field(kind: type) -> None:
 
 
 def test_the_page_tells_of_every_way_to_book() -> None:
-    for way in plan.BookingWay:
+    for way in policies.BookingWay:
         assert f"| `{way}` |" in PAGE

@@ -13,43 +13,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xraydesk.siteplan.diff import diff, shown
+from xraydesk.siteplan.hours import WEEKDAYS
 from xraydesk.siteplan.jsonform import NotAPlan, from_json, to_json
+from xraydesk.siteplan.link_plan import (
+    EhrPlan,
+    FieldRule,
+    IssuerPlan,
+    LinkField,
+    LinkPlan,
+    OutlinkPlan,
+    Pushes,
+    Sends,
+    SubscriberPlan,
+)
 from xraydesk.siteplan.plan import (
-    WEEKDAYS,
-    AutopilotPlan,
-    BookingWay,
     ClosurePlan,
     CompanionKind,
     CompanionPlan,
-    DestinationPlan,
-    EhrPlan,
-    FieldRule,
-    GivesWayTo,
-    IssuerPlan,
     KeptFor,
     KeptPlan,
-    LinkField,
-    LinkPlan,
     LocationPlan,
     ModalityPlan,
-    OnCallPlan,
-    OnCallRole,
-    OutlinkPlan,
-    Policies,
     PorterPlan,
     ProcedurePlan,
     ProviderPlan,
-    Pushes,
     RoomPlan,
-    RoutedPriority,
-    RoutePlan,
-    Sends,
     SitePlan,
-    SubscriberPlan,
     TechnologistPlan,
     WardPlan,
 )
+from xraydesk.siteplan.policies import AutopilotPlan, BookingWay, GivesWayTo, Policies
 from xraydesk.siteplan.reading import read_toml
+from xraydesk.siteplan.routing_plan import DestinationPlan, OnCallPlan, OnCallRole, RoutedPriority, RoutePlan
 
 HOSPITAL = read_toml(Path(__file__).parents[3] / "site" / "hospital.toml")
 

@@ -8,19 +8,11 @@ from pathlib import Path
 import pytest
 
 from xraydesk.siteplan import reading
+from xraydesk.siteplan.hours import WEEKDAYS
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.plan import (
-    WEEKDAYS,
-    AutopilotPlan,
-    BookingWay,
-    ClosurePlan,
-    CompanionKind,
-    GivesWayTo,
-    KeptFor,
-    Pushes,
-    Sends,
-    SitePlan,
-)
+from xraydesk.siteplan.link_plan import Pushes, Sends
+from xraydesk.siteplan.plan import ClosurePlan, CompanionKind, KeptFor, SitePlan
+from xraydesk.siteplan.policies import AutopilotPlan, BookingWay, GivesWayTo
 from xraydesk.siteplan.problems import SiteFileErrors
 from xraydesk.siteplan.reading import read_toml, read_toml_text
 from xraydesk.siteplan.toml_file import FILE_BYTES_MAX

@@ -8,12 +8,13 @@ from datetime import datetime, time
 import pytest
 
 from xraydesk.siteplan.diff import diff
-from xraydesk.siteplan.hours import lies_within, on_call_at
+from xraydesk.siteplan.hours import lies_within
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.plan import OnCallPlan, OnCallRole, RoutedPriority, RoutePlan
+from xraydesk.siteplan.on_call import on_call_at
 from xraydesk.siteplan.problems import SiteFileErrors
 from xraydesk.siteplan.reading import read_toml_text
 from xraydesk.siteplan.route_text import with_rules, written
+from xraydesk.siteplan.routing_plan import OnCallPlan, OnCallRole, RoutedPriority, RoutePlan
 from xraydesk.siteplan.tests.test_reading import GOOD, wrong
 
 NIGHT = '{ every = ["20:00-24:00", "00:00-07:00"] }'

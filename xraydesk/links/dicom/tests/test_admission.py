@@ -16,7 +16,7 @@ from xraydesk.links.dicom.admission import (
     judge,
     make_room,
 )
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 
 ECHO, STORE = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.1"
 HERE = Listening(frozenset({"XR1"}))

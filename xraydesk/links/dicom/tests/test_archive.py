@@ -26,7 +26,7 @@ from xraydesk.links.dicom import archive as asking
 from xraydesk.links.dicom.tests.test_images_link import CR, drawn
 from xraydesk.links.jobs import find_priors
 from xraydesk.orders.models import Exam
-from xraydesk.siteplan.plan import DestinationPlan
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 

@@ -32,7 +32,7 @@ from xraydesk.links.dicom.sop_classes import (
 )
 from xraydesk.links.dicom.tests.peers import association_request, listening, read_pdu, status_of
 from xraydesk.project.config import Config
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 VERIFICATION = "1.2.840.10008.1.1"

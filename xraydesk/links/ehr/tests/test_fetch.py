@@ -32,7 +32,7 @@ from xraydesk.links.models import Fetching, Message
 from xraydesk.links.outside.tests.http_peer import Told
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
-from xraydesk.siteplan.plan import EhrPlan, Pulls
+from xraydesk.siteplan.link_plan import EhrPlan, Pulls
 from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]

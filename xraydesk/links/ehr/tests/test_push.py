@@ -33,7 +33,7 @@ from xraydesk.results.models import Finding
 from xraydesk.results.reporting import SaidExam, SaidReport
 from xraydesk.results.states import ReportAction
 from xraydesk.scheduling.models import Booking
-from xraydesk.siteplan.plan import Pushes
+from xraydesk.siteplan.link_plan import Pushes
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 

@@ -24,7 +24,7 @@ from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.plan import IssuerPlan
+from xraydesk.siteplan.link_plan import IssuerPlan
 
 pytestmark = pytest.mark.django_db
 ADA = {

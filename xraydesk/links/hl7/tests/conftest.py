@@ -15,7 +15,7 @@ from tests.factories import AT, make_site, plan_with
 from xraydesk.access.models import Site
 from xraydesk.links.hl7.receive import Peer, Receiver
 from xraydesk.links.hl7.server import Limits, Server
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 
 EHR = LinkPlan(
     name="EHR",

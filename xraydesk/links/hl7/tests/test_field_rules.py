@@ -20,7 +20,7 @@ from xraydesk.links.messages import read_under
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam
 from xraydesk.orders.requisition import RequestedExam
-from xraydesk.siteplan.plan import FieldRule, LinkField
+from xraydesk.siteplan.link_plan import FieldRule, LinkField
 
 RULE = FieldRule(LinkField.ACCESSION, ("ZDS-1",))
 

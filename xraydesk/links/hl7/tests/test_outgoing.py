@@ -37,7 +37,7 @@ from xraydesk.links.hl7.report import read_reports
 from xraydesk.links.hl7.report_out import ReportTold, report_segments
 from xraydesk.links.hl7.status import status_segments
 from xraydesk.results.states import ReportState
-from xraydesk.siteplan.plan import OutlinkPlan, Sends
+from xraydesk.siteplan.link_plan import OutlinkPlan, Sends
 
 TO = OutlinkPlan("EHR-OUT", "127.0.0.1", 1, tuple(Sends), "XRAYDESK", "XRAY", "EHR", "HOSP")
 ADA = PatientTold(

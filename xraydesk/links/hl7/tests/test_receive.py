@@ -31,7 +31,7 @@ from xraydesk.links.messages import NotReplayable, UnknownMessage, as_json, get_
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam, Order
 from xraydesk.patients.models import Patient, Visit
-from xraydesk.siteplan.plan import LinkPlan
+from xraydesk.siteplan.link_plan import LinkPlan
 
 pytestmark = pytest.mark.django_db
 Ask = Callable[..., list[str]]

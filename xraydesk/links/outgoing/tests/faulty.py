@@ -19,7 +19,7 @@ from xraydesk.links.outgoing.tell import tell
 from xraydesk.links.outgoing.tests.test_tell import happened
 from xraydesk.links.outgoing.wire import Answered, NoAnswer, NotReached
 from xraydesk.orders.models import Exam
-from xraydesk.siteplan.plan import OutlinkPlan
+from xraydesk.siteplan.link_plan import OutlinkPlan
 
 KINDS = (FactKind.EXAM_BEGUN, FactKind.EXAM_ENDED, FactKind.EXAM_DISCONTINUED)
 LINK = "EHR-OUT"

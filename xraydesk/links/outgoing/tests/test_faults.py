@@ -10,7 +10,7 @@ from xraydesk.links.models import Message
 from xraydesk.links.outgoing import send
 from xraydesk.links.outgoing.tests.faulty import FaultyReceiver
 from xraydesk.links.outgoing.tests.test_tell import outlink, told_site
-from xraydesk.siteplan.plan import Sends
+from xraydesk.siteplan.link_plan import Sends
 
 pytestmark = pytest.mark.django_db
 

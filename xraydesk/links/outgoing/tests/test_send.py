@@ -34,7 +34,7 @@ from xraydesk.links.outgoing import send, wire
 from xraydesk.links.outgoing.tell import tell
 from xraydesk.links.outgoing.tests.test_tell import happened, outlink, told_site
 from xraydesk.orders.models import Exam
-from xraydesk.siteplan.plan import Sends
+from xraydesk.siteplan.link_plan import Sends
 from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]

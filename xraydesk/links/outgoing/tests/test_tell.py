@@ -25,7 +25,7 @@ from xraydesk.patients.demographics import Demographics, Identifier, VisitDetail
 from xraydesk.patients.merge_rules import MergeKind, MergeNews
 from xraydesk.patients.models import Merge
 from xraydesk.results.models import Report
-from xraydesk.siteplan.plan import OutlinkPlan, Sends
+from xraydesk.siteplan.link_plan import OutlinkPlan, Sends
 from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = pytest.mark.django_db

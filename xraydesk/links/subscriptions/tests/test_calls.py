@@ -23,7 +23,7 @@ from xraydesk.links.outside.tests.http_peer import Asked, Told, peer
 from xraydesk.links.subscriptions import signing_codec
 from xraydesk.links.subscriptions.reaction import tell_subscribers
 from xraydesk.links.subscriptions.tests.test_codecs import asking
-from xraydesk.siteplan.plan import SubscriberPlan
+from xraydesk.siteplan.link_plan import SubscriberPlan
 from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
