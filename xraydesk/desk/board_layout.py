@@ -19,8 +19,12 @@ GRACE_MINUTES = 5
 NO_IMAGES_AFTER_MINUTES = 15
 """An exam that ended so long ago should have images."""
 
+FOLDED_MIN = 2
+"""Fewer than so many that are done are drawn as they are."""
+
 LABEL_MINUTES_MAX = 150
 LABEL_MINUTES_MIN = 8
+FOLDED_LABEL_MINUTES = 90
 USUAL_MINUTES = 15
 """Taken for the length of an exam that had no booking."""
 
@@ -232,6 +236,44 @@ def blocks_of_lane(
         else:
             blocks.append(Block(what, start, length, label, row, lateness(what, at), waiting(what, at)))
     return blocks[::-1], holds[::-1]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """So many that are done, drawn as one: start, length and room for its label, in minutes."""
+
+    count: int
+    start: int
+    length: int
+    label: int
+
+
+def fold(blocks: Sequence[Block], window: Window, *, chosen: str = "") -> tuple[Folded | None, list[Block]]:
+    """What a lane began with and was all read, as one block in its first row, and the rest as it is.
+
+    `blocks` are in order of time. What can still go wrong never folds, nor does the `chosen` exam.
+    """
+    done = 0
+    while done < len(blocks) and _is_done(blocks[done].card, chosen):
+        done += 1
+    if done < FOLDED_MIN:
+        return None, list(blocks)
+    rest = list(blocks[done:])
+    first = min((b.start for b in rest if b.row == 0), default=window.minutes)
+    return folded([(b.start, b.length) for b in blocks[:done]], until=first), rest
+
+
+def _is_done(card: Card, chosen: str) -> bool:
+    return card.stage is Stage.READ and card.accession != chosen
+
+
+def folded(done: Sequence[tuple[int, int]], *, until: int) -> Folded:
+    """One block for starts and lengths that are all behind; it reaches no further than `until`."""
+    start = min(first for first, _ in done)
+    end = max(first + length for first, length in done)
+    space = max(LABEL_MINUTES_MIN, until - start)
+    length = min(end - start, space)
+    return Folded(len(done), start, length, max(length, min(space, FOLDED_LABEL_MINUTES)))
 
 
 def day_window(

@@ -18,11 +18,13 @@ from xraydesk.desk.board_layout import (
     SHOWN_BY_THE_MINUTE_MAX,
     Block,
     Card,
+    Folded,
     HeldBlock,
     Mark,
     Window,
     blocks_of_lane,
     drawn_stage,
+    fold,
 )
 from xraydesk.desk.board_query import Lane
 from xraydesk.desk.words import CLASS_WORDS, GLYPHS, NO_NAME, STAGE_WORDS
@@ -62,7 +64,8 @@ def stage_word(card: Card) -> str:
             return STAGE_WORDS[drawn_stage(card)]
 
 
-def _cap(stage: str, glyph: str) -> str:
+def cap(stage: str, glyph: str) -> str:
+    """The coloured head of a block, with its glyph."""
     inner = f'<svg aria-hidden="true"><use href="#g-{glyph}"/></svg>' if glyph else ""
     return f'<span class="cap" data-stage="{stage}">{inner}</span>'
 
@@ -146,7 +149,7 @@ def block(block: Block, *, link: Link, zone: ZoneInfo, chosen: bool) -> str:
     return (
         f'<li id="e-{escape(card.accession)}" data-live style="--s:{block.start};--d:{block.length};--g:{block.label}{row}">'
         f'<a class="{kinds}" data-stage="{stage}" href="{escape(link(card.accession))}"{current}>'
-        f"{_cap(stage, _glyph(card, stage))}{_before_name(card)}"
+        f"{cap(stage, _glyph(card, stage))}{_before_name(card)}"
         f'<span class="who">{escape(short_name(card))}</span>{_from_and_how(card)}{_flags(block)}'
         f'<span class="what">{escape(card.what)}</span><span class="st">{stage_word(card)}</span>{time}</a></li>'
     )
@@ -185,9 +188,17 @@ def held_block(held: HeldBlock, *, zone: ZoneInfo, may_open: bool) -> str:
     tag, leads = ("a", f' href="{where.hold(place.hold)}"') if may_open else ("span", "")
     return (
         f'<li id="h-{place.hold}-{held.start}" data-live style="--s:{held.start};--d:{held.length};--g:{held.label}{row}">'
-        f'<{tag}{leads} class="ex held" data-stage="scheduled">{_cap("scheduled", "hold")}'
+        f'<{tag}{leads} class="ex held" data-stage="scheduled">{cap("scheduled", "hold")}'
         f'<span class="who">Held until {place.until.astimezone(zone):%H:%M}</span>'
         f'<time class="at">{place.start.astimezone(zone):%H:%M}</time></{tag}></li>'
+    )
+
+
+def many(one: Folded, *, number: str, href: str, what: str) -> str:
+    """What is done and folded: how many, and the page that shows them one by one. `number` makes its id."""
+    return (
+        f'<li id="f-{escape(number)}" data-live style="--s:{one.start};--d:{one.length};--g:{one.label};--n:{one.count}">'
+        f'<a class="many" href="{escape(href)}"><i></i><span>{one.count} {what}</span></a></li>'
     )
 
 
@@ -200,11 +211,19 @@ def line(
     zone: ZoneInfo,
     chosen: str = "",
     may_open_holds: bool = False,
+    unfolded: str = "",
 ) -> SafeString:
-    """Everything in one room's lane: closed, kept and down stretches, held places, then the exams in order of time."""
+    """Everything in one room's lane: closed, kept and down stretches, held places, then the exams in order of time.
+
+    What it began with and was all read folds, where `unfolded` is the address that shows it.
+    """
     parts = _shut(lane, window)
     blocks, holds = blocks_of_lane(lane.cards, window, at, held=lane.held)
     parts += [held_block(one, zone=zone, may_open=may_open_holds) for one in holds]
+    if unfolded:
+        done, blocks = fold(blocks, window, chosen=chosen)
+        if done:
+            parts.append(many(done, number=lane.code, href=unfolded, what="read"))
     for one in blocks:
         parts.append(block(one, link=link, zone=zone, chosen=one.card.accession == chosen))
     return SafeString("".join(parts))

@@ -25,9 +25,11 @@ def hold(hold_id: int) -> str:
     return f"/holds/{hold_id}"
 
 
-def board(*, day: str = "", span: str = "", since: str = "", exam: str = "", option: int = 0) -> str:
-    """The board; what is empty is left out of the address."""
-    given = {"day": day, "span": span, "from": since, "exam": exam, "option": option}
+def board(
+    *, day: str = "", span: str = "", since: str = "", exam: str = "", option: int = 0, unfolded: str = ""
+) -> str:
+    """The board; what is empty is left out of the address. `unfolded` is the room whose read exams are shown one by one."""
+    given = {"day": day, "span": span, "from": since, "unfolded": unfolded, "exam": exam, "option": option}
     query = urlencode({name: value for name, value in given.items() if value})
     return f"/?{query}" if query else "/"
 

@@ -11,12 +11,14 @@ from xraydesk.desk.board_layout import (
     LABEL_MINUTES_MAX,
     Card,
     Counts,
+    Folded,
     HeldPlace,
     Window,
     blocks_of_lane,
     counts,
     day_window,
     drawn_stage,
+    fold,
     hours_window,
     lateness,
     load_percent,
@@ -224,3 +226,33 @@ def test_a_held_place_stands_in_its_row_as_an_exam_does() -> None:
     blocks, holds = blocks_of_lane([card(1), card(2, row=1)], WINDOW, at(7), held=held)
     assert [(b.start, b.label) for b in blocks] == [(180, 20), (180, LABEL_MINUTES_MAX)]
     assert [(h.place.hold, h.start, h.length, h.label) for h in holds] == [(7, 200, 10, LABEL_MINUTES_MAX)]
+
+
+def read(number: int, hour: int, minute: int = 0, **fields: object) -> Card:
+    begun = at(hour, minute)
+    return card(number, stage=Stage.READ, begun_at=begun, ended_at=begun + timedelta(minutes=10), **fields)
+
+
+def test_what_a_lane_began_with_and_was_all_read_is_one_block() -> None:
+    blocks, _ = blocks_of_lane([read(1, 8), read(2, 8, 30, row=1), card(3), read(4, 10, 30)], WINDOW, at(11))
+    done, rest = fold(blocks, WINDOW)
+    assert done == Folded(count=2, start=60, length=40, label=90)
+    assert [b.card.accession for b in rest] == ["A3", "A4"]
+
+
+def test_what_can_still_go_wrong_and_the_chosen_exam_never_fold() -> None:
+    unread = card(9, stage=Stage.ENDED, begun_at=at(7, 30), ended_at=at(7, 40))
+    blocks, _ = blocks_of_lane([unread, read(1, 8), read(2, 9)], WINDOW, at(11))
+    assert fold(blocks, WINDOW) == (None, blocks)
+    blocks, _ = blocks_of_lane([read(1, 8), read(2, 9)], WINDOW, at(11))
+    assert fold(blocks, WINDOW, chosen="A2") == (None, blocks)
+
+
+def test_what_is_folded_ends_where_the_next_block_of_its_row_begins() -> None:
+    blocks, _ = blocks_of_lane(
+        [read(1, 8), read(2, 8, 30, row=1), card(3, planned_start=at(8, 35), planned_end=at(8, 45))],
+        WINDOW,
+        at(8, 50),
+    )
+    done, _ = fold(blocks, WINDOW)
+    assert done == Folded(count=2, start=60, length=35, label=35)

@@ -65,6 +65,8 @@ class Asked:
     exam: str
     option: int = 0
     """Which proposal is shown, counted from one; none where it was not asked for."""
+    unfolded: str = ""
+    """The room whose read exams are shown one by one."""
 
     @property
     def is_today(self) -> bool:
@@ -81,6 +83,7 @@ class Asked:
             since=other.get("since", self.since) if hours else "",
             exam=other.get("exam", self.exam),
             option=other.get("option", 0),
+            unfolded=other.get("unfolded", self.unfolded),
         )
 
 
@@ -110,6 +113,7 @@ def _asked(request: HttpRequest, member: Member, at: datetime) -> Asked:
         since=since,
         exam=request.GET.get("exam", "")[:16],
         option=_option(request.GET.get("option", "")),
+        unfolded=request.GET.get("unfolded", "")[:32],
     )
 
 
@@ -194,7 +198,7 @@ def _urls(asked: Asked, window: Window, zone: ZoneInfo) -> dict[str, str]:
         "rearranged_url": reverse("rearrange") + day,
         "before_url": asked.url(day=asked.day - timedelta(days=1), exam=""),
         "after_url": asked.url(day=asked.day + timedelta(days=1), exam=""),
-        "today_url": asked.url(day=asked.today, since="", exam=""),
+        "today_url": asked.url(day=asked.today, since="", exam="", unfolded=""),
         "whole_url": asked.url(hours=False),
         "hours_url": asked.url(hours=True, since=""),
         "earlier_url": asked.url(hours=True, since=wall(window.start - STEP)),
@@ -256,6 +260,7 @@ def _groups(
                     zone=zone,
                     chosen=asked.exam,
                     may_open_holds=may_place,
+                    unfolded=_unfolds(asked, lane.code),
                 )
                 + ghostly.get(lane.code, SafeString("")),
                 "rows": 6 if lane.code in ghostly else 5 if lane.down else 4,
@@ -263,6 +268,13 @@ def _groups(
             for lane in lanes
         ]
         yield {"name": location, "lanes": drawn}
+
+
+def _unfolds(asked: Asked, room: str) -> str:
+    """The address that shows a lane's read exams one by one; empty where they are shown: other days have little else."""
+    if not asked.is_today or asked.hours or asked.unfolded == room:
+        return ""
+    return asked.url(unfolded=room)
 
 
 def _in_tray(card: Card, asked: Asked, at: datetime, zone: ZoneInfo) -> dict[str, Any]:

@@ -5,7 +5,7 @@ let afterG = 0;
 const typing = (e) => e.target.closest("input:not([type=radio],[type=checkbox]), textarea, select, [contenteditable]");
 const shown = (e) => e.offsetParent !== null || e.getClientRects().length > 0;
 const list = () => [...document.querySelectorAll("[data-list] > *, tbody[data-list] > tr")].filter((e) => !e.classList.contains("part") && shown(e));
-const blocks = () => [...document.querySelectorAll(".tray li > a, .line .ex")].filter(shown);
+const blocks = () => [...document.querySelectorAll(".tray li > a, .line :is(.ex, .many)")].filter(shown);
 
 function step(by) {
   const rows = list();
