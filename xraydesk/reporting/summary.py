@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from xraydesk.lib import clock
 from xraydesk.reporting.days import Days
-from xraydesk.reporting.measures import MEASURES, Measure, RoomUse, Value
+from xraydesk.reporting.measures import MEASURES, Kind, Measure, RoomUse, Value
 
 DAYS_BESIDE = 14
 """So many days stand beside a day."""
@@ -52,6 +52,20 @@ class Summary:
     def row(self, key: str, group: str = "") -> Row:
         """One measure's row; raises StopIteration where there is none."""
         return next(r for r in self.rows if r.measure.key == key and r.group == group)
+
+    @property
+    def known_rows(self) -> list[Row]:
+        """The rows that have a number on any of the days; of one that nothing is known of, its first row all the same."""
+        return [row for row in self.rows if not row.group or any(v.number is not None for _, v in row.values)]
+
+    def course(self, key: str) -> list[tuple[date, float | None]]:
+        """One measure from day to day, the oldest first.
+
+        Of what is counted a day that is not over is left out: it would look like a fall.
+        """
+        row = self.row(key)
+        going = clock.local_day(self.at, self.zone) if row.measure.kind is Kind.COUNT else None
+        return [(day, value.number) for day, value in reversed(row.values) if day != going]
 
     def wall(self, moment: datetime | None) -> datetime | None:
         """A moment on the wall of the department, without zone, as workbooks write it."""

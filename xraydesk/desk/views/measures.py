@@ -83,7 +83,7 @@ def charts_of(summary: Summary) -> dict[str, str]:
         ("order-to-images", "Median minutes from order to images, day by day"),
         ("images-to-report", "Median minutes from images to report, day by day"),
     ):
-        rows = [(f"{d:%d %b}", value.number) for d, value in reversed(summary.row(key).values)]
+        rows = [(f"{d:%d %b}", number) for d, number in summary.course(key)]
         found[title] = charts.line(rows, title="")
     return found
 
@@ -99,6 +99,7 @@ def measures(request: HttpRequest, member: Member) -> HttpResponse:
     rows = [summary.row(key, group) for key, group in TILES]
     context: dict[str, Any] = {
         "summary": summary,
+        "rows": summary.known_rows,
         "tiles": [Tile(row.today, row.yesterday) for row in rows],
         "today": clock.local_day(summary.at, member.site.timezone),
         "before": day - timedelta(days=1),

@@ -155,3 +155,30 @@ def test_charts_are_drawn_also_of_nothing_and_of_gaps_and_follow_the_pages_colou
         page = for_page(svg, "Waits & more")
         assert page.startswith('<svg role="img" aria-label="Waits &amp; more"')
         assert "#464e58" not in page
+
+
+@pytest.mark.django_db
+def test_priorities_that_had_nothing_on_any_day_take_no_rows() -> None:
+    site = load_demo_site()
+    exam = make_exam(site)
+    done(site, exam.accession)
+    day = clock.local_day(AT, site.timezone)
+    summary = summarise(last_days(site=site, day=day, count=2, at=AT + timedelta(hours=1)), day)
+    known = {(row.measure.key, row.group) for row in summary.known_rows}
+    every = {(row.measure.key, row.group) for row in summary.rows}
+    assert {key for key, _ in known} == {key for key, _ in every}
+    assert all(row.today.text == "–" for row in summary.rows if (row.measure.key, row.group) not in known)
+    assert ("wait", "stat") in every - known
+
+
+@pytest.mark.django_db
+def test_a_day_that_is_not_over_is_no_fall_in_what_is_counted() -> None:
+    site = load_demo_site()
+    day = clock.local_day(AT, site.timezone)
+    _, after = clock.day_bounds(day, site.timezone)
+    days = [day - timedelta(days=1), day]
+    going = summarise(last_days(site=site, day=day, count=2, at=AT), day)
+    assert [d for d, _ in going.course("exams")] == days[:1]
+    assert [d for d, _ in going.course("wait")] == days
+    over = summarise(last_days(site=site, day=day, count=2, at=after), day)
+    assert [d for d, _ in over.course("exams")] == days
