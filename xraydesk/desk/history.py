@@ -118,7 +118,7 @@ def detail(data: Mapping[str, Any], room: str = "") -> str:
     for key in _PLAIN:
         value = data.get(key)
         if isinstance(value, list):
-            value = "; ".join(str(part) for part in value[:3])
+            value = "; ".join(str(part).rstrip(".") for part in value[:3])
         if value and not isinstance(value, dict):
             told.append(str(value))
     if isinstance(data.get("dap_gym2"), (int, float)):

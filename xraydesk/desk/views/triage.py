@@ -15,12 +15,14 @@ from xraydesk.access.roles import Permission
 from xraydesk.desk.access import exam_or_404, needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import banner_of, looked_at
+from xraydesk.desk.views.late_order import late_pairs
 from xraydesk.journey import cancel, triage
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.exam_view import find, name_of, views_of
 from xraydesk.lib import clock
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam, Procedure
+from xraydesk.orders.rules import Code
 from xraydesk.orders.states import Priority, TriageState
 
 WAITING_SHOWN_MAX = 100
@@ -49,7 +51,9 @@ def triage_page(request: HttpRequest, member: Member) -> HttpResponse:
     if chosen is not None:
         looked_at(member, chosen.patient, what="triage", accession=chosen.accession)
         position = next((i for i, exam in enumerate(waiting) if exam.pk == chosen.pk), None)
+        late = late_pairs(chosen)
         context |= {
+            "late": late,
             "view": find(site=member.site, accession=chosen.accession),
             "banner": banner_of(chosen.patient),
             "position": None if position is None else position + 1,
@@ -74,8 +78,17 @@ def triage_page(request: HttpRequest, member: Member) -> HttpResponse:
 
 
 def _question(exam: Exam) -> str:
-    """A ready message to whoever ordered: the patient by two identifiers, and what has to be asked."""
-    asks = [str(f["sentence"]) for f in exam.findings if f.get("level") in ("ask", "hold")]
+    """A ready message to whoever ordered: the patient by two identifiers, and what has to be asked; empty where nothing has.
+
+    Whether an exam was done before its order came is asked of the department, not of whoever ordered.
+    """
+    asks = [
+        str(f["sentence"])
+        for f in exam.findings
+        if f.get("level") in ("ask", "hold") and f.get("code") != Code.LATE
+    ]
+    if exam.findings and not asks:
+        return ""
     born = f", born {exam.patient.birth_date:%d %b %Y}" if exam.patient.birth_date else ""
     what = exam.procedure_text or exam.procedure_code or "an x-ray exam"
     return f"{name_of(exam.patient).spoken()}{born}: you asked for {what}. {' '.join(asks)}".strip()

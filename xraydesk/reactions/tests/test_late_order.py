@@ -222,6 +222,12 @@ def test_a_person_says_that_it_is_another_exam_and_it_is_booked_and_never_asked_
     shown = page(site, "exam", late.accession)
     assert "Was it done already?" in shown
     assert done.accession in shown
+    # Triage asks the same, and nothing of whoever ordered: they cannot know it.
+    asked = signed_in(site).get(reverse("triage"), {"exam": late.accession}).content.decode()
+    assert "Was it done already?" in asked
+    assert reverse("late-order-another", args=[late.accession]) in asked
+    assert "Question to" not in asked
+    assert reverse("triage-accept", args=[late.accession]) not in asked
     assert signed_in(site).post(reverse("late-order-another", args=[late.accession])).status_code == 303
     react_to_all()
     assert stage(late) == "scheduled"
