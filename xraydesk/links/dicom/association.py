@@ -441,7 +441,9 @@ class Association(asyncio.BufferedProtocol):
                 continue
             self._send(b"".join(batch.pdus))
             await self._drain()
-            if batch.is_done:
+            if batch.is_answered:
+                self._listener.go_on(unit)
+            if batch.is_done or batch.is_answered:
                 return
             if batch.notice is not None:
                 told = await self._notify(batch.notice, message)

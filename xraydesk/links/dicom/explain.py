@@ -24,9 +24,9 @@ from xraydesk.links.dicom.listing_rules import (
     shown_by,
 )
 from xraydesk.links.dicom.query_codec import judge_keys, tree_of_json
-from xraydesk.links.dicom.worklist import booked, statuses_asked, zone_of
 from xraydesk.links.dicom.worklist_codec import STEPS, constraints, known
 from xraydesk.links.dicom.worklist_entry import SUPPORTED, Entry, StepStatus, tree_of_entry
+from xraydesk.links.dicom.worklist_query import booked, statuses_asked, zone_of
 from xraydesk.links.models import WorklistQuery
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState

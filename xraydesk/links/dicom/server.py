@@ -33,6 +33,7 @@ from xraydesk.links.dicom.inbox import Message
 from xraydesk.links.dicom.negotiation import Proposal
 from xraydesk.links.dicom.service import Service
 from xraydesk.links.dicom.spool import ObjectWriter, sweep
+from xraydesk.links.dicom.work import Unit
 from xraydesk.siteplan.link_plan import LinkPlan
 from xraydesk.siteplan.reading import from_json
 
@@ -176,6 +177,10 @@ class Listener:
         )
         head = bytes(128) + b"DICM" + dsutils.encode_file_meta(meta)
         return ObjectWriter(self.spool, f"{os.getpid()}-{next(self._objects)}.part", head)
+
+    def go_on(self, unit: Unit) -> None:
+        """Let a handler do what the peer need not wait for; whatever this peer or another asks next comes after it."""
+        self.units.submit(unit.advance, None)
 
     # -- its own life ----------------------------------------------------------------------
 

@@ -108,7 +108,8 @@ class Service:
     `C_FIND`, `N_CREATE`, `N_SET`, `N_ACTION`, `N_GET`, `C_ECHO`); others get 0211H.
     `failure_status` is sent for anything unexpected; `bad_dataset_status` where the data set
     cannot be read. `goes_on` is True where the handler has something to do after its final
-    response that the peer need not wait for; it is resumed once that is on the wire.
+    response that the peer need not wait for: it is resumed once that is on the wire, and the association may be
+    released meanwhile. Such a handler yields nothing more.
     """
 
     name: str

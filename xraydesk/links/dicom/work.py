@@ -40,6 +40,8 @@ class Batch:
     pdus: list[bytes] = field(default_factory=list)
     notice: Notify | None = None
     is_done: bool = False
+    is_answered: bool = False
+    """True where the peer has all that it gets, and the handler still has something to do."""
 
 
 class Unit:
@@ -90,6 +92,7 @@ class Unit:
                 return
             size += self._respond(batch, answer)
             if self._has_ended and self._service.goes_on:
+                batch.is_answered = True
                 return
 
     def _respond(self, batch: Batch, response: Response) -> int:

@@ -51,6 +51,15 @@ class Running:
     port: int
     listener: Listener
     spool: Path
+    loop: asyncio.AbstractEventLoop
+
+    def settle(self) -> None:
+        """Return once what no peer waits for is done as well."""
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(PATIENT_SECONDS)
+        together = threading.Barrier(Settings.dicom_threads)
+        done = [self.listener.units.submit(together.wait, PATIENT_SECONDS) for _ in range(together.parties)]
+        for one in done:
+            one.result(PATIENT_SECONDS)
 
     def associate(
         self, abstract_syntaxes: Iterable[str], *, calling: str = "XR1", called: str = "XRAYDESK", **kw: Any
@@ -76,6 +85,7 @@ def listening(home: Path, services: Iterable[Service], **settings: Any) -> Itera
     async def main() -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
+        box["loop"] = loop
         box["stop"] = lambda: loop.call_soon_threadsafe(stop.set)
         box["listener"] = Listener(Settings(home, **settings), services)
         _, box["port"] = await box["listener"].start()
@@ -94,7 +104,7 @@ def listening(home: Path, services: Iterable[Service], **settings: Any) -> Itera
     worker.start()
     assert ready.wait(20)
     try:
-        yield Running(box["port"], box["listener"], home.resolve() / "spool")
+        yield Running(box["port"], box["listener"], home.resolve() / "spool", box["loop"])
     finally:
         box["stop"]()
         worker.join(30)

@@ -180,6 +180,7 @@ def test_a_query_without_a_value_finds_everything(desk, site):
     association = desk.associate([MWL])
     found = [answer for _, answer in association.send_c_find(everything, MWL) if answer is not None]
     association.release()
+    desk.settle()
     assert [answer.AccessionNumber for answer in found] == [exam.accession]
     (kept,) = told(site, exam).asked
     assert (kept.keys, kept.finds_it, kept.was_among) == ((), True, True)

@@ -70,6 +70,7 @@ def ask(desk, dataset, **kwargs):
     assert association.is_established
     found = [(status.Status, answer) for status, answer in association.send_c_find(dataset, MWL)]
     association.release()
+    desk.settle()
     return [status for status, _ in found], [answer for _, answer in found if answer is not None]
 
 
