@@ -26,6 +26,9 @@ from django.db import connection, models, transaction
 from psycopg.adapt import Transformer
 from psycopg.types.json import Jsonb
 
+from xraydesk.lib.shared_field import SharedJSONField
+from xraydesk.lib.shared_json import shared
+
 M = TypeVar("M", bound=models.Model)
 
 GATHERED_MAX = 16
@@ -265,6 +268,8 @@ def _writer(field: Any) -> Callable[[Any], Any] | None:
 
 
 def _reader(field: Any) -> Callable[[Any], Any] | None:
+    if isinstance(field, SharedJSONField):
+        return shared
     return json.loads if isinstance(field, models.JSONField) else None
 
 
