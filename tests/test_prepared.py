@@ -13,10 +13,11 @@ from django.db import IntegrityError, OperationalError, connection
 from django.db.models import Model
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
+from procrastinate.contrib.django import app as jobs
 
 from tests.factories import AT, make_booking, make_exam, make_site
 from xraydesk.access.models import Site
-from xraydesk.facts.actions import record
+from xraydesk.facts.actions import REACT_QUEUE, REACT_TASK, record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.lib import locks, prepared
@@ -104,12 +105,13 @@ def test_a_job_asked_for_with_rows_is_the_one_that_the_queue_would_have_written(
     with gathered():
         record(site_id=site.pk, kind=FactKind.ORDER_RECEIVED, at=AT, by="rule")
     record(site_id=site.pk, kind=FactKind.ORDER_RECEIVED, at=AT, by="rule")
+    jobs.configure_task(REACT_TASK, queue=REACT_QUEUE).defer(fact_id=0)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), count(DISTINCT to_jsonb(j) - 'id' - 'args'),"
             " count(DISTINCT args), min(jsonb_object_keys) FROM procrastinate_jobs j, jsonb_object_keys(args)"
         )
-        assert cursor.fetchone() == (2, 1, 2, "fact_id")
+        assert cursor.fetchone() == (3, 1, 3, "fact_id")
 
 
 def test_whoever_asks_sees_what_was_gathered(site: Site) -> None:

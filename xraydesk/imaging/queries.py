@@ -189,6 +189,16 @@ def standing_states(exam_id: int) -> list[StepState]:
     return [StepState(state) for (state,) in found]
 
 
+def has_matched(exam_id: int) -> bool:
+    """Whether an exam has images that are matched and were not all sent yet."""
+    question = Question(
+        "SELECT 1 FROM imaging_image WHERE exam_id = $1 AND state = $2 AND note IS NULL LIMIT 1",
+        [exam_id, ImageState.MATCHED.value],
+        frozenset({"imaging_image"}),
+    )
+    return bool(ask(question))
+
+
 def views_of(exam_id: int) -> list[tuple[str, str, str]]:
     """Of each image of an exam, dose reports left out: its state, its view and its side."""
     shown = "exam_id = $1 AND note IS NULL AND modality <> 'SR'"

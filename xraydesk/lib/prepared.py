@@ -138,13 +138,17 @@ def rows_question(model: type[models.Model], where: str, values: Sequence[Any]) 
     return Question(f"{table.select} WHERE {where}", values, frozenset({model._meta.db_table}))
 
 
-def insert(row: M) -> M:
-    """Write a new row, at once or with the others of a `gathered` block; its key is set either way."""
+def insert(row: M, *calls: str) -> M:
+    """Write a new row, at once or with the others of a `gathered` block; its key is set either way.
+
+    `calls` are functions of the database to be called in the same statement, `$` standing for the row's key.
+    """
     gathering = _gathering.get()
+    alone = gathering or _Gathering((type(row),))
+    alone.add(row)
+    alone.calls += [(call, row.pk) for call in calls]
     if gathering is None:
-        row.save(force_insert=True)
-    else:
-        gathering.add(row)
+        alone.write()
     return row
 
 
@@ -154,18 +158,6 @@ def next_keys(model: type[models.Model], count: int) -> list[int]:
     if gathering is not None:
         return [gathering.key(model) for _ in range(count)]
     return [_ask([_next_keys((model,))])[0][0][0] for _ in range(count)]
-
-
-def call_with_rows(call: str, value: Any) -> bool:
-    """Have a function of the database called, `$` standing for `value`, in the statement of the gathered rows.
-
-    False, and nothing done, where no rows are gathered.
-    """
-    gathering = _gathering.get()
-    if gathering is None:
-        return False
-    gathering.calls.append((call, value))
-    return True
 
 
 @contextmanager

@@ -64,6 +64,20 @@ def lock_exam(exam_id: int) -> Exam | None:
     return next(iter(lock_exams([exam_id])), None)
 
 
+def exam_of(*, site_id: int, accession: str) -> Exam | None:
+    """The exam with an accession number, with its site, order, patient and procedure; None where there is none."""
+    found = rows_with(
+        Exam,
+        "site_id = $1 AND accession = $2",
+        [site_id, accession],
+        "site",
+        "order",
+        "patient",
+        "procedure",
+    )
+    return next(iter(found), None)
+
+
 def exam_key(*, site_id: int, accession: str) -> int | None:
     """The key of the exam with an accession number; None where there is none."""
     found = ask(

@@ -15,7 +15,7 @@ from xraydesk.journey.company import keep_company
 from xraydesk.journey.distribute import was_read
 from xraydesk.journey.fetch import plan_of_patient, plan_transport
 from xraydesk.journey.priors import look_for_priors
-from xraydesk.journey.route import queue_deliveries
+from xraydesk.journey.route import has_images_to_send, queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
 from xraydesk.links.asked import was_told
@@ -25,8 +25,7 @@ from xraydesk.links.messages import apply_waiting
 from xraydesk.links.outgoing.tell import tell, tell_of_patient
 from xraydesk.links.subscriptions.reaction import tell_subscribers
 from xraydesk.links.subscriptions.topics import FACTS as SUBSCRIBED
-from xraydesk.orders.models import Exam
-from xraydesk.orders.queries import exam_key
+from xraydesk.orders.queries import exam_key, exam_of
 
 BOOK_TASK = "book"
 """Name of the job that gives one waiting exam a place."""
@@ -44,8 +43,8 @@ def triage(fact: Fact) -> None:
 
 def apply_what_waited(fact: Fact) -> None:
     """A report or an appointment may have come before its order: now it has an exam."""
-    found = Exam.objects.filter(site=fact.site_id, accession=fact.accession).select_related("site", "order")
-    for exam in found:
+    exam = exam_of(site_id=fact.site_id, accession=fact.accession)
+    if exam:
         numbers = (exam.accession, exam.filler, exam.study_instance_uid, exam.order.placer)
         apply_waiting(site=exam.site, numbers=numbers, at=clock.now())
 
@@ -80,17 +79,13 @@ def try_waiting_again(fact: Fact) -> None:
 
 def send_images(fact: Fact) -> None:
     """Images of an exam that was performed go on to their destinations, unless their label is in doubt."""
-    exam = (
-        Exam.objects.filter(site=fact.site_id, accession=fact.accession)
-        .select_related("site", "procedure")
-        .first()
-    )
+    exam = exam_of(site_id=fact.site_id, accession=fact.accession)
     if exam:
         at = clock.now()
         look_at_pictures(exam, at=at)
-        queue_deliveries(
-            exam_id=exam.pk, at=at, shown=was_told(site=exam.site, accession=exam.accession, at=at)
-        )
+        if has_images_to_send(exam.pk):
+            shown = was_told(site=exam.site, accession=exam.accession, at=at)
+            queue_deliveries(exam_id=exam.pk, at=at, shown=shown)
 
 
 def plan_porter(fact: Fact) -> None:
