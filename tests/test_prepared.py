@@ -10,10 +10,14 @@ from weakref import WeakKeyDictionary
 import psycopg
 import pytest
 from django.db import IntegrityError, OperationalError, connection
+from django.db.models import Model
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
+from procrastinate.contrib.django import app as jobs
 
-from tests.factories import AT, make_site
+from tests.factories import AT, make_booking, make_exam, make_site
 from xraydesk.access.models import Site
-from xraydesk.facts.actions import record
+from xraydesk.facts.actions import REACT_QUEUE, REACT_TASK, record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.lib import locks, prepared
@@ -28,10 +32,12 @@ from xraydesk.lib.prepared import (
     insert,
     next_keys,
     rows_of,
+    rows_with,
     step,
 )
-from xraydesk.orders.models import Procedure
+from xraydesk.orders.models import Exam, Procedure
 from xraydesk.patients.models import Patient, PatientIdentifier
+from xraydesk.scheduling.models import Booking
 
 pytestmark = pytest.mark.django_db
 
@@ -99,12 +105,13 @@ def test_a_job_asked_for_with_rows_is_the_one_that_the_queue_would_have_written(
     with gathered():
         record(site_id=site.pk, kind=FactKind.ORDER_RECEIVED, at=AT, by="rule")
     record(site_id=site.pk, kind=FactKind.ORDER_RECEIVED, at=AT, by="rule")
+    jobs.configure_task(REACT_TASK, queue=REACT_QUEUE).defer(fact_id=0)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), count(DISTINCT to_jsonb(j) - 'id' - 'args'),"
             " count(DISTINCT args), min(jsonb_object_keys) FROM procrastinate_jobs j, jsonb_object_keys(args)"
         )
-        assert cursor.fetchone() == (2, 1, 2, "fact_id")
+        assert cursor.fetchone() == (3, 1, 3, "fact_id")
 
 
 def test_whoever_asks_sees_what_was_gathered(site: Site) -> None:
@@ -261,3 +268,43 @@ def test_plans_are_kept_where_the_servers_own_process_answers(monkeypatch: pytes
         connection.connection.execute("DEALLOCATE ALL")
         assert prepared._keeps_plans(kind(connection.connection)) is keeps
         assert ask(Question("SELECT $1::int + $2::int", [1, -2])) == [(-1,)]
+
+
+def test_rows_come_with_those_that_they_point_to_in_one_round_trip(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make_exam(site), make_exam(site, code="XRKNEE2")
+    other = make_exam(site, procedure=None)
+    Exam.objects.filter(pk=other.pk).update(order=first.order, sequence=2)
+    make_booking(first)
+    wanted = ("site", "order", "patient", "procedure")
+    with round_trips(monkeypatch) as asked:
+        found = rows_with(Exam, "id = ANY ($1::bigint[])", [[other.pk, first.pk]], *wanted, lock=True)
+        assert [exam.pk for exam in found] == [first.pk, other.pk]
+        (booked,) = rows_with(Booking, "exam_id = $1", [first.pk], "room", "room__location", "technologist")
+        assert rows_with(Exam, "id = $1", [0], *wanted) == []
+    assert [len(trip) for trip in asked] == [5, 4, 5]
+    assert "FOR UPDATE" in asked[0][0]
+    assert not any("FOR UPDATE" in statement for statement in [*asked[0][1:], *asked[1]])
+    assert found[0].order is found[1].order
+    with CaptureQueriesContext(connection) as none:
+        assert (found[0].procedure, found[1].procedure) == (first.procedure, None)
+        assert (found[0].patient, found[0].site) == (first.patient, site)
+        assert booked.room.location.code == "MAIN"
+        assert booked.technologist.code == "T1"
+    assert len(none) == 0
+    one = Exam.objects.select_related(*wanted).get(pk=second.pk)
+    (read,) = rows_with(Exam, "id = $1", [second.pk], *wanted)
+    for related in ("", *wanted):
+        ours, django = (getattr(exam, related) if related else exam for exam in (read, one))
+        assert _values(ours) == _values(django)
+
+
+def _values(row: Model) -> dict[str, Any]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_locked_in_a_transaction_only() -> None:
+    with pytest.raises(TransactionManagementError):
+        rows_with(Exam, "id = $1", [1], lock=True)

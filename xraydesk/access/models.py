@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from xraydesk.access.roles import Role
+from xraydesk.lib.shared_field import SharedJSONField
 
 
 class Site(models.Model):
@@ -23,7 +24,7 @@ class Site(models.Model):
     timezone = models.CharField(max_length=64)
     assigning_authority = models.CharField(max_length=64)
     ae_title = models.CharField(max_length=16)
-    plan = models.JSONField(default=dict)
+    plan = SharedJSONField(default=dict)
     version = models.PositiveIntegerField(default=0)
     """How often its file was loaded with something changed."""
     simulated = models.BooleanField(default=False)

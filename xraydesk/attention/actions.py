@@ -8,6 +8,7 @@ from typing import Any
 
 from xraydesk.attention.kinds import CLOCKS, ItemKind
 from xraydesk.attention.models import Item
+from xraydesk.lib.prepared import rows_of
 
 
 def raise_item(
@@ -32,6 +33,9 @@ def raise_item(
     `exam held:X1A2`. `until` defaults to the clock of its kind. `text` is the sentence a
     person reads, and defaults to the kind's own.
     """
+    is_open = rows_of(Item, "site_id = $1 AND key = $2 AND closed_at IS NULL", [site_id, key])
+    if is_open:
+        return is_open[0]
     item, _ = Item.objects.get_or_create(
         site_id=site_id,
         key=key,

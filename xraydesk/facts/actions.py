@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from procrastinate.contrib.django import app as jobs
 
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.lib import clock
-from xraydesk.lib.prepared import call_with_rows, insert
+from xraydesk.lib.prepared import insert
 
 REACT_TASK = "react"
 """Name of the job that looks up what follows from a fact; `reactions` owns it."""
@@ -79,10 +78,8 @@ def record(
         data=dict(data or {}),
         simulated=simulated,
     )
-    insert(fact)
+    insert(fact, *([REACT_WITH_ROWS] if kind.has_reactions else []))
     heard = _heard.get()
     if heard is not None:
         heard.append(fact.id)
-    if kind.has_reactions and not call_with_rows(REACT_WITH_ROWS, fact.id):
-        jobs.configure_task(REACT_TASK, queue=REACT_QUEUE).defer(fact_id=fact.id)
     return fact

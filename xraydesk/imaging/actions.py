@@ -36,6 +36,7 @@ from xraydesk.imaging.states import (
     StepState,
 )
 from xraydesk.lib.ids import new_uid
+from xraydesk.lib.prepared import rows_of
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
 
@@ -324,12 +325,15 @@ def take_back_decision(image: Image) -> None:
 def insert_deliveries(*, image: Image, ways: Iterable[Way], at: datetime) -> list[Delivery]:
     """The ways of an image to its destinations; only the new ones, or the ones withdrawn before, are returned."""
     new = []
+    known = {one.destination: one for one in rows_of(Delivery, "image_id = $1", [image.pk])}
     for way in ways:
-        delivery, made = Delivery.objects.get_or_create(
-            image=image,
-            destination=way.destination,
-            defaults={"site_id": image.site_id, "next_at": at, "why": way.why[:300]},
-        )
+        delivery, made = known.get(way.destination), False
+        if delivery is None:
+            delivery, made = Delivery.objects.get_or_create(
+                image=image,
+                destination=way.destination,
+                defaults={"site_id": image.site_id, "next_at": at, "why": way.why[:300]},
+            )
         if not made and delivery.state == DeliveryState.WITHDRAWN:
             delivery.why = way.why[:300]
             restart_delivery(delivery, at=at)

@@ -9,9 +9,10 @@ from django.db.models import Count, Q, QuerySet
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.header import Header, ScheduledReference
-from xraydesk.imaging.models import Image, StepExam
+from xraydesk.imaging.models import Image, PerformedStep, StepExam
 from xraydesk.imaging.rules import Candidate, Person, StepSpan
 from xraydesk.imaging.states import ImageState, StepState
+from xraydesk.lib.prepared import Question, ask, rows_with
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.demographics import Identifier, Name
@@ -177,7 +178,51 @@ def step_spans(exam_id: int) -> list[StepSpan]:
 
 def standing_states(exam_id: int) -> list[StepState]:
     """The states of an exam's steps, voided ones left out."""
-    return [
-        StepState(state)
-        for state in StepExam.objects.filter(exam=exam_id, voided=False).values_list("step__state", flat=True)
-    ]
+    found = ask(
+        Question(
+            "SELECT step.state FROM imaging_stepexam link JOIN imaging_performedstep step ON step.id = link.step_id"
+            " WHERE link.exam_id = $1 AND NOT link.voided",
+            [exam_id],
+            frozenset({"imaging_stepexam", "imaging_performedstep"}),
+        )
+    )
+    return [StepState(state) for (state,) in found]
+
+
+def has_matched(exam_id: int) -> bool:
+    """Whether an exam has images that are matched and were not all sent yet."""
+    question = Question(
+        "SELECT 1 FROM imaging_image WHERE exam_id = $1 AND state = $2 AND note IS NULL LIMIT 1",
+        [exam_id, ImageState.MATCHED.value],
+        frozenset({"imaging_image"}),
+    )
+    return bool(ask(question))
+
+
+def views_of(exam_id: int) -> list[tuple[str, str, str]]:
+    """Of each image of an exam, dose reports left out: its state, its view and its side."""
+    shown = "exam_id = $1 AND note IS NULL AND modality <> 'SR'"
+    question = Question(
+        f"SELECT state, view_position, laterality FROM imaging_image WHERE {shown} ORDER BY id",
+        [exam_id],
+        frozenset({"imaging_image"}),
+    )
+    return [(state, view, side) for state, view, side in ask(question)]
+
+
+def standing_links(exam_ids: Iterable[int]) -> list[StepExam]:
+    """What ties exams to the steps that carry them out, with the steps' rooms, voided ones left out, the step begun last first."""
+    links = rows_with(
+        StepExam,
+        "exam_id = ANY ($1::bigint[]) AND NOT voided",
+        [[*exam_ids]],
+        "step",
+        "step__room",
+        "step__room__location",
+    )
+    return sorted(links, key=lambda link: (link.step.started_at, link.pk), reverse=True)
+
+
+def standing_steps(exam_id: int) -> list[PerformedStep]:
+    """An exam's steps with their rooms, voided ones left out, the one begun last first."""
+    return [link.step for link in standing_links([exam_id])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -31,14 +31,17 @@ from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging.header import DOCUMENTS
 from xraydesk.imaging.models import Image, PerformedStep, StepExam
+from xraydesk.imaging.queries import standing_steps, views_of
 from xraydesk.imaging.states import FINAL_STEP_STATES, ImageState, StepState, deciding_step
 from xraydesk.journey.errors import Refused, WrongState
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.unscheduled import is_without_order
+from xraydesk.lib.prepared import rows_with
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam, Procedure
+from xraydesk.orders.queries import lock_exam, of_same_part
 from xraydesk.orders.states import TriageState
-from xraydesk.results.models import Report
+from xraydesk.results.queries import report_state
 from xraydesk.results.states import READ_STATES
 
 STANDING_IMAGES = (ImageState.MATCHED, ImageState.SENT)
@@ -63,48 +66,28 @@ def review_charge(*, exam_id: int, at: datetime, by: str = BY_RULE) -> Charge | 
 
     Changes nothing where it stands so already, so that it may run as often as it likes.
     """
-    exam = (
-        Exam.objects.select_for_update(of=("self",))
-        .select_related("site", "order", "procedure")
-        .filter(pk=exam_id)
-        .first()
-    )
+    exam = lock_exam(exam_id)
     if exam is None:
         return None
-    steps = _steps(exam)
+    steps = standing_steps(exam.pk)
     state = deciding_step(StepState(step.state) for step in steps)
-    standing = Charge.objects.filter(exam=exam, state__in=LIVE).first()
+    charges = rows_with(Charge, "exam_id = $1", [exam.pk])
+    standing = next((charge for charge in charges if charge.state in LIVE), None)
     if standing is None and state in (None, StepState.IN_PROGRESS):
         return None
     step = next((s for s in steps if s.state == state), None)
-    decision = decide(_done(exam, steps, state))
+    decision = decide(_done(exam, steps, state, charges))
     return _follow(exam, standing, decision, service_at=_service_at(step, at), at=at, by=by)
-
-
-def _steps(exam: Exam) -> list[PerformedStep]:
-    links = StepExam.objects.filter(exam=exam, voided=False).select_related("step__room")
-    return sorted((link.step for link in links), key=lambda s: (s.started_at, s.pk), reverse=True)
 
 
 def _service_at(step: PerformedStep | None, at: datetime) -> datetime:
     return (step.ended_at or step.started_at) if step else at
 
 
-def _done(exam: Exam, steps: list[PerformedStep], state: StepState | None) -> Done:
+def _done(exam: Exam, steps: list[PerformedStep], state: StepState | None, charges: Sequence[Charge]) -> Done:
     step = next((s for s in steps if s.state == state), None)
-    images = (
-        Image.objects.filter(exam=exam)
-        .exclude(modality="SR")
-        .values_list("state", "view_position", "laterality")
-    )
-    rows = list(images)
-    others: list[Procedure] = []
-    if exam.procedure is not None:
-        same_part = Procedure.objects.filter(
-            site=exam.site_id, retired=False, body_part=exam.procedure.body_part
-        )
-        others = list(same_part.exclude(pk=exam.procedure.pk).order_by("id"))
-    report = Report.objects.filter(exam=exam).values_list("state", flat=True).first()
+    rows = views_of(exam.pk)
+    others = of_same_part(exam.procedure) if exam.procedure else ()
     return Done(
         offer=_offer(exam.procedure) if exam.procedure else None,
         others=tuple(_offer(p) for p in others),
@@ -114,11 +97,11 @@ def _done(exam: Exam, steps: list[PerformedStep], state: StepState | None) -> Do
         undecided_images=sum(1 for kept, _, _ in rows if kept in UNDECIDED_IMAGES),
         missing_images=_missing_images(exam, steps),
         portable_room=bool(step and step.room and step.room.kind == "portable"),
-        read=report in READ_STATES,
+        read=report_state(exam.pk) in READ_STATES,
         needs_report=policies_of(exam.site).charge_needs_report,
         cancelled=exam.triage == TriageState.CANCELLED,
         has_order=not is_without_order(exam.order),
-        taken_back=_taken_back(exam),
+        taken_back=_taken_back(charges),
     )
 
 
@@ -136,9 +119,9 @@ def _missing_images(exam: Exam, steps: Iterable[PerformedStep]) -> int:
     return len(told) - came.values("sop_instance_uid").distinct().count()
 
 
-def _taken_back(exam: Exam) -> Line | None:
+def _taken_back(charges: Sequence[Charge]) -> Line | None:
     """The charge that a person took back, where it was the last one that went."""
-    last = Charge.objects.filter(exam=exam, state=ChargeState.CREDITED).order_by("-pk").first()
+    last = next((charge for charge in reversed(charges) if charge.state == ChargeState.CREDITED), None)
     return _line_of(last) if last is not None and last.credited_why == TAKEN_BACK else None
 
 

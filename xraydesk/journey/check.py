@@ -13,6 +13,7 @@ from xraydesk.journey.errors import UnknownExam
 from xraydesk.journey.policy import policies_of
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
+from xraydesk.orders.queries import lock_exam
 from xraydesk.safety.actions import insert_check
 from xraydesk.safety.checks import CheckKind
 from xraydesk.safety.models import SafetyCheck
@@ -39,8 +40,7 @@ def record_check(
 
     Raises UnknownExam.
     """
-    exam = Exam.objects.select_for_update(of=("self",)).select_related("site", "patient", "procedure")
-    found = exam.filter(pk=exam_id).first()
+    found = lock_exam(exam_id)
     if found is None:
         raise UnknownExam("There is no such exam here.")
     decided = lets_go_on(kind, answer, ordered_side=found.laterality) if passed is None else passed

@@ -11,7 +11,7 @@ from xraydesk.attention.actions import close_items, raise_item
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.journey.ask import ask_of, helpers_of
 from xraydesk.journey.places import EDGE
-from xraydesk.orders.models import Exam
+from xraydesk.orders.queries import lock_exam
 from xraydesk.scheduling import actions
 from xraydesk.scheduling.engine.ahead import Ask, Helper, HelperKind
 from xraydesk.scheduling.engine.spans import Span
@@ -30,12 +30,7 @@ def nobody_along_key(accession: str) -> str:
 @transaction.atomic
 def keep_company(*, exam_id: int, at: datetime) -> None:
     """Keep the time of an interpreter or escort for an exam that was booked or moved, or ask a person. Safe to run again."""
-    exam = (
-        Exam.objects.select_for_update(of=("self",))
-        .select_related("site", "order", "patient", "procedure")
-        .filter(pk=exam_id)
-        .first()
-    )
+    exam = lock_exam(exam_id)
     if exam is None:
         return
     booking = live_booking(exam.pk)

@@ -9,7 +9,8 @@ from django.db import transaction
 from xraydesk.attention.actions import close_items, raise_item
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.kinds import FactKind
-from xraydesk.imaging.models import Image, PerformedStep, StepExam
+from xraydesk.imaging.models import Image, PerformedStep
+from xraydesk.imaging.queries import standing_steps
 from xraydesk.imaging.states import ImageState, StepState, deciding_step
 from xraydesk.journey.errors import Refused, UnknownExam, WrongState
 from xraydesk.journey.keys import reader_key
@@ -120,8 +121,7 @@ def _locked(feedback_id: int) -> tuple[Feedback, Exam]:
 
 def _step(exam: Exam) -> PerformedStep | None:
     """The step that decides the exam's stage."""
-    links = StepExam.objects.filter(exam=exam, voided=False).select_related("step__room")
-    steps = [link.step for link in links.order_by("-step__started_at", "-step_id")]
+    steps = standing_steps(exam.pk)
     state = deciding_step(StepState(step.state) for step in steps)
     return next((step for step in steps if step.state == state), None)
 

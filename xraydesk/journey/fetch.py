@@ -18,6 +18,7 @@ from xraydesk.journey import arrive as arriving
 from xraydesk.journey.errors import Refused, WrongState
 from xraydesk.journey.policy import policies_of
 from xraydesk.orders.models import Exam
+from xraydesk.orders.queries import lock_exam
 from xraydesk.orders.states import Priority, TriageState
 from xraydesk.patients.queries import current_visit
 from xraydesk.scheduling.models import Booking
@@ -43,15 +44,14 @@ class UnknownJob(Refused):
 @transaction.atomic
 def plan_transport(*, exam_id: int, at: datetime) -> None:
     """Bring an exam's fetch and return to what its place and its patient's bed ask for. Safe to run again."""
-    exam = (
-        Exam.objects.select_for_update(of=("self",))
-        .select_related("site", "order", "patient")
-        .filter(pk=exam_id)
-        .first()
-    )
+    exam = lock_exam(exam_id)
     if exam is None:
         return
     policies = policies_of(exam.site)
+    jobs = actions.live_jobs(exam.pk)
+    # Nobody was asked to fetch this patient, and nobody will be.
+    if not jobs and exam.order.patient_class not in policies.fetch_classes:
+        return
     booking = live_booking(exam.pk)
     states = set(standing_states(exam.pk))
     over = StepState.COMPLETED in states or (StepState.DISCONTINUED in states and booking is None)
@@ -62,7 +62,7 @@ def plan_transport(*, exam_id: int, at: datetime) -> None:
         booking is not None and booking.state == BookingState.BOOKED and booking.arrived_at is None
     )
     if open_for_fetch and not (over or under_way) and exam.triage != TriageState.CANCELLED:
-        asked = actions.live_job(exam.pk, JobKind.FETCH)
+        asked = jobs.get(JobKind.FETCH)
         fetch = rules.fetch_wanted(
             trip,
             classes=policies.fetch_classes,
@@ -70,13 +70,12 @@ def plan_transport(*, exam_id: int, at: datetime) -> None:
             asked_at=asked.asked_at if asked else at,
         )
     here = over or under_way or (booking is not None and booking.arrived_at is not None)
-    _follow(
-        exam, JobKind.FETCH, fetch, at=at, gone_because="the patient is here" if here else "nobody is fetched"
-    )
+    gone_because = "the patient is here" if here else "nobody is fetched"
+    _follow(exam, JobKind.FETCH, jobs.get(JobKind.FETCH), fetch, at=at, gone_because=gone_because)
     back = None
     if over and not under_way:
         back = rules.return_wanted(trip, classes=policies.fetch_classes, at=at)
-    _follow(exam, JobKind.RETURN, back, at=at, gone_because="the patient stays")
+    _follow(exam, JobKind.RETURN, jobs.get(JobKind.RETURN), back, at=at, gone_because="the patient stays")
 
 
 def _trip(exam: Exam, booking: Booking | None) -> rules.Trip:
@@ -109,9 +108,14 @@ def _trip(exam: Exam, booking: Booking | None) -> rules.Trip:
 
 
 def _follow(
-    exam: Exam, kind: JobKind, wanted: rules.Wanted | None, *, at: datetime, gone_because: str
+    exam: Exam,
+    kind: JobKind,
+    job: TransportJob | None,
+    wanted: rules.Wanted | None,
+    *,
+    at: datetime,
+    gone_because: str,
 ) -> None:
-    job = actions.live_job(exam.pk, kind)
     if job is None:
         done = TransportJob.objects.filter(exam=exam, kind=kind)
         if wanted is None or done.filter(state__in=(JobState.DELIVERED, JobState.CANNOT)).exists():

@@ -24,6 +24,7 @@ from xraydesk.imaging.labelled_rules import (
     with_circumstances,
 )
 from xraydesk.imaging.models import Image, StepExam
+from xraydesk.imaging.queries import standing_steps
 from xraydesk.imaging.states import ImageAction
 from xraydesk.journey.dose import assign_dose
 from xraydesk.journey.keys import image_key
@@ -36,6 +37,7 @@ from xraydesk.rooms.models import Modality
 from xraydesk.safety.checks import CheckKind
 from xraydesk.safety.models import SafetyCheck
 from xraydesk.scheduling.models import Booking
+from xraydesk.scheduling.queries import live_booking
 from xraydesk.scheduling.states import LIVE
 
 PORTABLE = "portable"
@@ -106,7 +108,7 @@ def circumstances(exam: Exam, images: Sequence[Image], *, shown: Shown) -> dict[
     room_ids = {room.pk for room in rooms.values()}
     times = [image.acquired_at for image in images if image.acquired_at]
     own, is_implied, is_moved = _own(exam)
-    booking = Booking.objects.filter(exam=exam, state__in=LIVE).first()
+    booking = live_booking(exam.pk)
     arrived_at = booking.arrived_at if booking and not is_implied else None
     identified = SafetyCheck.objects.filter(exam=exam, kind=CheckKind.IDENTITY, passed=True).exists()
     others = _others(exam, room_ids, times)
@@ -144,8 +146,7 @@ def _is_due(booking: Booking | None, is_moved: bool, taken_at: datetime | None) 
 
 def _own(exam: Exam) -> tuple[tuple[Performed, ...], bool, bool]:
     """An exam's steps that count; whether its patient's arrival, and its place there, were only concluded from one of them."""
-    links = StepExam.objects.filter(exam=exam, voided=False).select_related("step__room")
-    steps = [link.step for link in links]
+    steps = standing_steps(exam.pk)
     implied, moved = (
         any(actions.note_about(step, note, exam_id=exam.pk) for step in steps)
         for note in (ARRIVAL_IMPLIED, PLACE_BEFORE)

@@ -22,6 +22,7 @@ from xraydesk.journey.check import check_missing_key, missing_checks
 from xraydesk.journey.dose import assign_dose
 from xraydesk.journey.errors import PlaceTaken, UnknownExam
 from xraydesk.lib import locks
+from xraydesk.orders import queries as orders
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Modality, Room
 from xraydesk.safety.rules import in_words
@@ -44,12 +45,7 @@ def lock_steps(site_id: int, uids: Iterable[str]) -> None:
 def lock_exams(exam_ids: Iterable[int]) -> list[Exam]:
     """The exams, locked in one order. Raises UnknownExam where one is not there."""
     wanted = set(exam_ids)
-    exams = list(
-        Exam.objects.select_for_update(of=("self",))
-        .select_related("site", "patient", "procedure", "order")
-        .filter(pk__in=wanted)
-        .order_by("id")
-    )
+    exams = orders.lock_exams(wanted)
     if len(exams) != len(wanted):
         raise UnknownExam("There is no such exam here.")
     return exams

@@ -22,8 +22,7 @@ from xraydesk.journey.turns import DELIVER_QUEUE
 from xraydesk.lib import clock
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam
-from xraydesk.scheduling.models import Booking
-from xraydesk.scheduling.states import LIVE
+from xraydesk.scheduling.queries import live_booking
 from xraydesk.siteplan.reading import from_json
 
 FIND_TASK = "find_priors"
@@ -126,7 +125,7 @@ def looked_at(exam: Exam, *, at: datetime) -> Looked | None:
     """What an exam looks at; None where its procedure is not known here."""
     if exam.procedure is None:
         return None
-    place = Booking.objects.filter(exam=exam, state__in=LIVE).first()
+    place = live_booking(exam.pk)
     day = clock.local_day(place.during.lower if place else at, exam.site.timezone)
     return Looked(exam.procedure.body_part, exam.laterality, day)
 

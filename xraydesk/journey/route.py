@@ -39,6 +39,11 @@ def destinations_of(site: Site) -> tuple[DestinationPlan, ...]:
     return from_json(site.plan).destinations if site.plan else ()
 
 
+def has_images_to_send(exam_id: int) -> bool:
+    """Whether `queue_deliveries` would find anything to do: matched images, of an exam that was performed and is over."""
+    return queries.has_matched(exam_id) and may_go_on(queries.standing_states(exam_id))
+
+
 @transaction.atomic
 def queue_deliveries(*, exam_id: int, at: datetime, shown: Shown = MappingProxyType({})) -> int:
     """Send an exam's matched images on their way, where the exam was performed and nothing of it is under way.

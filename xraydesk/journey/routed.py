@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from xraydesk.imaging.models import StepExam
+from xraydesk.imaging.queries import standing_links
 from xraydesk.imaging.route_rules import RoutedExam, Way, ways
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
-from xraydesk.scheduling.models import Booking
-from xraydesk.scheduling.states import LIVE
+from xraydesk.scheduling.queries import live_bookings
 from xraydesk.siteplan.reading import from_json
 
 
@@ -22,12 +21,11 @@ def routed_exams(exams: Iterable[Exam], *, at: datetime) -> dict[int, RoutedExam
     asked = list(exams)
     keys = [exam.pk for exam in asked]
     begun: dict[int, tuple[datetime, str]] = {}
-    booked = Booking.objects.filter(exam__in=keys, state__in=LIVE).select_related("room__location")
-    for booking in booked:
+    for booking in live_bookings(keys):
         if booking.exam_id is not None:
             begun[booking.exam_id] = (booking.during.lower, booking.room.location.code)
-    links = StepExam.objects.filter(exam__in=keys, voided=False).select_related("step__room__location")
-    for link in links.order_by("-step__started_at", "-id"):
+    links = standing_links(keys)
+    for link in links:
         room = link.step.room
         place = room.location.code if room else begun.get(link.exam_id, (at, ""))[1]
         begun[link.exam_id] = (link.step.started_at, place)

@@ -16,6 +16,7 @@ from xraydesk.journey.policy import policies_of
 from xraydesk.lib import clock
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam
+from xraydesk.orders.queries import lock_exam
 from xraydesk.patients.models import Visit
 from xraydesk.results import finding_actions as actions
 from xraydesk.results import finding_rules as rules
@@ -71,12 +72,7 @@ def flag_result(*, exam_id: int, category: Category, words: str, at: datetime, b
 
     Raises UnknownExam, and WrongState where nothing was written or the very same is being told already.
     """
-    exam = (
-        Exam.objects.select_for_update(of=("self",))
-        .select_related("site", "order", "patient")
-        .filter(pk=exam_id)
-        .first()
-    )
+    exam = lock_exam(exam_id)
     if exam is None:
         raise UnknownExam("There is no such exam here.")
     said = " ".join(words.split())

@@ -26,6 +26,9 @@ from django.db import connection, models, transaction
 from psycopg.adapt import Transformer
 from psycopg.types.json import Jsonb
 
+from xraydesk.lib.shared_field import SharedJSONField
+from xraydesk.lib.shared_json import shared
+
 M = TypeVar("M", bound=models.Model)
 
 GATHERED_MAX = 16
@@ -74,8 +77,50 @@ def ask_ahead(questions: Iterable[Question]) -> None:
         gathering.ask_ahead(list(questions))
 
 
+def ask_all(questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
+    """The answers to several questions in one round trip, in their order. Raises Django's database errors.
+
+    Each sees what was committed when those before it were answered, and what was gathered is written before.
+    """
+    gathering = _gathering.get()
+    if gathering is not None:
+        gathering.write()
+    return _ask(questions)
+
+
 def rows_of(model: type[M], where: str, values: Sequence[Any]) -> list[M]:
     """The rows of a table for which `where` holds, by a prepared statement; related rows are not read with them."""
+    return _made(model, ask(rows_question(model, where, values)))
+
+
+def rows_with(
+    model: type[M], where: str, values: Sequence[Any], *related: str, order: str = "id", lock: bool = False
+) -> list[M]:
+    """The rows of a table for which `where` holds, with the rows that they point to by `related`, in one round trip.
+
+    `related` are names as for Django's `select_related` (`step`, `step__room`); rows that several point to are one
+    object. The columns in `where` are those of the table alone. With `lock` the rows (not those that they point to)
+    are locked in their order until the transaction ends, before any other is read.
+
+    Raises TransactionManagementError where rows are to be locked and no transaction is open.
+    """
+    if lock and not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("rows are locked inside a transaction only")
+    statements, links = _reading(model, where, related, order, lock)
+    answers = ask_all([Question(statement, values) for statement in statements])
+    rows = _made(model, answers[0])
+    found: list[list[Any]] = [list(rows)]
+    for (held_by, field), answer in zip(links, answers[1:], strict=True):
+        there = {row.pk: row for row in _made(field.related_model, answer)}
+        for row in found[held_by]:
+            key = getattr(row, field.attname)
+            if key is None or key in there:
+                field.set_cached_value(row, there.get(key))
+        found.append(list(there.values()))
+    return rows
+
+
+def _made(model: type[M], answer: Iterable[tuple[Any, ...]]) -> list[M]:
     table = _table_of(model)
     return [
         model.from_db(
@@ -83,7 +128,7 @@ def rows_of(model: type[M], where: str, values: Sequence[Any]) -> list[M]:
             table.attributes,
             [value if read is None else read(value) for value, read in zip(row, table.readers, strict=True)],
         )
-        for row in ask(rows_question(model, where, values))
+        for row in answer
     ]
 
 
@@ -93,13 +138,17 @@ def rows_question(model: type[models.Model], where: str, values: Sequence[Any]) 
     return Question(f"{table.select} WHERE {where}", values, frozenset({model._meta.db_table}))
 
 
-def insert(row: M) -> M:
-    """Write a new row, at once or with the others of a `gathered` block; its key is set either way."""
+def insert(row: M, *calls: str) -> M:
+    """Write a new row, at once or with the others of a `gathered` block; its key is set either way.
+
+    `calls` are functions of the database to be called in the same statement, `$` standing for the row's key.
+    """
     gathering = _gathering.get()
+    alone = gathering or _Gathering((type(row),))
+    alone.add(row)
+    alone.calls += [(call, row.pk) for call in calls]
     if gathering is None:
-        row.save(force_insert=True)
-    else:
-        gathering.add(row)
+        alone.write()
     return row
 
 
@@ -109,18 +158,6 @@ def next_keys(model: type[models.Model], count: int) -> list[int]:
     if gathering is not None:
         return [gathering.key(model) for _ in range(count)]
     return [_ask([_next_keys((model,))])[0][0][0] for _ in range(count)]
-
-
-def call_with_rows(call: str, value: Any) -> bool:
-    """Have a function of the database called, `$` standing for `value`, in the statement of the gathered rows.
-
-    False, and nothing done, where no rows are gathered.
-    """
-    gathering = _gathering.get()
-    if gathering is None:
-        return False
-    gathering.calls.append((call, value))
-    return True
 
 
 @contextmanager
@@ -265,12 +302,33 @@ def _writer(field: Any) -> Callable[[Any], Any] | None:
 
 
 def _reader(field: Any) -> Callable[[Any], Any] | None:
+    if isinstance(field, SharedJSONField):
+        return shared
     return json.loads if isinstance(field, models.JSONField) else None
 
 
 @cache
 def _table_of(model: type[models.Model]) -> _Table:
     return _Table(model)
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def _reading(
+    model: type[models.Model], where: str, related: tuple[str, ...], order: str, lock: bool
+) -> tuple[list[str], list[tuple[int, Any]]]:
+    """The statements that read rows and those they point to; of each but the first, by which field of which one's rows."""
+    end = f" ORDER BY {order}" + (" FOR UPDATE" if lock else "")
+    statements, links = [f"{_table_of(model).select} WHERE {where}{end}"], []
+    held: dict[str, tuple[int, type[models.Model], str]] = {"": (0, model, where)}
+    for path in related:
+        parent, _, name = path.rpartition("__")
+        number, holder, which = held[parent]
+        field: Any = holder._meta.get_field(name)
+        keys = f"SELECT {connection.ops.quote_name(field.column)} FROM {_table_of(holder).name} WHERE {which}"
+        held[path] = (len(statements), field.related_model, f"id IN ({keys})")
+        statements.append(f"{_table_of(field.related_model).select} WHERE {held[path][2]}")
+        links.append((number, field))
+    return statements, links
 
 
 @lru_cache(maxsize=SHAPES_MAX)

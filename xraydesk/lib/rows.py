@@ -27,6 +27,7 @@ def put_rows(
     right already are not written. Call inside a transaction.
     """
     found: dict[Any, M] = {}
+    new: list[M] = []
     for row in rows.select_for_update():
         parts = tuple(getattr(row, name) for name in key)
         found[parts[0] if len(parts) == 1 else parts] = row
@@ -35,13 +36,15 @@ def put_rows(
         row_or_none = found.get(name)
         if row_or_none is None:
             parts = name if isinstance(name, tuple) else (name,)
-            found[name] = rows.create(**fixed, **dict(zip(key, parts, strict=True)), **values)
+            found[name] = rows.model(**fixed, **dict(zip(key, parts, strict=True)), **values)
+            new.append(found[name])
             continue
         changed = [field for field, value in values.items() if getattr(row_or_none, field) != value]
         for field in changed:
             setattr(row_or_none, field, values[field])
         if changed:
             row_or_none.save(update_fields=changed)
+    rows.bulk_create(new)
     gone = [row.pk for name, row in found.items() if name not in wanted and not getattr(row, "retired")]  # noqa: B009
     rows.filter(pk__in=gone).update(retired=True)
     return {name: found[name] for name in wanted}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import BigIntegerField, F, Max, Q, QuerySet
 from django.db.models.functions import Cast, Substr
 
 from xraydesk.access.models import Site
-from xraydesk.lib.prepared import Question, ask
-from xraydesk.orders.models import Exam, Order
+from xraydesk.lib.prepared import Question, ask, rows_of, rows_with
+from xraydesk.orders.models import Exam, Order, Procedure
 from xraydesk.orders.states import TriageState
 
 WAITING_MAX = 500
@@ -51,13 +52,50 @@ def exams_of(order: Order) -> list[Exam]:
     )
 
 
+def lock_exams(exam_ids: Iterable[int]) -> list[Exam]:
+    """Exams with their site, order, patient and procedure, locked in one order until the transaction ends; those that are there."""
+    return rows_with(
+        Exam, "id = ANY ($1::bigint[])", [[*exam_ids]], "site", "order", "patient", "procedure", lock=True
+    )
+
+
 def lock_exam(exam_id: int) -> Exam | None:
-    """An exam with its order, patient and procedure, locked until the transaction ends; None where there is none."""
-    return (
-        Exam.objects.select_for_update(of=("self",))
-        .filter(pk=exam_id)
-        .select_related("site", "order", "patient", "procedure")
-        .first()
+    """An exam with its site, order, patient and procedure, locked until the transaction ends; None where there is none."""
+    return next(iter(lock_exams([exam_id])), None)
+
+
+def exam_of(*, site_id: int, accession: str) -> Exam | None:
+    """The exam with an accession number, with its site, order, patient and procedure; None where there is none."""
+    found = rows_with(
+        Exam,
+        "site_id = $1 AND accession = $2",
+        [site_id, accession],
+        "site",
+        "order",
+        "patient",
+        "procedure",
+    )
+    return next(iter(found), None)
+
+
+def exam_key(*, site_id: int, accession: str) -> int | None:
+    """The key of the exam with an accession number; None where there is none."""
+    found = ask(
+        Question(
+            "SELECT id FROM orders_exam WHERE site_id = $1 AND accession = $2",
+            [site_id, accession],
+            frozenset({"orders_exam"}),
+        )
+    )
+    return found[0][0] if found else None
+
+
+def of_same_part(procedure: Procedure) -> list[Procedure]:
+    """The other procedures that the department offers for the same part of the body."""
+    return rows_of(
+        Procedure,
+        "site_id = $1 AND body_part = $2 AND id <> $3 AND NOT retired ORDER BY id",
+        [procedure.site_id, procedure.body_part, procedure.pk],
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from django.db.models import Q, QuerySet
 
 from xraydesk.access.models import Site
-from xraydesk.lib.prepared import Question, ask
+from xraydesk.lib.prepared import Question, ask, rows_of
 from xraydesk.lib.text import folded
 from xraydesk.patients import rules
 from xraydesk.patients.demographics import Identifier
@@ -83,4 +83,5 @@ def look_alikes_among(patients: Iterable[Patient]) -> dict[int, frozenset[int]]:
 
 def current_visit(patient: Patient) -> Visit | None:
     """The stay that goes on, the one heard of last; None where there is none."""
-    return patient.visits.filter(state=Visit.State.ACTIVE).order_by("-changed_at", "-id").first()
+    newest = "patient_id = $1 AND state = $2 ORDER BY changed_at DESC, id DESC LIMIT 1"
+    return next(iter(rows_of(Visit, newest, [patient.pk, Visit.State.ACTIVE.value])), None)

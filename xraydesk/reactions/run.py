@@ -8,6 +8,7 @@ from django.db import transaction
 
 from xraydesk.attention.actions import raise_item
 from xraydesk.attention.kinds import ItemKind
+from xraydesk.facts import queries as facts
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.reactions.table import REACTIONS
@@ -20,7 +21,7 @@ def react_to(fact_id: int) -> None:
     were tried: the job is retried and runs all of them again, which changes nothing where
     they were done.
     """
-    fact = Fact.objects.get(pk=fact_id)
+    fact = facts.with_site(fact_id)
     failures: list[Exception] = []
     for reaction in REACTIONS.get(FactKind(fact.kind), ()):
         try:

@@ -15,7 +15,7 @@ from xraydesk.journey.company import keep_company
 from xraydesk.journey.distribute import was_read
 from xraydesk.journey.fetch import plan_of_patient, plan_transport
 from xraydesk.journey.priors import look_for_priors
-from xraydesk.journey.route import queue_deliveries
+from xraydesk.journey.route import has_images_to_send, queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
 from xraydesk.links.asked import was_told
@@ -25,7 +25,7 @@ from xraydesk.links.messages import apply_waiting
 from xraydesk.links.outgoing.tell import tell, tell_of_patient
 from xraydesk.links.subscriptions.reaction import tell_subscribers
 from xraydesk.links.subscriptions.topics import FACTS as SUBSCRIBED
-from xraydesk.orders.models import Exam
+from xraydesk.orders.queries import exam_key, exam_of
 
 BOOK_TASK = "book"
 """Name of the job that gives one waiting exam a place."""
@@ -36,33 +36,33 @@ Reaction = Callable[[Fact], None]
 
 def triage(fact: Fact) -> None:
     """Let the rules decide about an exam that came or was changed."""
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
-    if exam:
-        triage_exam(exam_id=exam.pk, at=clock.now())
+    exam_id = exam_key(site_id=fact.site_id, accession=fact.accession)
+    if exam_id:
+        triage_exam(exam_id=exam_id, at=clock.now())
 
 
 def apply_what_waited(fact: Fact) -> None:
     """A report or an appointment may have come before its order: now it has an exam."""
-    found = Exam.objects.filter(site=fact.site_id, accession=fact.accession).select_related("site", "order")
-    for exam in found:
+    exam = exam_of(site_id=fact.site_id, accession=fact.accession)
+    if exam:
         numbers = (exam.accession, exam.filler, exam.study_instance_uid, exam.order.placer)
         apply_waiting(site=exam.site, numbers=numbers, at=clock.now())
 
 
 def book_accepted(fact: Fact) -> None:
     """Give an accepted exam its place, as the site's policies say."""
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
-    if exam:
-        place_by_itself(exam_id=exam.pk, at=clock.now())
+    exam_id = exam_key(site_id=fact.site_id, accession=fact.accession)
+    if exam_id:
+        place_by_itself(exam_id=exam_id, at=clock.now())
 
 
 def let_in_raised(fact: Fact) -> None:
     """An exam was raised where it stands: where it would be late now, others give way for it as for a new one."""
     if fact.kind == FactKind.ORDER_CHANGED and "priority" not in fact.data.get("changed", ()):
         return
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
-    if exam:
-        let_in(exam_id=exam.pk, at=clock.now(), raised=True)
+    exam_id = exam_key(site_id=fact.site_id, accession=fact.accession)
+    if exam_id:
+        let_in(exam_id=exam_id, at=clock.now(), raised=True)
 
 
 def try_waiting_after_cancel(fact: Fact) -> None:
@@ -79,24 +79,20 @@ def try_waiting_again(fact: Fact) -> None:
 
 def send_images(fact: Fact) -> None:
     """Images of an exam that was performed go on to their destinations, unless their label is in doubt."""
-    exam = (
-        Exam.objects.filter(site=fact.site_id, accession=fact.accession)
-        .select_related("site", "procedure")
-        .first()
-    )
+    exam = exam_of(site_id=fact.site_id, accession=fact.accession)
     if exam:
         at = clock.now()
         look_at_pictures(exam, at=at)
-        queue_deliveries(
-            exam_id=exam.pk, at=at, shown=was_told(site=exam.site, accession=exam.accession, at=at)
-        )
+        if has_images_to_send(exam.pk):
+            shown = was_told(site=exam.site, accession=exam.accession, at=at)
+            queue_deliveries(exam_id=exam.pk, at=at, shown=shown)
 
 
 def plan_porter(fact: Fact) -> None:
     """The porter's jobs follow the exam's place."""
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
-    if exam:
-        plan_transport(exam_id=exam.pk, at=clock.now())
+    exam_id = exam_key(site_id=fact.site_id, accession=fact.accession)
+    if exam_id:
+        plan_transport(exam_id=exam_id, at=clock.now())
 
 
 def plan_porters_of_patient(fact: Fact) -> None:
@@ -107,30 +103,30 @@ def plan_porters_of_patient(fact: Fact) -> None:
 
 def plan_company(fact: Fact) -> None:
     """An interpreter or escort follows the exam's place."""
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
-    if exam:
-        keep_company(exam_id=exam.pk, at=clock.now())
+    exam_id = exam_key(site_id=fact.site_id, accession=fact.accession)
+    if exam_id:
+        keep_company(exam_id=exam_id, at=clock.now())
 
 
 def end_calling_readers(fact: Fact) -> None:
     """A report came: nobody is called any more to open the images."""
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
-    if exam:
-        was_read(exam_id=exam.pk, at=clock.now())
+    exam_id = exam_key(site_id=fact.site_id, accession=fact.accession)
+    if exam_id:
+        was_read(exam_id=exam_id, at=clock.now())
 
 
 def find_priors(fact: Fact) -> None:
     """Whoever reads this exam wants what was done before beside it."""
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
-    if exam:
-        look_for_priors(exam_id=exam.pk, at=clock.now())
+    exam_id = exam_key(site_id=fact.site_id, accession=fact.accession)
+    if exam_id:
+        look_for_priors(exam_id=exam_id, at=clock.now())
 
 
 def review_charges(fact: Fact) -> None:
     """What an exam is charged for follows what was done."""
-    exam = Exam.objects.filter(site=fact.site_id, accession=fact.accession).only("pk").first()
-    if exam:
-        review_charge(exam_id=exam.pk, at=clock.now())
+    exam_id = exam_key(site_id=fact.site_id, accession=fact.accession)
+    if exam_id:
+        review_charge(exam_id=exam_id, at=clock.now())
 
 
 _REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {

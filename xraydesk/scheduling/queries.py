@@ -11,6 +11,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import QuerySet
 
 from xraydesk.access.models import Site
+from xraydesk.lib.prepared import rows_with
 from xraydesk.rooms.models import PlannedClosure, Room
 from xraydesk.rooms.queries import rooms_in_use
 from xraydesk.scheduling.engine.department import (
@@ -34,7 +35,19 @@ _Taken = tuple[int, int, int | None, int | None, Span]
 
 def live_booking(exam_id: int) -> Booking | None:
     """The exam's present booking, whatever its state; None where it has none, or where one is only held."""
-    return Booking.objects.filter(exam=exam_id, state__in=LIVE).select_related("room", "technologist").first()
+    return next(iter(live_bookings([exam_id])), None)
+
+
+def live_bookings(exam_ids: Iterable[int]) -> list[Booking]:
+    """The present bookings of exams, each with its room and technologist."""
+    return rows_with(
+        Booking,
+        "exam_id = ANY ($1::bigint[]) AND state = ANY ($2::text[])",
+        [[*exam_ids], [state.value for state in LIVE]],
+        "room",
+        "room__location",
+        "technologist",
+    )
 
 
 def occupying_between(

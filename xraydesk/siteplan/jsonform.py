@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from xraydesk.lib.shared_json import Shared
 from xraydesk.siteplan.plan import SitePlan
 
 FORMAT = "xraydesk.site/1"
@@ -45,6 +46,10 @@ def from_json(data: Mapping[str, Any]) -> SitePlan:
 
     Raises NotAPlan where it is none.
     """
+    return data.once(_from_any) if isinstance(data, Shared) else _from_any(data)
+
+
+def _from_any(data: Mapping[str, Any]) -> SitePlan:
     return _from_text(json.dumps(data, sort_keys=True))
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from xraydesk.lib.prepared import rows_with
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
 from xraydesk.staff.models import Porter
@@ -19,9 +20,11 @@ class JobRefused(Exception):
     """The job is not in a state in which this can be done, or its porter is busy."""
 
 
-def live_job(exam_id: int, kind: JobKind) -> TransportJob | None:
-    """The job of one kind that an exam has, locked; None where it has none."""
-    return TransportJob.objects.select_for_update().filter(exam=exam_id, kind=kind, state__in=LIVE).first()
+def live_jobs(exam_id: int) -> dict[JobKind, TransportJob]:
+    """The jobs that an exam has, locked, one of each kind at most."""
+    live = [state.value for state in LIVE]
+    found = rows_with(TransportJob, "exam_id = $1 AND state = ANY ($2::text[])", [exam_id, live], lock=True)
+    return {JobKind(job.kind): job for job in found}
 
 
 def insert(*, exam: Exam, kind: JobKind, wanted: Wanted, at: datetime) -> TransportJob:

@@ -131,7 +131,7 @@ def test_a_process_that_ends_by_itself_is_told_of(site: Site, monkeypatch: pytes
 
 def test_a_policy_that_no_longer_fits_the_department_is_told_of(site: Site) -> None:
     trial = asked(site, policies=[text("xr5-at-six")])
-    site.plan["rooms"] = [room for room in site.plan["rooms"] if room["code"] != "XR5"]
+    site.plan = {**site.plan, "rooms": [room for room in site.plan["rooms"] if room["code"] != "XR5"]}
     site.save()
     assert run(trial).state == TrialState.FAILED
     assert "XR5" in trial.why

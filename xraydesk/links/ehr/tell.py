@@ -21,6 +21,7 @@ from xraydesk.links.outgoing.defer import defer_sending
 from xraydesk.links.outgoing.tell import EARLIER_MAX
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.orders.models import Exam
+from xraydesk.orders.queries import exam_of
 from xraydesk.patients.demographics import Identifier
 from xraydesk.patients.models import PatientIdentifier
 from xraydesk.results.models import Finding, Report
@@ -50,7 +51,7 @@ def tell_ehrs(fact: Fact) -> None:
         return
     for ehr in from_json(fact.site.plan).ehrs:
         wanted = [one for one in ehr.sends if FactKind(fact.kind) in FOLLOWS[one]]
-        exam = _exam(fact) if wanted else None
+        exam = exam_of(site_id=fact.site_id, accession=fact.accession) if wanted else None
         if exam is None:
             continue
         # As with HL7: the numbers of an EHR's messages ascend in the order in which they are committed.
@@ -58,14 +59,6 @@ def tell_ehrs(fact: Fact) -> None:
         queued = [_queue(exam, fact, ehr, what) for what in wanted]
         if any(queued):
             defer_sending(site_id=fact.site_id, outlink=ehr.name)
-
-
-def _exam(fact: Fact) -> Exam | None:
-    return (
-        Exam.objects.select_related("site", "order")
-        .filter(site=fact.site_id, accession=fact.accession)
-        .first()
-    )
 
 
 def _queue(exam: Exam, fact: Fact, ehr: EhrPlan, what: Pushes) -> bool:

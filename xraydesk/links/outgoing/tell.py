@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from django.db.models import Max
-
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
+from xraydesk.facts.queries import told_of_exam
 from xraydesk.lib import clock, locks
+from xraydesk.lib.prepared import Question, ask
 from xraydesk.links.hl7 import appointment, charge, document_out, patient_out, report_out, status
 from xraydesk.links.hl7.outgoing_header import message, patient_segments
 from xraydesk.links.hl7.reader import Segment, written
@@ -21,6 +21,7 @@ from xraydesk.links.outgoing import told
 from xraydesk.links.outgoing.defer import defer_sending
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.orders.models import Exam, Order
+from xraydesk.orders.queries import exam_of
 from xraydesk.patients.models import Merge
 from xraydesk.siteplan.link_plan import OutlinkPlan, Sends
 from xraydesk.siteplan.reading import from_json
@@ -61,11 +62,7 @@ def tell(fact: Fact) -> None:
     outlinks = from_json(fact.site.plan).outlinks
     if not outlinks:
         return
-    exam = (
-        Exam.objects.select_related("site", "order", "patient", "procedure")
-        .filter(site=fact.site_id, accession=fact.accession)
-        .first()
-    )
+    exam = exam_of(site_id=fact.site_id, accession=fact.accession)
     if exam is None:
         return
     for outlink in outlinks:
@@ -78,19 +75,16 @@ def tell(fact: Fact) -> None:
 
 def _queue(exam: Exam, outlink: OutlinkPlan, *, until: int) -> int:
     """Queue what is not told yet of an exam, up to a fact; the number of messages."""
-    sent = Message.objects.filter(
-        site=exam.site_id, direction=Direction.OUT, link=outlink.name, accession=exam.accession
-    )
-    mark = sent.aggregate(last=Max("fact"))["last"] or 0
-    facts = Fact.objects.filter(
-        site=exam.site_id,
+    mark, last = queued_last(exam, outlink.name)
+    facts = told_of_exam(
+        site_id=exam.site_id,
         accession=exam.accession,
-        kind__in=KINDS,
-        pk__gt=mark,
-        pk__lte=until,
-        recorded_at__gt=clock.now() - EARLIER_MAX,
-    ).order_by("pk")[:FACTS_MAX]
-    last = sent.filter(type__startswith="SIU^").order_by("-fact").values_list("type", flat=True).first()
+        kinds=KINDS,
+        after=mark,
+        until=until,
+        since=clock.now() - EARLIER_MAX,
+        count_max=FACTS_MAX,
+    )
     is_told = bool(last) and last != f"SIU^{appointment.Event.CANCELLED}"
     count = 0
     for fact in facts:
@@ -99,6 +93,19 @@ def _queue(exam: Exam, outlink: OutlinkPlan, *, until: int) -> int:
             _write(exam, fact, outlink, letter)
             count += 1
     return count
+
+
+def queued_last(exam: Exam, link: str) -> tuple[int, str]:
+    """The newest fact of an exam that was put on its way by a link (0 for none), and the last word on its appointment."""
+    mine = "site_id = $1 AND direction = $2 AND link = $3 AND accession = $4"
+    last = f"SELECT type FROM links_message WHERE {mine} AND type LIKE 'SIU^%' ORDER BY fact DESC LIMIT 1"
+    question = Question(
+        f"SELECT max(fact), ({last}) FROM links_message WHERE {mine}",
+        [exam.site_id, Direction.OUT.value, link, exam.accession],
+        frozenset({"links_message"}),
+    )
+    mark, word = ask(question)[0]
+    return mark or 0, word or ""
 
 
 def _letters(exam: Exam, fact: Fact, sends: Sequence[Sends], is_told: bool) -> tuple[list[Letter], bool]:

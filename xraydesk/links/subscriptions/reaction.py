@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
-from xraydesk.links.models import Subscription
 from xraydesk.links.subscriptions import standing
 from xraydesk.links.subscriptions.topics import topics_of
 
@@ -12,8 +11,7 @@ from xraydesk.links.subscriptions.topics import topics_of
 def tell_subscribers(fact: Fact) -> None:
     """Queue what a fact means to each program that subscribed. Safe to run again: a fact is told once a Subscription."""
     topics = [topic.url for topic in topics_of(FactKind(fact.kind))]
-    rows = Subscription.objects.filter(site=fact.site_id, state__in=standing.CALLED, topic__in=topics)
-    if fact.accession and rows.exists():
+    if fact.accession and standing.is_anybody_called(site_id=fact.site_id, topics=topics):
         from xraydesk.links.subscriptions import tell
 
         tell.tell_subscribers(fact)

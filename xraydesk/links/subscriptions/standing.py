@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from xraydesk.access.models import App, Site, Token
 from xraydesk.access.roles import Role
 from xraydesk.attention.actions import close_items, raise_item
 from xraydesk.attention.kinds import ItemKind
+from xraydesk.lib.prepared import Question, ask
 from xraydesk.links.models import Subscription
 from xraydesk.links.outgoing.defer import defer_sending
 from xraydesk.links.outside.client import Reach
@@ -127,6 +128,17 @@ def holder(row: Subscription) -> Member | None:
     if role is None:
         return None
     return Member(who=row.who, name=name, site=row.site, role=role, scopes=row.scopes)
+
+
+def is_anybody_called(*, site_id: int, topics: Sequence[str]) -> bool:
+    """Whether anybody at a site is called about one of some topics."""
+    called = "site_id = $1 AND topic = ANY ($2::text[]) AND state = ANY ($3::text[])"
+    question = Question(
+        f"SELECT 1 FROM links_subscription WHERE {called} LIMIT 1",
+        [site_id, [*topics], [state.value for state in CALLED]],
+        frozenset({"links_subscription"}),
+    )
+    return bool(ask(question))
 
 
 def hook_of(site: Site, link: str) -> Hook | None:
