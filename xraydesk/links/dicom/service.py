@@ -108,7 +108,8 @@ class Service:
     `C_FIND`, `N_CREATE`, `N_SET`, `N_ACTION`, `N_GET`, `C_ECHO`); others get 0211H.
     `failure_status` is sent for anything unexpected; `bad_dataset_status` where the data set
     cannot be read. `goes_on` is True where the handler has something to do after its final
-    response that the peer need not wait for; it is resumed once that is on the wire.
+    response that the peer need not wait for; it is resumed once that is on the wire. `statuses`
+    says when each status of its own is sent; the conformance statement tells them.
     """
 
     name: str
@@ -119,3 +120,4 @@ class Service:
     failure_status: int = 0x0110
     bad_dataset_status: int = 0x0110
     goes_on: bool = False
+    statuses: Mapping[int, str] = field(default_factory=dict)

@@ -111,4 +111,10 @@ SERVICE = Service(
     transfer_syntaxes=STORAGE_SYNTAXES,
     failure_status=OUT_OF_RESOURCES,
     bad_dataset_status=CANNOT_UNDERSTAND,
+    statuses={
+        SUCCESS: "it is on the disk and written down",
+        OUT_OF_RESOURCES: "the disk is full or fails, the database fails, or the object is too large",
+        DOES_NOT_FIT: "too many different objects came under this UID",
+        CANNOT_UNDERSTAND: "it cannot be read, contradicts its message, or would do harm",
+    },
 )

@@ -376,4 +376,13 @@ SERVICE = Service(
     failure_status=CANNOT_DO,
     bad_dataset_status=CANNOT_DO,
     goes_on=True,
+    statuses={
+        PENDING: "an answer",
+        PENDING_WITH_WARNING: "an answer to a query with a key that the desk does not know",
+        SUCCESS: "these were all",
+        CANCELLED: "the machine broke it off",
+        OUT_OF_RESOURCES: "more answers than one query may have, after that many of them",
+        DOES_NOT_MATCH: "a key cannot be read; Offending Element names it",
+        CANNOT_DO: "the desk could not do it, or the data set cannot be read",
+    },
 )
