@@ -89,12 +89,14 @@ class Request:
     command: Any
     dataset_bytes: bytes = b""
     file: SpooledFile | None = None
+    charsets: tuple[str, ...] = ()
+    """What the caller can show, as the site file says; what it sends without naming a character set is read so."""
     is_cancelled: Callable[[], bool] = lambda: False
 
     @cached_property
     def dataset(self) -> Dataset:
         """The request's data set; raises `reading.BadDataSet` where it cannot be read."""
-        return decode(self.dataset_bytes, self.transfer_syntax)
+        return decode(self.dataset_bytes, self.transfer_syntax, charsets=self.charsets)
 
 
 Handler = Callable[[Request], Answers]

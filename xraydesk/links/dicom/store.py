@@ -75,7 +75,10 @@ def path_for(at: datetime) -> str:
 def _read(request: Request, file: SpooledFile) -> tuple[Header, DoseReport | None, bool]:
     """Header and dose report of an object, and whether it is a dose report that could not be read."""
     dataset = read_object(
-        file.path, dataset_offset=file.dataset_offset, transfer_syntax=request.transfer_syntax
+        file.path,
+        dataset_offset=file.dataset_offset,
+        transfer_syntax=request.transfer_syntax,
+        charsets=request.charsets,
     )
     header = read_header(
         dataset,

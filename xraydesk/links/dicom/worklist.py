@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any
@@ -34,6 +34,7 @@ from xraydesk.links.dicom.elements import (
 from xraydesk.links.dicom.listing_rules import of_its_kind
 from xraydesk.links.dicom.query_codec import json_of_tree
 from xraydesk.links.dicom.service import Answers, Refused, Request, Response, Service
+from xraydesk.links.dicom.shown_codec import also_as_shown, as_shown
 from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES, MODALITY_WORKLIST
 from xraydesk.links.dicom.worklist_codec import (
     START_DATE,
@@ -114,11 +115,13 @@ def _answers(request: Request, said: _Said) -> Answers:
     try:
         said.query = query = tree_of(request.dataset)
         zone = zone_of(query, request.site)
-        entries = (tree_of_entry(entry, query) for entry in booked(request.site, query, zone))
+        entries = (
+            matched_tree(entry, query, request.charsets) for entry in booked(request.site, query, zone)
+        )
         status = PENDING
         if has_unsupported(query, SUPPORTED):
             status, said.comment = PENDING_WITH_WARNING, "it asked for something that the desk does not know"
-        encoder = _Answers(query, request.transfer_syntax)
+        encoder = _Answers(query, request.transfer_syntax, request.charsets)
         for found in find(query, entries, SUPPORTED):
             if said.count == ANSWERS_MAX:
                 raise Refused(OUT_OF_RESOURCES, "too many exams; ask for fewer days or one station")
@@ -147,10 +150,17 @@ def _keep(request: Request, said: _Said) -> None:
         _log.warning("worklist_query_not_kept", ae=request.calling_ae, error=type(error).__name__)
 
 
-class _Answers:
-    """Encodes answers in a character set that fits each of them."""
+def matched_tree(entry: Entry, query: Tree, charsets: Sequence[str]) -> dict[int, Element]:
+    """An entry as a query is held against it: names also as a machine reads them that can show only `charsets`."""
+    tree = tree_of_entry(entry, query)
+    return also_as_shown(tree, charsets, number=entry.patient_id) if charsets else tree
 
-    def __init__(self, query: Tree, transfer_syntax: str) -> None:
+
+class _Answers:
+    """Encodes answers in the character sets that the machine can show, or in one that fits each of them."""
+
+    def __init__(self, query: Tree, transfer_syntax: str, charsets: tuple[str, ...] = ()) -> None:
+        self._charsets = charsets
         key = query.get(SPECIFIC_CHARACTER_SET)
         self._asked = key.values if key is not None else ()
         self._names_it = key is not None
@@ -158,7 +168,12 @@ class _Answers:
 
     def encode(self, found: dict[int, Element]) -> bytes:
         """One answer as bytes; it names its character set unless it is plain ASCII and the query named none."""
-        terms = choose_charset(self._asked, [*texts_of(found)])
+        if self._charsets:
+            found = as_shown(found, self._charsets)
+            has_letters = not all(text.isascii() for text in texts_of(found))
+            terms = self._charsets if has_letters or self._names_it else ()
+        else:
+            terms = choose_charset(self._asked, [*texts_of(found)])
         if self._names_it or any(terms):
             found[SPECIFIC_CHARACTER_SET] = Element("CS", terms)
         return Encoder(self._is_implicit, terms).encode(found)
