@@ -5,7 +5,7 @@
 #   ARGS=…                more arguments for `make up` and `make test`
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint lock bench soak pictures clean
+.PHONY: help up test lint lock bench soak pictures statements clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -61,6 +61,9 @@ soak: $(VENV)/.ready-to-test ## two hours of the demonstration by itself: what w
 
 pictures: $(VENV)/.ready-to-test ## take the pictures of the pages anew (needs chromium)
 	@$(BIN)/python docs/pictures/make.py
+
+statements: $(VENV)/.ready-to-test ## make the tables of the DICOM conformance statement anew, from the code
+	@$(BIN)/python docs/conformance/make.py
 
 clean: ## take away what these commands made; the desk's data stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from xraydesk.imaging import anatomy_rules as anatomy
 from xraydesk.imaging.header import Header
-from xraydesk.imaging.names import Likeness, likeness
+from xraydesk.imaging.names import Likeness, likeness, stands_for_name
 from xraydesk.imaging.rules import Candidate, Person, number_doubt
 from xraydesk.orders.sides import SIDE_OF, WORD_OF, Side
 from xraydesk.siteplan.policies import ALWAYS_HELD, LABEL_WEIGHTS, LabelDoubt, Policies
@@ -234,7 +234,10 @@ def patient_doubts(header: Header, patient: Person) -> Doubts:
     number = number_doubt(header, patient)
     if number:
         doubts.append((number, _OF_NUMBER[number]))
-    has_name = bool(header.patient_name and patient.name)
+    numbers = [one.value for one in patient.identifiers]
+    has_name = bool(header.patient_name and patient.name) and not stands_for_name(
+        header.patient_name, numbers
+    )
     has_birth_date = bool(header.patient_birth_date and patient.birth_date)
     same_birth_date = has_birth_date and header.patient_birth_date == patient.birth_date
     if has_name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from itertools import product
 
@@ -42,6 +43,20 @@ _PARTICLES = frozenset(
         "zu",
     }
 )
+
+NUMBER_AS_NAME = "NO. "
+"""How a name begins that a number stands for."""
+
+
+def number_as_name(number: str) -> str:
+    """What a machine is given as the name of a patient whose name it cannot show at all."""
+    return NUMBER_AS_NAME + "".join(" " if c in "^=\\" else c for c in number)[: 64 - len(NUMBER_AS_NAME)]
+
+
+def stands_for_name(name: str, numbers: Iterable[str]) -> bool:
+    """True where an image carries, in place of a name, one of its patient's numbers as a worklist gave it."""
+    said = folded(name.replace("^", " "))
+    return any(said == folded(number_as_name(number)) for number in numbers if number)
 
 
 class Likeness(StrEnum):

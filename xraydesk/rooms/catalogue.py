@@ -45,6 +45,7 @@ def put_modalities(*, site: Site, plans: Sequence[ModalityPlan], rooms: Mapping[
             "station_name": plan.station_name,
             "host": plan.host,
             "port": plan.port,
+            "charsets": [str(term) for term in plan.charsets],
         }
         for plan in plans
     }

@@ -100,6 +100,8 @@ class Modality(models.Model):
     station_name = models.CharField(max_length=16, blank=True)
     host = models.CharField(max_length=255, blank=True)
     port = models.PositiveIntegerField(null=True)
+    charsets = ArrayField(models.CharField(max_length=16), default=list)
+    """The character sets that it can show; empty where it can show whatever it asks in."""
     retired = models.BooleanField(default=False)
 
     class Meta:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from xraydesk.siteplan.charsets import CharacterSet
 from xraydesk.siteplan.hours import Hours
 from xraydesk.siteplan.link_plan import EhrPlan, IssuerPlan, LinkPlan, OutlinkPlan, SubscriberPlan
 from xraydesk.siteplan.policies import Policies
@@ -83,6 +84,8 @@ class ModalityPlan:
     station_name: str = ""
     host: str = ""
     port: int | None = None
+    charsets: tuple[CharacterSet, ...] = ()
+    """What it can show; empty where it can show whatever it asks in."""
 
 
 @dataclass(frozen=True)

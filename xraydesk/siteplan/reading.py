@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path as FilePath
 
+from xraydesk.siteplan.charsets import CharacterSet
 from xraydesk.siteplan.jsonform import from_json, to_json
 from xraydesk.siteplan.link_plan import (
     EhrPlan,
@@ -140,6 +141,7 @@ def _modality(t: Table) -> ModalityPlan:
             station_name=t.text("station_name", default="", length_max=16),
             host=t.text("host", default="", length_max=255),
             port=t.whole_or_none("port", 1, 65535),
+            charsets=t.words("charsets", CharacterSet, needed=False),
         )
     )
 

@@ -195,6 +195,11 @@ def _modalities(plan: SitePlan) -> Problems:
             yield Problem(
                 ("modality", i, "ae_title"), f"{modality.ae_title} is the AE title of the desk itself"
             )
+        if len(modality.charsets) > 1 and not all(term.can_be_extended for term in modality.charsets):
+            yield Problem(
+                ("modality", i, "charsets"),
+                "several in one value are all written as ISO 2022 IR …, plain letters as ISO 2022 IR 6",
+            )
         if modality.room and modality.room not in rooms:
             yield Problem(("modality", i, "room"), f"there is no room {modality.room}")
         if modality.host and modality.port is None:

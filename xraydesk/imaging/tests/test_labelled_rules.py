@@ -71,6 +71,14 @@ def test_what_an_image_leaves_out_does_not_hold_it_up(said: dict[str, Any]) -> N
     assert matched(image(**said), [EXAM]) == Matched(1)
 
 
+def test_a_number_that_stood_for_the_name_on_the_machine_is_no_other_name_and_is_corrected() -> None:
+    """A machine that could not show the name was given the number in its place."""
+    said = image(patient_name="NO. N1")
+    assert matched(said, [EXAM]) == Matched(1)
+    assert corrections(said, EXAM)["PatientName"] == ADA.name
+    assert LabelDoubt.OTHER_NAME in doubts(image(patient_name="NO. N2"))
+
+
 def test_a_machine_that_still_knows_the_patient_as_before_a_merge_is_believed_and_its_image_corrected() -> (
     None
 ):

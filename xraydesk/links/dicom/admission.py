@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,6 +19,16 @@ class Verdict(Enum):
     CONTEXT_NAME = (1, 1, 2)
     FULL = (2, 3, 2)
     NOT_NOW = (2, 3, 1)
+
+
+WHY: Mapping[Verdict, str] = {
+    Verdict.CALLED_UNKNOWN: "no site has the called AE title",
+    Verdict.CALLING_UNKNOWN: "the caller may not do what it proposes, or not in clear from its address",
+    Verdict.CONTEXT_NAME: "another application context name than the DICOM one",
+    Verdict.FULL: "every place is taken and nobody is idle",
+    Verdict.NOT_NOW: "the database cannot be asked; try again",
+}
+"""When an association is refused so."""
 
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"

@@ -22,6 +22,7 @@ from xraydesk.links.dicom.archive_codec import (
     study_to_move,
 )
 from xraydesk.links.dicom.secure import tls_to
+from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.reading import from_json
 from xraydesk.siteplan.routing_plan import DestinationPlan
@@ -142,7 +143,7 @@ def _association(archive: DestinationPlan, sop_class: str, calling: str) -> Iter
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.connection_timeout = CONNECT_SECONDS_MAX
     ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS_MAX
-    ae.add_requested_context(sop_class)
+    ae.add_requested_context(sop_class, list(MESSAGE_SYNTAXES))
     try:
         tls = tls_to(archive)
     except OSError as error:

@@ -462,6 +462,7 @@ class Association(asyncio.BufferedProtocol):
             called_ae=self._proposal.called_ae,
             peer_address=self._address,
             known_ae=self.is_known,
+            charsets=self._entry.charsets.get(self._proposal.caller.calling_ae, ()),
             abstract_syntax=message.context.abstract_syntax,
             transfer_syntax=message.context.transfer_syntax,
             command=message.command,

@@ -227,4 +227,11 @@ SERVICE = Service(
     transfer_syntaxes=MESSAGE_SYNTAXES,
     failure_status=PROCESSING_FAILURE,
     bad_dataset_status=PROCESSING_FAILURE,
+    statuses={
+        SUCCESS: "the outcome follows as an event",
+        PROCESSING_FAILURE: "the desk could not do it, or the data set cannot be read",
+        NO_SUCH_INSTANCE: "it was asked of another instance than the well-known one",
+        INVALID_ARGUMENT: "no transaction UID, no object, or more than one request may name",
+        NO_SUCH_ACTION: "another action than the request of commitment",
+    },
 )

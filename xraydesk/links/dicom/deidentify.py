@@ -25,6 +25,10 @@ from pydicom.tag import BaseTag
 from xraydesk.links.dicom.sop_classes import DRAWN_BY_THE_MACHINE
 
 EDITION = "PS3.15 2026c E.1"
+BASIC_PROFILE = ("113100", "Basic Application Confidentiality Profile")
+MODIFIED_DATES = ("113107", "Retain Longitudinal Temporal Information Modified Dates Option")
+"""Codes of PS3.16 CID 7050."""
+
 SHIFT_DAYS_MAX = 3650
 PSEUDONYM_LETTERS = 16
 
@@ -71,7 +75,8 @@ class Do(Enum):
 
 
 @cache
-def _actions() -> Mapping[tuple[int, int], Do]:
+def actions() -> Mapping[tuple[int, int], Do]:
+    """What is done with each attribute of the table, by group and element."""
     parts = (
         (table.X_TAGS, Do.REMOVE),
         (table.Z_TAGS, Do.EMPTY),
@@ -160,7 +165,7 @@ def _clean(dataset: Dataset, project: Project, shift: timedelta | None) -> None:
             del dataset[tag]
             continue
         element = dataset[tag]
-        do = _actions().get((tag.group, tag.element))
+        do = actions().get((tag.group, tag.element))
         if shift is not None and element.keyword in SHIFTED and _shifted(element, shift):
             continue
         if do is Do.REMOVE or element.VR == "UN" or (element.VR == "SQ" and do is Do.DUMMY):
@@ -220,9 +225,7 @@ def _eight(day: date) -> str:
 
 def _declare(dataset: Dataset, project: Project) -> None:
     """Say what was done (PS3.3 C.7.1.1, C.12.1.1.1; codes of PS3.16 CID 7050)."""
-    done = [("113100", "Basic Application Confidentiality Profile")]
-    if project.shifts_dates:
-        done.append(("113107", "Retain Longitudinal Temporal Information Modified Dates Option"))
+    done = (BASIC_PROFILE, MODIFIED_DATES) if project.shifts_dates else (BASIC_PROFILE,)
     codes = []
     for value, meaning in done:
         code = Dataset()

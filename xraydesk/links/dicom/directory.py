@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xraydesk.access.models import Site
 from xraydesk.links.models import AllowedCaller
@@ -21,6 +21,8 @@ class Entry:
 
     site: Site
     modalities: frozenset[str]
+    charsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each machine can show, by its AE title; those that say nothing of it are left out."""
 
 
 class Directory:
@@ -48,12 +50,16 @@ class Directory:
 
     def _read(self) -> None:
         titles: dict[int, set[str]] = {}
-        for site_id, title in Modality.objects.filter(retired=False).values_list("site_id", "ae_title"):
+        charsets: dict[int, dict[str, tuple[str, ...]]] = {}
+        machines = Modality.objects.filter(retired=False).values_list("site_id", "ae_title", "charsets")
+        for site_id, title, terms in machines:
             titles.setdefault(site_id, set()).add(title)
+            if terms:
+                charsets.setdefault(site_id, {})[title] = tuple(terms)
         for site_id, title in AllowedCaller.objects.filter(ended_at=None).values_list("site_id", "ae_title"):
             titles.setdefault(site_id, set()).add(title)
         self._entries = {
-            site.ae_title: Entry(site, frozenset(titles.get(site.pk, ())))
+            site.ae_title: Entry(site, frozenset(titles.get(site.pk, ())), charsets.get(site.pk, {}))
             for site in Site.objects.order_by("-pk")
         }
         self._read_at = time.monotonic()

@@ -103,12 +103,13 @@ def choose_charset(asked: Sequence[str], texts: Sequence[str]) -> tuple[str, ...
     best, then UTF-8 (PS3.3 C.12.1.1.2).
     """
     terms = tuple(term.strip() for term in asked)
-    if _can_write(terms, texts):
+    if can_write(terms, texts):
         return terms
-    return ("ISO_IR 100",) if _can_write(("ISO_IR 100",), texts) else ("ISO_IR 192",)
+    return ("ISO_IR 100",) if can_write(("ISO_IR 100",), texts) else ("ISO_IR 192",)
 
 
-def _can_write(terms: tuple[str, ...], texts: Sequence[str]) -> bool:
+def can_write(terms: Sequence[str], texts: Sequence[str]) -> bool:
+    """True where every text can be written in the character sets that `terms` name."""
     if all(text.isascii() for text in texts):
         return True
     if not any(terms):

@@ -24,8 +24,9 @@ from xraydesk.links.dicom.listing_rules import (
     shown_by,
 )
 from xraydesk.links.dicom.query_codec import judge_keys, tree_of_json
+from xraydesk.links.dicom.worklist import matched_tree
 from xraydesk.links.dicom.worklist_codec import STEPS, constraints, known
-from xraydesk.links.dicom.worklist_entry import SUPPORTED, Entry, StepStatus, tree_of_entry
+from xraydesk.links.dicom.worklist_entry import SUPPORTED, Entry, StepStatus
 from xraydesk.links.dicom.worklist_query import booked, statuses_asked, zone_of
 from xraydesk.links.models import WorklistQuery
 from xraydesk.orders.models import Exam
@@ -165,7 +166,12 @@ def _findings(exam: Exam) -> str:
 
 
 def _asked(kept: WorklistQuery, site: Site, exam: Exam) -> Asked:
-    keys, finds_it = _held_against(tree_of_json(kept.keys), site, exam) if kept.keys else (None, False)
+    keys, finds_it = None, False
+    if kept.keys:
+        machine = Modality.objects.filter(site=site, ae_title=kept.calling_ae).first()
+        keys, finds_it = _held_against(
+            tree_of_json(kept.keys), site, exam, charsets=machine.charsets if machine else ()
+        )
     return Asked(
         query=kept,
         outcome=_outcome(kept),
@@ -175,14 +181,16 @@ def _asked(kept: WorklistQuery, site: Site, exam: Exam) -> Asked:
     )
 
 
-def _held_against(query: Tree, site: Site, exam: Exam) -> tuple[tuple[Key, ...] | None, bool]:
+def _held_against(
+    query: Tree, site: Site, exam: Exam, *, charsets: Sequence[str]
+) -> tuple[tuple[Key, ...] | None, bool]:
     """The keys of a query, and whether it finds an exam."""
     try:
         entry = _entry(query, site, exam)
         if entry is None:
             return None, False
         asked = known(constraints(query), SUPPORTED)
-        judged = judge_keys(asked, tree_of_entry(entry, asked))
+        judged = judge_keys(asked, matched_tree(entry, asked, charsets))
     except BadKey:
         return None, False
     finds_it = entry.status in statuses_asked(query) and all(key.passed for key in judged)

@@ -32,6 +32,13 @@ NOT_THIS_OPERATION, NO_SUCH_CLASS, BAD_UID, TOO_MUCH, OUT_OF_RESOURCES = (
     0x0213,
     0xA700,
 )
+STATUSES: Mapping[int, str] = {
+    NOT_THIS_OPERATION: "the service does not have this message",
+    NO_SUCH_CLASS: "another SOP class than the presentation context's",
+    BAD_UID: "the SOP instance UID is missing or none",
+    TOO_MUCH: "the data set is too large",
+}
+"""What any service may be answered with before its own code is asked."""
 
 
 @dataclass

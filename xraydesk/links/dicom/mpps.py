@@ -22,7 +22,16 @@ from xraydesk.links.connections import told_time_of
 from xraydesk.links.dicom.doctor_rules import SAMPLES_MAX
 from xraydesk.links.dicom.header_codec import check_depth
 from xraydesk.links.dicom.messages import kind_of
-from xraydesk.links.dicom.mpps_codec import HAS_END, HAS_SERIES, BadStep, read_creation, read_update
+from xraydesk.links.dicom.mpps_codec import (
+    BAD_VALUE,
+    HAS_END,
+    HAS_SERIES,
+    MISSING_ATTRIBUTE,
+    MISSING_VALUE,
+    BadStep,
+    read_creation,
+    read_update,
+)
 from xraydesk.links.dicom.service import Answers, Refused, Request, Response, Service
 from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES, MODALITY_PERFORMED_STEP
 
@@ -125,4 +134,13 @@ SERVICE = Service(
     transfer_syntaxes=MESSAGE_SYNTAXES,
     failure_status=PROCESSING_FAILURE,
     bad_dataset_status=PROCESSING_FAILURE,
+    statuses={
+        SUCCESS: "the step is written down",
+        BAD_VALUE: "a value cannot be so: a state, or a date that is none",
+        PROCESSING_FAILURE: "the step has ended already (Error ID A710H), or the desk could not do it",
+        DUPLICATE: "N-CREATE of a step that is here",
+        UNKNOWN: "N-SET of a step that is not here",
+        MISSING_ATTRIBUTE: "an attribute is missing that the desk cannot do without",
+        MISSING_VALUE: "it is there and empty",
+    },
 )

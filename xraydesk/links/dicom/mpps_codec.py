@@ -20,7 +20,7 @@ from xraydesk.links.dicom.header_codec import day, is_wire_uid, moment, number, 
 MISSING_ATTRIBUTE, MISSING_VALUE, BAD_VALUE = 0x0120, 0x0121, 0x0106
 REFERENCED_IMAGES_MAX = 5000
 SERIES_MAX = 200
-_AT_CREATION = (
+AT_CREATION = (
     "PerformedProcedureStepID",
     "PerformedStationAETitle",
     "PerformedProcedureStepStartDate",
@@ -28,7 +28,7 @@ _AT_CREATION = (
     "PerformedProcedureStepStatus",
     "Modality",
 )
-_AT_THE_END = ("PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime")
+AT_THE_END = ("PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime")
 DOCUMENTS_MAX = 100
 _NO_PICTURES = (
     "1.2.840.10008.5.1.4.1.1.88.",  # reports and key objects
@@ -58,7 +58,7 @@ _WORDS = {MISSING_ATTRIBUTE: "is missing", MISSING_VALUE: "has no value", BAD_VA
 
 def read_creation(dataset: Dataset, *, sop_instance_uid: str) -> StepReport:
     """What an N-CREATE tells. Raises BadStep."""
-    for keyword in _AT_CREATION:
+    for keyword in AT_CREATION:
         _require(dataset, keyword)
     if "ScheduledStepAttributesSequence" not in dataset:
         raise BadStep(MISSING_ATTRIBUTE, "ScheduledStepAttributesSequence")
@@ -80,7 +80,7 @@ def read_update(
     report = _report(dataset, sop_instance_uid, state)
     if state in FINAL_STEP_STATES:
         if not has_end:
-            for keyword in _AT_THE_END:
+            for keyword in AT_THE_END:
                 _require(dataset, keyword)
             if report.ended_at is None:
                 raise BadStep(BAD_VALUE, "PerformedProcedureStepEndDate")
@@ -132,7 +132,7 @@ def _report(dataset: Dataset, uid: str, state: StepState | None) -> StepReport:
         procedure_text=meaning or described,
         references=references,
         started_at=moment(dataset, "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime"),
-        ended_at=moment(dataset, *_AT_THE_END),
+        ended_at=moment(dataset, *AT_THE_END),
         reason_code=reason,
         reason_text=reason_text,
         referenced_images=tuple(dict.fromkeys(_referenced_images(dataset)))[:REFERENCED_IMAGES_MAX],
@@ -192,7 +192,7 @@ def _attributes(dataset: Dataset) -> dict[str, Any]:
         "exposures": number(dataset, "TotalNumberOfExposures", minimum=0),
         DOCUMENTS: [uid for uid in dict.fromkeys(_documents(dataset)) if is_wire_uid(uid)][:DOCUMENTS_MAX],
         HAS_SERIES: bool(series),
-        HAS_END: all(text(dataset, keyword) for keyword in _AT_THE_END),
+        HAS_END: all(text(dataset, keyword) for keyword in AT_THE_END),
     }
     return {name: value for name, value in found.items() if value not in (None, "", [], False)}
 

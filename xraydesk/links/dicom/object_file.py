@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +14,7 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
-from xraydesk.links.dicom.reading import BadDataSet
+from xraydesk.links.dicom.reading import BadDataSet, unnamed
 
 HEADER_BYTES_MAX = 67_108_864
 """More than this before the pixels is no header."""
@@ -49,8 +50,13 @@ class _Capped:
         return data
 
 
-def read_object(path: Path, *, dataset_offset: int, transfer_syntax: str) -> Dataset:
-    """The data set in a file up to its pixels. Raises BadDataSet where it is cut short or no DICOM."""
+def read_object(
+    path: Path, *, dataset_offset: int, transfer_syntax: str, charsets: Sequence[str] = ()
+) -> Dataset:
+    """The data set in a file up to its pixels. Raises BadDataSet where it is cut short or no DICOM.
+
+    `charsets` are what its sender is known to use where it names none.
+    """
     syntax = UID(transfer_syntax)
     size = os.path.getsize(path)
     with path.open("rb") as file:
@@ -63,6 +69,7 @@ def read_object(path: Path, *, dataset_offset: int, transfer_syntax: str) -> Dat
                 syntax.is_little_endian,
                 stop_when=_is_pixels,
                 defer_size=DEFERRED_BYTES,
+                parent_encoding=unnamed(charsets),
             )
         except BadDataSet:
             raise

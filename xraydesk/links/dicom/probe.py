@@ -9,7 +9,7 @@ from pynetdicom import AE
 
 from xraydesk.links.dicom.doctor_rules import rejection_in_words
 from xraydesk.links.dicom.secure import tls_to
-from xraydesk.links.dicom.sop_classes import VERIFICATION
+from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES, VERIFICATION
 from xraydesk.siteplan.routing_plan import DestinationPlan
 
 CONNECT_SECONDS_MAX = 3.0
@@ -54,7 +54,7 @@ def probe(
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS_MAX
     ae.connection_timeout = CONNECT_SECONDS_MAX
-    ae.add_requested_context(VERIFICATION)
+    ae.add_requested_context(VERIFICATION, list(MESSAGE_SYNTAXES))
     association = ae.associate(host, port, ae_title=called, tls_args=tls)
     if association.is_rejected:
         answer = association.acceptor.primitive

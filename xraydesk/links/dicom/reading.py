@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 from pydicom import config as pydicom_config
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID
@@ -17,12 +20,24 @@ class BadDataSet(ValueError):
     """The data set cannot be read: it is cut short, nested too deeply, or no DICOM."""
 
 
-def decode(data: bytes, transfer_syntax: str) -> Dataset:
-    """The data set in `data`, encoded in an uncompressed transfer syntax; raises `BadDataSet`."""
+def unnamed(charsets: Sequence[str]) -> Any:
+    """How pydicom is to read texts of a data set that names no character set, for a peer that is known to use these."""
+    return convert_encodings(list(charsets)) if charsets else default_encoding
+
+
+def decode(data: bytes, transfer_syntax: str, *, charsets: Sequence[str] = ()) -> Dataset:
+    """The data set in `data`, encoded in an uncompressed transfer syntax; raises `BadDataSet`.
+
+    `charsets` are what its sender is known to use where it names none.
+    """
     syntax = UID(transfer_syntax)
     try:
         return read_dataset(
-            BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian, bytelength=len(data)
+            BytesIO(data),
+            syntax.is_implicit_VR,
+            syntax.is_little_endian,
+            bytelength=len(data),
+            parent_encoding=unnamed(charsets),
         )
     except RecursionError:
         raise BadDataSet("sequences are nested too deeply") from None

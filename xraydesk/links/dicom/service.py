@@ -89,12 +89,14 @@ class Request:
     command: Any
     dataset_bytes: bytes = b""
     file: SpooledFile | None = None
+    charsets: tuple[str, ...] = ()
+    """What the caller can show, as the site file says; what it sends without naming a character set is read so."""
     is_cancelled: Callable[[], bool] = lambda: False
 
     @cached_property
     def dataset(self) -> Dataset:
         """The request's data set; raises `reading.BadDataSet` where it cannot be read."""
-        return decode(self.dataset_bytes, self.transfer_syntax)
+        return decode(self.dataset_bytes, self.transfer_syntax, charsets=self.charsets)
 
 
 Handler = Callable[[Request], Answers]
@@ -109,7 +111,8 @@ class Service:
     `failure_status` is sent for anything unexpected; `bad_dataset_status` where the data set
     cannot be read. `goes_on` is True where the handler has something to do after its final
     response that the peer need not wait for: it is resumed once that is on the wire, and the association may be
-    released meanwhile. Such a handler yields nothing more.
+    released meanwhile. Such a handler yields nothing more. `statuses` says when each status of its own is sent;
+    the conformance statement tells them.
     """
 
     name: str
@@ -120,3 +123,4 @@ class Service:
     failure_status: int = 0x0110
     bad_dataset_status: int = 0x0110
     goes_on: bool = False
+    statuses: Mapping[int, str] = field(default_factory=dict)

@@ -75,7 +75,10 @@ def path_for(at: datetime) -> str:
 def _read(request: Request, file: SpooledFile) -> tuple[Header, DoseReport | None, bool]:
     """Header and dose report of an object, and whether it is a dose report that could not be read."""
     dataset = read_object(
-        file.path, dataset_offset=file.dataset_offset, transfer_syntax=request.transfer_syntax
+        file.path,
+        dataset_offset=file.dataset_offset,
+        transfer_syntax=request.transfer_syntax,
+        charsets=request.charsets,
     )
     header = read_header(
         dataset,
@@ -111,4 +114,10 @@ SERVICE = Service(
     transfer_syntaxes=STORAGE_SYNTAXES,
     failure_status=OUT_OF_RESOURCES,
     bad_dataset_status=CANNOT_UNDERSTAND,
+    statuses={
+        SUCCESS: "it is on the disk and written down",
+        OUT_OF_RESOURCES: "the disk is full or fails, the database fails, or the object is too large",
+        DOES_NOT_FIT: "too many different objects came under this UID",
+        CANNOT_UNDERSTAND: "it cannot be read, contradicts its message, or would do harm",
+    },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +24,10 @@ from xraydesk.links.dicom.elements import (
 )
 from xraydesk.links.dicom.query_codec import json_of_tree
 from xraydesk.links.dicom.service import Answers, Refused, Request, Response, Service
+from xraydesk.links.dicom.shown_codec import also_as_shown, as_shown
 from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES, MODALITY_WORKLIST
 from xraydesk.links.dicom.worklist_codec import find, has_unsupported
-from xraydesk.links.dicom.worklist_entry import SUPPORTED, tree_of_entry
+from xraydesk.links.dicom.worklist_entry import SUPPORTED, Entry, tree_of_entry
 from xraydesk.links.dicom.worklist_query import OUT_OF_RESOURCES, booked, zone_of
 
 ANSWERS_MAX = 5_000
@@ -74,11 +76,13 @@ def _answers(request: Request, said: _Said) -> Answers:
     try:
         said.query = query = tree_of(request.dataset)
         zone = zone_of(query, request.site)
-        entries = (tree_of_entry(entry, query) for entry in booked(request.site, query, zone))
+        entries = (
+            matched_tree(entry, query, request.charsets) for entry in booked(request.site, query, zone)
+        )
         status = PENDING
         if has_unsupported(query, SUPPORTED):
             status, said.comment = PENDING_WITH_WARNING, "it asked for something that the desk does not know"
-        encoder = _Answers(query, request.transfer_syntax)
+        encoder = _Answers(query, request.transfer_syntax, request.charsets)
         for found in find(query, entries, SUPPORTED):
             if said.count == ANSWERS_MAX:
                 raise Refused(OUT_OF_RESOURCES, "too many exams; ask for fewer days or one station")
@@ -107,10 +111,17 @@ def _keep(request: Request, said: _Said) -> None:
         _log.warning("worklist_query_not_kept", ae=request.calling_ae, error=type(error).__name__)
 
 
-class _Answers:
-    """Encodes answers in a character set that fits each of them."""
+def matched_tree(entry: Entry, query: Tree, charsets: Sequence[str]) -> dict[int, Element]:
+    """An entry as a query is held against it: names also as a machine reads them that can show only `charsets`."""
+    tree = tree_of_entry(entry, query)
+    return also_as_shown(tree, charsets, number=entry.patient_id) if charsets else tree
 
-    def __init__(self, query: Tree, transfer_syntax: str) -> None:
+
+class _Answers:
+    """Encodes answers in the character sets that the machine can show, or in one that fits each of them."""
+
+    def __init__(self, query: Tree, transfer_syntax: str, charsets: tuple[str, ...] = ()) -> None:
+        self._charsets = charsets
         key = query.get(SPECIFIC_CHARACTER_SET)
         self._asked = key.values if key is not None else ()
         self._names_it = key is not None
@@ -118,7 +129,12 @@ class _Answers:
 
     def encode(self, found: dict[int, Element]) -> bytes:
         """One answer as bytes; it names its character set unless it is plain ASCII and the query named none."""
-        terms = choose_charset(self._asked, [*texts_of(found)])
+        if self._charsets:
+            found = as_shown(found, self._charsets)
+            has_letters = not all(text.isascii() for text in texts_of(found))
+            terms = self._charsets if has_letters or self._names_it else ()
+        else:
+            terms = choose_charset(self._asked, [*texts_of(found)])
         if self._names_it or any(terms):
             found[SPECIFIC_CHARACTER_SET] = Element("CS", terms)
         return Encoder(self._is_implicit, terms).encode(found)
@@ -133,4 +149,13 @@ SERVICE = Service(
     failure_status=CANNOT_DO,
     bad_dataset_status=CANNOT_DO,
     goes_on=True,
+    statuses={
+        PENDING: "an answer",
+        PENDING_WITH_WARNING: "an answer to a query with a key that the desk does not know",
+        SUCCESS: "these were all",
+        CANCELLED: "the machine broke it off",
+        OUT_OF_RESOURCES: "more answers than one query may have, after that many of them",
+        DOES_NOT_MATCH: "a key cannot be read; Offending Element names it",
+        CANNOT_DO: "the desk could not do it, or the data set cannot be read",
+    },
 )

@@ -155,9 +155,25 @@ def _empty(vr: str) -> _Maker:
     return lambda entry: Element(vr)
 
 
+_EMPTY_IN_STEP = {0x00321070: "LO"}
+_EMPTY_IN_WHOLE = {
+    0x00081110: "SQ",
+    0x00081120: "SQ",
+    0x00101020: "DS",
+    0x00101030: "DS",
+    0x00102160: "SH",
+    0x00104000: "LT",
+    0x00380500: "LO",
+    0x0040100A: "SQ",
+    0x00402400: "LT",
+    0x00403001: "LO",
+}
+ALWAYS_EMPTY = frozenset(_EMPTY_IN_STEP | _EMPTY_IN_WHOLE)
+"""What the desk does not know of an exam; known all the same, so that a type 2 key is answered."""
+
 _STEP: dict[int, _Maker] = {
+    **{tag: _empty(vr) for tag, vr in _EMPTY_IN_STEP.items()},
     0x00080060: lambda entry: _one("CS", entry.modality),
-    0x00321070: _empty("LO"),
     0x00400001: lambda entry: _many("AE", entry.station_ae_titles),
     0x00400002: lambda entry: Element("DA", (f"{entry.start:%Y%m%d}",)),
     0x00400003: lambda entry: Element("TM", (f"{entry.start:%H%M%S}",)),
@@ -176,12 +192,11 @@ _STEP: dict[int, _Maker] = {
 """Elements of a Scheduled Procedure Step Sequence item (PS3.3 C.4.10)."""
 
 _WHOLE: dict[int, _Maker] = {
+    **{tag: _empty(vr) for tag, vr in _EMPTY_IN_WHOLE.items()},
     0x00080050: lambda entry: _one("SH", entry.accession),
     0x00080080: lambda entry: _one("LO", entry.institution),
     0x00080090: lambda entry: _one("PN", entry.provider),
     TIMEZONE_OFFSET: lambda entry: _one("SH", entry.start.strftime("%z")[:5]),
-    0x00081110: _empty("SQ"),
-    0x00081120: _empty("SQ"),
     0x00100010: lambda entry: _one(
         "PN", name(entry.family, entry.given, entry.middle, entry.prefix, entry.suffix)
     ),
@@ -190,16 +205,12 @@ _WHOLE: dict[int, _Maker] = {
     0x00100030: lambda entry: Element("DA", (f"{entry.birth_date:%Y%m%d}",) if entry.birth_date else ()),
     0x00100040: lambda entry: _one("CS", {"U": ""}.get(entry.sex, entry.sex)),
     0x00101000: lambda entry: _many("LO", entry.other_patient_ids),
-    0x00101020: _empty("DS"),
-    0x00101030: _empty("DS"),
     0x00102000: lambda entry: _many("LO", _alerts(entry, allergies=False)),
     0x00102110: lambda entry: _many("LO", _alerts(entry, allergies=True)),
     0x001021B0: lambda entry: _one("LT", entry.clinical_information),
     0x001021C0: lambda entry: Element(
         "US", (_PREGNANCY[entry.pregnancy],) if entry.pregnancy in _PREGNANCY else ()
     ),
-    0x00102160: _empty("SH"),
-    0x00104000: _empty("LT"),
     0x0020000D: lambda entry: Element("UI", (entry.study_instance_uid,)),
     0x00321032: lambda entry: _one("PN", entry.provider),
     0x00321033: lambda entry: _one("LO", entry.ward),
@@ -208,22 +219,18 @@ _WHOLE: dict[int, _Maker] = {
     0x00380010: lambda entry: _one("LO", entry.visit),
     0x00380050: lambda entry: _one("LO", entry.isolation),
     0x00380300: lambda entry: _one("LO", " ".join(part for part in (entry.ward, entry.bed) if part)),
-    0x00380500: _empty("LO"),
     0x00401001: lambda entry: _one("SH", entry.requested_procedure_id),
     0x00401002: lambda entry: _one("LO", entry.reason),
     0x00401003: lambda entry: _one("SH", _PRIORITIES.get(Priority(entry.priority), "ROUTINE")),
     0x00401004: lambda entry: _one("LO", entry.transport),
     0x00401005: lambda entry: _one("LO", entry.location),
-    0x0040100A: _empty("SQ"),
     0x00401010: lambda entry: _one("PN", entry.provider),
     0x00401400: lambda entry: _one("LT", entry.note),
     0x00402010: lambda entry: _one("SH", entry.provider_phone),
     0x00402016: lambda entry: _one("LO", entry.placer),
     0x00402017: lambda entry: _one("LO", entry.filler),
-    0x00402400: _empty("LT"),
-    0x00403001: _empty("LO"),
 }
-"""Elements of an entry, its scheduled step left out. Empty ones are there too, so that a type 2 key is answered."""
+"""Elements of an entry, its scheduled step left out."""
 
 
 def tree_of_entry(entry: Entry, query: Tree) -> dict[int, Element]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xraydesk.siteplan.charsets import CharacterSet
 from xraydesk.siteplan.diff import diff, shown
 from xraydesk.siteplan.hours import WEEKDAYS
 from xraydesk.siteplan.jsonform import NotAPlan, from_json, to_json
@@ -65,6 +66,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Mapping[str, BookingWay]": st.dictionaries(TEXTS, st.sampled_from(BookingWay), max_size=3),
     "tuple[int, int, int]": st.tuples(st.integers(), st.integers(), st.integers()),
     "tuple[Pushes, ...]": st.lists(st.sampled_from(Pushes), max_size=3).map(tuple),
+    "tuple[CharacterSet, ...]": st.lists(st.sampled_from(CharacterSet), max_size=3).map(tuple),
     "tuple[Sends, ...]": st.lists(st.sampled_from(Sends), max_size=3).map(tuple),
     "tuple[GivesWayTo, ...]": st.lists(st.sampled_from(GivesWayTo), max_size=2).map(tuple),
     "tuple[KeptFor, ...]": st.lists(st.sampled_from(KeptFor), max_size=3).map(tuple),

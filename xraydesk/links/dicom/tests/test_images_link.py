@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from tests.factories import AT, make_booking, make_exam, make_patient
+from tests.shared_data import shared_data
 from xraydesk.attention.models import Item
 from xraydesk.dose.queries import dose_of_exam
 from xraydesk.dose.report import DoseSource
@@ -93,6 +94,34 @@ def files(desk) -> list[Path]:
 
 
 # -- objects in ------------------------------------------------------------------------------
+
+LETTERS = ("chrFren", "chrGerm", "chrGreek", "chrH31", "chrRuss", "chrX1")
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_names_in_all_letters_are_read_as_they_are_meant(desk, site, tmp_path, is_named) -> None:
+    """Row 38: by the character set that the object names, or by what its machine is known to use."""
+    paths = [shared_data("dicom_charsets", f"{name}.dcm") for name in LETTERS]
+    meant = [dcmread(path) for path in paths]
+    room = Modality.objects.filter(site=site).first().room
+    for number, ds in enumerate(meant):
+        terms = ds.SpecificCharacterSet
+        charsets = [term or "ISO 2022 IR 6" for term in ([terms] if isinstance(terms, str) else terms)]
+        machine = {"ae_title": f"LETTERS{number}", "modality": "OT", "charsets": [] if is_named else charsets}
+        Modality.objects.create(site=site, room=room, **machine)
+    for number, path in enumerate(paths):
+        data = path.read_bytes()
+        if not is_named:
+            start = data.index(b"\x08\x00\x05\x00CS")
+            data = data[:start] + data[start + 8 + int.from_bytes(data[start + 6 : start + 8], "little") :]
+        sent = tmp_path / path.name
+        sent.write_bytes(data)
+        association = desk.associate([SECONDARY_CAPTURE], calling=f"LETTERS{number}")
+        assert association.send_c_store(sent).Status == 0
+        association.release()
+    found = dict(Image.objects.values_list("sop_instance_uid", "patient_name"))
+    assert found == {ds.SOPInstanceUID: str(ds.PatientName) for ds in meant}
 
 
 def test_an_image_is_on_the_disk_and_in_the_record_before_success(desk, site) -> None:

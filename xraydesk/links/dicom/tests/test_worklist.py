@@ -7,14 +7,21 @@ import subprocess
 from datetime import timedelta
 
 import pytest
+from pydicom import dcmread
+from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName
 
 from tests.factories import AT, make_booking, make_exam, make_patient, make_site
+from tests.shared_data import shared_data
 from xraydesk.imaging.models import PerformedStep, StepExam
+from xraydesk.lib import clock
 from xraydesk.lib.ids import new_uid
 from xraydesk.links.dicom import echo, worklist
-from xraydesk.links.dicom.explain import explain
+from xraydesk.links.dicom.explain import explain, explain_all, machines_of
+from xraydesk.links.dicom.query_codec import tree_of_json
 from xraydesk.links.dicom.tests.peers import listening
+from xraydesk.links.models import WorklistQuery
 from xraydesk.orders.models import ExamNote
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.models import Alert
@@ -227,6 +234,61 @@ def test_a_name_is_answered_in_a_character_set_that_can_write_it(desk, site, fam
     assert str(answer.PatientName) == family
     got = answer.get("SpecificCharacterSet")
     assert ("\\".join(got) if got and not isinstance(got, str) else got) == answered
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (["ISO_IR 100"], "Muñoz", "Muñoz", "muñoz"),
+        (["ISO_IR 100"], "Иванов", "Ivanov", "ivan*"),
+        (["ISO_IR 144"], "Иванов", "Иванов", "ИВАНОВ"),
+        (["ISO_IR 6"], "Müller", "Mueller", "MUELLER"),
+        (["ISO 2022 IR 6", "ISO 2022 IR 87"], "山田", "山田", "山*"),
+        (["ISO_IR 126"], "山田", "NO. {number}", "NO. *"),
+    ],
+)
+def test_a_machine_is_answered_in_the_letters_that_it_can_show(desk, site, case):
+    """Row 38: whatever the query names; what the machine shows is found by what is read off it."""
+    charsets, family, shown, asked = case
+    Modality.objects.filter(site=site).update(charsets=charsets)
+    patient = make_patient(site, family=family, given="")
+    exam = make_exam(site, patient=patient, procedure_text="胸部 AP")
+    make_booking(exam)
+    shown = shown.format(number=patient.identifiers.get().value)
+    _, (answer,) = ask(desk, query("XR1", SpecificCharacterSet="ISO_IR 192"))
+    assert str(answer.PatientName) == shown
+    assert str(answer.RequestedProcedureDescription) == (
+        "胸部 AP" if "ISO 2022 IR 87" in charsets else "[not shown] AP"
+    )
+    named = answer.SpecificCharacterSet
+    assert ([named] if isinstance(named, str) else list(named)) == charsets
+    key = query("XR1")
+    if len(charsets) == 1:
+        # The key comes in the machine's own letters, and nothing says which they are.
+        key.PatientName = PersonName(PersonName(asked).encode(convert_encodings(charsets)))
+    else:
+        key.SpecificCharacterSet, key.PatientName = charsets, asked
+    assert accessions(desk, key) == [exam.accession]
+    explained = explain_all(
+        site=site, exam=exam, machine=machines_of(site)[0], machines=machines_of(site), at=clock.now()
+    )
+    assert [one.finds_it for one in explained.asked] == [True, True]
+
+
+def test_a_query_whose_sequences_name_letters_of_their_own_is_read_as_it_is_meant(desk, site):
+    """pydicom's own example: UTF-8 outside, Japanese by code extension within."""
+    asked = dcmread(shared_data("dicom_charsets", "chrSQEncoding.dcm"), force=True)
+    meant = str(asked.RequestedProcedureCodeSequence[0].PatientName)
+    ask(desk, asked)
+    kept = tree_of_json(WorklistQuery.objects.get(site=site).keys)
+    assert kept[0x00321064].items[0][0x00100010].values == (meant,)
+
+
+def test_a_machine_that_can_show_few_letters_is_answered_in_ascii_where_that_will_do(desk, site):
+    Modality.objects.filter(site=site).update(charsets=["ISO_IR 144"])
+    make_booking(make_exam(site, patient=make_patient(site, family="Smith", given="")))
+    _, (answer,) = ask(desk, query("XR1"))
+    assert "SpecificCharacterSet" not in answer
 
 
 def test_a_name_is_found_whatever_its_case_and_accents(desk, site):
