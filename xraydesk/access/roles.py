@@ -44,6 +44,7 @@ class Permission(StrEnum):
     TRY_RULES = "try rules on simulated days"
     MERGE = "make two records one, and part them"
     SET_ROUTES = "set where images go"
+    SET_LINKS = "set how a link's messages are read"
     LET_IN = "let machines in that the site file does not name"
 
 
@@ -111,6 +112,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_ACCESS_LOG,
             P.LET_IN,
             P.SET_ROUTES,
+            P.SET_LINKS,
             P.FHIR,
             P.SEE_MEASURES,
             P.SEE_WALL,

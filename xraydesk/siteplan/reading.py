@@ -349,13 +349,13 @@ def _link(t: Table) -> LinkPlan:
             application_replies=t.yes_no("application_replies"),
             insecure=t.yes_no("insecure"),
             peers=t.texts("peers", length_max=64),
-            fields=_fields(t.table("fields", needed=False)),
+            fields=link_fields(t.table("fields", needed=False)),
         )
     )
 
 
-def _fields(t: Table) -> tuple[FieldRule, ...]:
-    """A place in quotes, several in brackets, or a table of `from` and `values`."""
+def link_fields(t: Table) -> tuple[FieldRule, ...]:
+    """One `[link.fields]` of a file: a place in quotes, several in brackets, or a table of `from` and `values`."""
     found = []
     for name in LinkField:
         if name in t.data and isinstance(t.data[name], dict):

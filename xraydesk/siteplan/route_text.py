@@ -52,17 +52,17 @@ def _value(value: str | tuple[str, ...] | Hours) -> str:
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{day} = {_intervals(value[day])}" for day in value) + " }"
     if isinstance(value, tuple):
-        return "[" + ", ".join(_quoted(one) for one in value) + "]"
-    return _quoted(value)
+        return "[" + ", ".join(quoted(one) for one in value) + "]"
+    return quoted(value)
 
 
 def _intervals(intervals: Iterable[tuple[time, time]]) -> str:
     shown = (
         f"{start:%H:%M}-{'24:00' if end == time(0) else format(end, '%H:%M')}" for start, end in intervals
     )
-    return "[" + ", ".join(map(_quoted, shown)) + "]"
+    return "[" + ", ".join(map(quoted, shown)) + "]"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A basic string of TOML; what a site file holds is printable, so that JSON writes it alike."""
     return json.dumps(str(text), ensure_ascii=False)

@@ -105,6 +105,9 @@ def link_page(request: HttpRequest, member: Member, direction: str, name: str) -
         "is_out": direction == Direction.OUT,
         "is_ehr": isinstance(plan, EhrPlan),
         "may_preview": isinstance(plan, OutlinkPlan),
+        "may_set_fields": isinstance(plan, LinkPlan)
+        and plan.kind != "dicom"
+        and member.may(Permission.SET_LINKS),
     }
     return render(request, "desk/link.html", context)
 

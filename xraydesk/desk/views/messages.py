@@ -134,10 +134,18 @@ def message_page(request: HttpRequest, member: Member, message_id: int) -> HttpR
         "may_merge": member.may(Permission.MERGE),
         "may_send_again": outgoing.may_be_sent_again(message),
         "may_leave": outgoing.may_be_left(message),
+        "may_set_fields": member.may(Permission.SET_LINKS) and _has_fields(member, message),
         "may_replay": message.direction == Direction.IN
         and message.state not in (MessageState.APPLIED, MessageState.IGNORED),
     }
     return render(request, "desk/message.html", context)
+
+
+def _has_fields(member: Member, message: Message) -> bool:
+    """True where a message came by a link of HL7 v2, whose rules say what is read where."""
+    links_in = from_json(member.site.plan).links if member.site.plan else ()
+    names = [link.name for link in links_in if link.kind != "dicom"]
+    return message.direction == Direction.IN and message.link in names
 
 
 def _lines(text: str) -> list[str]:

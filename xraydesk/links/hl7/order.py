@@ -178,7 +178,7 @@ def _requisition(group: Group, control: OrderControl, patient: Demographics, zon
         provider_id=doctor.get(field_number).strip(),
         provider_name=_person(doctor, field_number),
         provider_phone=_phone(obr, 17) or _phone(orc, 14),
-        transport=(obr.get(30) or obr.get(30, 2)).strip()[:TRANSPORT_LENGTH_MAX],
+        transport=read_transport(obr),
         details=_details(group),
     )
 
@@ -282,6 +282,11 @@ def read_reason(obr: Segment) -> str:
         if text.strip():
             found.append(text.strip())
     return "; ".join(found)
+
+
+def read_transport(obr: Segment) -> str:
+    """How the patient comes (OBR-30), its code or else its words."""
+    return (obr.get(30) or obr.get(30, 2)).strip()[:TRANSPORT_LENGTH_MAX]
 
 
 def read_laterality(obr: Segment) -> str:

@@ -128,13 +128,13 @@ def _demographics(
         name=read_name(pid),
         birth_date=read_date(pid.get(7)),
         sex=pid.get(8).upper()[:1],
-        phone=_phone(pid),
+        phone=read_phone(pid),
         address=", ".join(p for p in (pid.get(11, n).strip() for n in (1, 2, 3, 4, 5)) if p),
         language=pid.get(15, 2) or pid.get(15),
         pregnancy="yes" if PREGNANT in (visit.get(15, repetition=n) for n in range(1, 10)) else "",
         deceased=pid.get(30).upper() == "Y",
         alerts=alerts,
-        visit=_visit(pid, visit, zone),
+        visit=read_visit(pid, visit, zone),
     )
 
 
@@ -163,7 +163,8 @@ def read_name(pid: Segment) -> Name:
     return Name(family=of(1), given=of(2), middle=of(3), suffix=of(4), prefix=of(5))
 
 
-def _phone(pid: Segment) -> str:
+def read_phone(pid: Segment) -> str:
+    """The patient's telephone number (PID-13, else PID-14)."""
     for field in (13, 14):
         number = pid.get(field) or pid.get(field, 12)
         if not number and pid.get(field, 7):
@@ -173,7 +174,8 @@ def _phone(pid: Segment) -> str:
     return ""
 
 
-def _visit(pid: Segment, visit: Segment, zone: str) -> VisitDetails:
+def read_visit(pid: Segment, visit: Segment, zone: str) -> VisitDetails:
+    """The stay, as PV1 and PID-18 tell it. `zone` is where times without an offset are from."""
     room, bed = visit.get(3, 2).strip(), visit.get(3, 3).strip()
     return VisitDetails(
         number=visit.get(19).strip() or pid.get(18).strip(),
