@@ -46,6 +46,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
         ItemKind.IMAGE_WITHOUT_EXAM,
         ItemKind.IMAGE_CONFLICT,
         ItemKind.IMAGE_NOT_SENT,
+        ItemKind.IMAGE_NOT_KEPT,
         ItemKind.IMAGES_HELD,
         ItemKind.STAT_TO_READ,
         ItemKind.STAT_TEAM_TO_TELL,
@@ -83,6 +84,11 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.IMAGE_WITHOUT_EXAM: (Ending("Find its exam", "image", "image"),),
     ItemKind.IMAGE_CONFLICT: (_COMPARE,),
     ItemKind.IMAGE_NOT_SENT: (Ending("Send again", "image-send-again", "image", posts=True), _COMPARE),
+    ItemKind.IMAGE_NOT_KEPT: (
+        Ending("Try again", "keeping-again", "item", posts=True),
+        Ending("They are safe there", "keeping-seen", "item", posts=True, key="x"),
+        _OPEN_EXAM,
+    ),
     ItemKind.IMAGES_HELD: (
         _OPEN_EXAM,
         Ending("They belong here", "images-release", "accession", posts=True, key="x"),

@@ -48,6 +48,8 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.IMAGE_RECALLED: "Image taken back from those who had it",
     FactKind.DECISION_UNDONE: "Decision about an image undone",
     FactKind.IMAGES_COMMITTED: "Safe keeping of images confirmed",
+    FactKind.IMAGES_KEPT: "A destination promised to keep images",
+    FactKind.IMAGE_NOT_KEPT: "A destination does not keep images",
     FactKind.IMAGES_AVAILABLE: "Images can be read",
     FactKind.IMAGES_OPENED: "Images opened by who reads",
     FactKind.READER_TOLD: "Told that a STAT is to be read",

@@ -48,6 +48,8 @@ class FactKind(StrEnum):
     IMAGE_RECALLED = "image taken back"
     DECISION_UNDONE = "decision about an image undone"
     IMAGES_COMMITTED = "storage committed"
+    IMAGES_KEPT = "kept by a destination"
+    IMAGE_NOT_KEPT = "not kept by a destination"
     IMAGES_AVAILABLE = "images available"
     IMAGES_OPENED = "images opened"
     READER_TOLD = "reader told"
@@ -107,6 +109,8 @@ SILENT = frozenset(
         FactKind.IMAGE_SENT,
         FactKind.IMAGE_RECALLED,
         FactKind.IMAGES_COMMITTED,
+        FactKind.IMAGES_KEPT,
+        FactKind.IMAGE_NOT_KEPT,
         FactKind.IMAGES_AVAILABLE,
         FactKind.IMAGES_OPENED,
         FactKind.READER_TOLD,

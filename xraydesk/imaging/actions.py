@@ -32,6 +32,7 @@ from xraydesk.imaging.states import (
     DeliveryState,
     ImageAction,
     ImageState,
+    KeepingState,
     StepAction,
     StepState,
 )
@@ -354,10 +355,14 @@ def withdraw_deliveries(*, image_ids: Sequence[int], also_sent: bool = False) ->
     )
 
 
-def delivered(delivery: Delivery, *, at: datetime) -> None:
-    """The destination has the image."""
+def delivered(delivery: Delivery, *, at: datetime, is_to_promise: bool = False) -> None:
+    """The destination has the image; with `is_to_promise` it is asked whether it keeps it."""
     delivery.state, delivery.sent_at, delivery.last_error = DeliveryState.SENT, at, ""
     delivery.attempts += 1
+    if is_to_promise:
+        delivery.keeping, delivery.ask_at = KeepingState.DUE, at
+    else:
+        delivery.keeping, delivery.ask_at = KeepingState.NOT_ASKED, None
     delivery.save()
 
 
@@ -382,6 +387,10 @@ def delivery_refused(delivery: Delivery, *, why: str) -> None:
 
 def restart_delivery(delivery: Delivery, *, at: datetime) -> None:
     """Begin again with an image that was given up or withdrawn."""
+    if delivery.state == DeliveryState.WITHDRAWN:
+        # Under new numbers, or once more from the start: what was promised of the old one is over.
+        delivery.keeping, delivery.keeping_why, delivery.kept_at = KeepingState.NOT_ASKED, "", None
+        delivery.promise, delivery.ask_at, delivery.asks, delivery.resends = None, None, 0, 0
     delivery.state, delivery.attempts, delivery.next_at = DeliveryState.WAITING, 0, at
     delivery.save()
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.prior_rules import PriorState
-from xraydesk.imaging.states import DeliveryState, ImageState, StepState
+from xraydesk.imaging.states import DeliveryState, ImageState, KeepingState, StepState
 from xraydesk.orders.models import Exam
 from xraydesk.rooms.models import Room
 
@@ -175,6 +175,28 @@ class PartModel(models.Model):
         indexes: ClassVar = [models.Index(fields=["site", "-made_at"], name="part_model_by_time")]
 
 
+class Promise(models.Model):
+    """A destination was asked to promise that it keeps what it was sent: which images, and what it answered.
+
+    `objects_asked` holds (key of the delivery, SOP class, SOP instance as it was sent). The row is there before the
+    question leaves, so that an answer always finds it; `taken_at` is when the destination took the question.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    destination = models.CharField(max_length=32)
+    transaction_uid = models.CharField(max_length=64)
+    objects_asked = models.JSONField(default=list)
+    asked_at = models.DateTimeField()
+    taken_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "transaction_uid"], name="one_promise_a_transaction"),
+        ]
+
+
 class Delivery(models.Model):
     """One image on its way to one destination of the site file."""
 
@@ -189,6 +211,15 @@ class Delivery(models.Model):
     sent_at = models.DateTimeField(null=True)
     why = models.CharField(max_length=300, blank=True)
     """Why it goes there: the rule that sent it, in words."""
+    keeping = models.CharField(max_length=12, blank=True, default=KeepingState.NOT_ASKED)
+    """Whether the destination promised to keep it."""
+    keeping_why = models.CharField(max_length=120, blank=True)
+    kept_at = models.DateTimeField(null=True)
+    promise = models.ForeignKey(Promise, null=True, on_delete=models.PROTECT, related_name="deliveries")
+    """The last question about it; the answers to earlier ones say less."""
+    ask_at = models.DateTimeField(null=True)
+    asks = models.PositiveSmallIntegerField(default=0)
+    resends = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         constraints: ClassVar = [
@@ -198,10 +229,27 @@ class Delivery(models.Model):
             models.CheckConstraint(
                 condition=Q(state__in=[s.value for s in DeliveryState]), name="delivery_state_is_known"
             ),
+            models.CheckConstraint(
+                condition=Q(keeping__in=[s.value for s in KeepingState]), name="keeping_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(keeping=KeepingState.ASKED.value) | Q(promise__isnull=False),
+                name="what_is_asked_has_its_question",
+            ),
+            models.CheckConstraint(
+                condition=~Q(keeping__in=[KeepingState.COMMITTED.value, KeepingState.WAIVED.value])
+                | Q(kept_at__isnull=False),
+                name="what_is_kept_is_kept_since",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["next_at"], condition=Q(state="waiting"), name="delivery_waiting"),
             models.Index(fields=["site", "destination", "state", "sent_at"], name="delivery_of_destination"),
+            models.Index(
+                fields=["site", "destination", "keeping"],
+                condition=Q(keeping__in=["to be asked", "asked", "not kept", "unanswered"]),
+                name="delivery_not_promised",
+            ),
         ]
 
 

@@ -9,7 +9,7 @@ from django.db.models import Count, Min, Q, QuerySet, Sum
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.models import Delivery
-from xraydesk.imaging.states import DeliveryState, ImageState
+from xraydesk.imaging.states import DeliveryState, ImageState, KeepingState
 from xraydesk.orders.states import Priority
 
 RATE_MINUTES = 10
@@ -28,6 +28,10 @@ class Queue:
     given_up: int = 0
     sent: int = 0
     sent_bytes: int = 0
+    asked: int = 0
+    """Images that it has and has not promised to keep yet."""
+    not_kept: int = 0
+    """Of which a person is asked."""
 
     @property
     def kilobytes_per_second(self) -> float:
@@ -39,8 +43,10 @@ def queues(*, site: Site, at: datetime) -> dict[str, Queue]:
     """The queue of each destination that images wait for, were given up for, or went to just now, in one query."""
     of_now = Q(state=DeliveryState.WAITING, image__state=ImageState.MATCHED)
     just = Q(state=DeliveryState.SENT, sent_at__gt=at - timedelta(minutes=RATE_MINUTES))
+    open_ = Q(keeping__in=[KeepingState.DUE, KeepingState.ASKED])
+    not_kept = Q(keeping__in=[KeepingState.NOT_KEPT, KeepingState.UNANSWERED])
     rows = (
-        Delivery.objects.filter(of_now | just | Q(state=DeliveryState.FAILED), site=site)
+        Delivery.objects.filter(of_now | just | open_ | not_kept | Q(state=DeliveryState.FAILED), site=site)
         .values("destination")
         .annotate(
             waiting=Count("id", filter=of_now),
@@ -49,6 +55,8 @@ def queues(*, site: Site, at: datetime) -> dict[str, Queue]:
             given_up=Count("id", filter=Q(state=DeliveryState.FAILED)),
             sent=Count("id", filter=just),
             sent_bytes=Sum("image__size_bytes", filter=just, default=0),
+            asked=Count("id", filter=open_),
+            not_kept=Count("id", filter=not_kept),
         )
         .order_by()
     )
@@ -60,6 +68,8 @@ def queues(*, site: Site, at: datetime) -> dict[str, Queue]:
             given_up=row["given_up"],
             sent=row["sent"],
             sent_bytes=row["sent_bytes"],
+            asked=row["asked"],
+            not_kept=row["not_kept"],
         )
         for row in rows
     }

@@ -63,6 +63,7 @@ class ImageAction(StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     SEND = "send"
+    SEND_ANEW = "send anew"
     REJECT = "reject"
 
 
@@ -76,6 +77,7 @@ IMAGE_TRANSITIONS: dict[tuple[ImageState, ImageAction], ImageState] = {
     (ImageState.MATCHED, ImageAction.MATCH): ImageState.MATCHED,
     (ImageState.SENT, ImageAction.MATCH): ImageState.MATCHED,
     (ImageState.SENT, ImageAction.REJECT): ImageState.REJECTED,
+    (ImageState.SENT, ImageAction.SEND_ANEW): ImageState.MATCHED,
     (ImageState.HELD, ImageAction.RELEASE): ImageState.MATCHED,
     (ImageState.HELD, ImageAction.MATCH): ImageState.MATCHED,
     (ImageState.HELD, ImageAction.REJECT): ImageState.REJECTED,
@@ -91,3 +93,61 @@ class DeliveryState(StrEnum):
     SENT = "sent"
     FAILED = "failed"
     WITHDRAWN = "withdrawn"
+
+
+class KeepingState(StrEnum):
+    """Whether a destination has promised to keep an image that it took (storage commitment, PS3.4 annex J)."""
+
+    NOT_ASKED = ""
+    """It is not asked, or the image is not there yet."""
+    DUE = "to be asked"
+    ASKED = "asked"
+    COMMITTED = "committed"
+    REFUSED = "refused"
+    """It said that it does not keep it: it is sent again."""
+    NOT_KEPT = "not kept"
+    """It went on saying so: a person is asked."""
+    UNANSWERED = "unanswered"
+    """It went on saying nothing: a person is asked."""
+    WAIVED = "seen there"
+    """A person looked, and said that it is safe there."""
+
+
+class KeepingAction(StrEnum):
+    """What can happen to a promise about one image."""
+
+    DELIVER = "deliver"
+    ASK = "ask"
+    ASK_AGAIN = "ask again"
+    COMMIT = "commit"
+    SEND_AGAIN = "send again"
+    GIVE_UP = "give up"
+    NO_ANSWER = "no answer"
+    WAIVE = "waive"
+
+
+KEEPING_TRANSITIONS: dict[tuple[KeepingState, KeepingAction], KeepingState] = {
+    (KeepingState.NOT_ASKED, KeepingAction.DELIVER): KeepingState.DUE,
+    (KeepingState.REFUSED, KeepingAction.DELIVER): KeepingState.DUE,
+    (KeepingState.DUE, KeepingAction.ASK): KeepingState.ASKED,
+    (KeepingState.DUE, KeepingAction.COMMIT): KeepingState.COMMITTED,
+    (KeepingState.ASKED, KeepingAction.COMMIT): KeepingState.COMMITTED,
+    (KeepingState.UNANSWERED, KeepingAction.COMMIT): KeepingState.COMMITTED,
+    (KeepingState.NOT_KEPT, KeepingAction.COMMIT): KeepingState.COMMITTED,
+    (KeepingState.ASKED, KeepingAction.ASK_AGAIN): KeepingState.DUE,
+    (KeepingState.UNANSWERED, KeepingAction.ASK_AGAIN): KeepingState.DUE,
+    (KeepingState.ASKED, KeepingAction.SEND_AGAIN): KeepingState.REFUSED,
+    (KeepingState.UNANSWERED, KeepingAction.SEND_AGAIN): KeepingState.REFUSED,
+    (KeepingState.COMMITTED, KeepingAction.SEND_AGAIN): KeepingState.REFUSED,
+    (KeepingState.NOT_KEPT, KeepingAction.SEND_AGAIN): KeepingState.REFUSED,
+    (KeepingState.ASKED, KeepingAction.GIVE_UP): KeepingState.NOT_KEPT,
+    (KeepingState.UNANSWERED, KeepingAction.GIVE_UP): KeepingState.NOT_KEPT,
+    (KeepingState.COMMITTED, KeepingAction.GIVE_UP): KeepingState.NOT_KEPT,
+    (KeepingState.ASKED, KeepingAction.NO_ANSWER): KeepingState.UNANSWERED,
+    (KeepingState.NOT_KEPT, KeepingAction.WAIVE): KeepingState.WAIVED,
+    (KeepingState.UNANSWERED, KeepingAction.WAIVE): KeepingState.WAIVED,
+}
+"""What each action leads to; a pair that is not here changes nothing."""
+
+SAFE = frozenset({KeepingState.COMMITTED, KeepingState.WAIVED})
+ASKS_A_PERSON = frozenset({KeepingState.NOT_KEPT, KeepingState.UNANSWERED})

@@ -14,7 +14,7 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging import actions
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.rejection_rules import Gone, RejectionCode, as_sent, notes
-from xraydesk.imaging.states import DeliveryState
+from xraydesk.imaging.states import DeliveryState, KeepingState
 from xraydesk.journey.turns import defer_delivery
 
 NAMES_KEPT_MAX = 20
@@ -58,7 +58,9 @@ def recall(
 def _had(images: Sequence[Image]) -> dict[int, tuple[dict[str, str], Collection[str]]]:
     """Who has each image now, by its key, with the corrections that it left under."""
     found: dict[int, tuple[dict[str, str], list[str]]] = {i.pk: (dict(i.corrections), []) for i in images}
-    sent = Delivery.objects.filter(image__in=list(found), state=DeliveryState.SENT)
+    # Who said that it does not keep an image has had it all the same.
+    has_it = Q(state=DeliveryState.SENT) | Q(keeping=KeepingState.REFUSED)
+    sent = Delivery.objects.filter(has_it, image__in=list(found))
     for image_id, destination in sent.values_list("image", "destination"):
         found[image_id][1].append(destination)
     return {key: (corrections, names) for key, (corrections, names) in found.items()}

@@ -101,11 +101,18 @@ def due(*, exam_id: int, destination: str, at: datetime) -> list[int]:
 
 
 @transaction.atomic
-def record_sent(*, delivery_id: int, at: datetime, corrections: Mapping[str, str] | None = None) -> bool:
+def record_sent(
+    *,
+    delivery_id: int,
+    at: datetime,
+    corrections: Mapping[str, str] | None = None,
+    is_to_promise: bool = False,
+) -> bool:
     """A destination took an image; once all have it, the image is sent. True where it now is.
 
     `corrections` are those it left under: where a person decided otherwise while it was on its way,
-    the destination is told at once that what it has is not to be used.
+    the destination is told at once that what it has is not to be used. With `is_to_promise` the destination
+    is asked whether it keeps it; a rejection note of ours is nothing that anybody has to keep.
     """
     delivery = _locked(delivery_id)
     if delivery.state == DeliveryState.SENT:
@@ -114,7 +121,7 @@ def record_sent(*, delivery_id: int, at: datetime, corrections: Mapping[str, str
         left = {delivery.image_id: (dict(corrections), [delivery.destination])}
         recall([delivery.image], code=RejectionCode.WRONG_ENTRY, at=at, by="rule", as_left=left)
         return False
-    actions.delivered(delivery, at=at)
+    actions.delivered(delivery, at=at, is_to_promise=is_to_promise and delivery.image.note is None)
     close_items(site_id=delivery.site_id, key=delivery_key(delivery), at=at, by="rule", how="it was sent")
     image = delivery.image
     if image.exam is not None:

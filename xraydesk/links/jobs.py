@@ -19,6 +19,7 @@ from xraydesk.access.models import Site
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.priors import FIND_TASK
+from xraydesk.journey.promise import ASK_TASK, look_after_promises
 from xraydesk.journey.route import resume_deliveries
 from xraydesk.journey.turns import DELIVER_QUEUE, DELIVER_TASK, REQUISITION_TASK
 from xraydesk.lib import clock
@@ -50,6 +51,19 @@ def deliver(site_id: int, destination: str, lane: int) -> None:
         lanes.run(site_id=site_id, destination=destination, lane=lane)
     except (OperationalError, InterfaceError) as away:
         log.warning("the database went away under a delivery; it is resumed", error=type(away).__name__)
+
+
+@jobs.task(name=ASK_TASK, queue=DELIVER_QUEUE)
+def ask_commitment(site_id: int, destination: str) -> None:
+    """Ask a destination whether it keeps what it was sent. What a database that goes away leaves undone is asked again."""
+    from xraydesk.links.dicom import promise
+
+    try:
+        promise.ask(site_id=site_id, destination=destination)
+    except (OperationalError, InterfaceError) as away:
+        log.warning(
+            "the database went away under storage commitment; it is asked again", error=type(away).__name__
+        )
 
 
 @jobs.task(
@@ -89,8 +103,10 @@ def tell_commitment(commitment_id: int) -> None:
 @jobs.periodic(cron="* * * * *")
 @jobs.task(name="resume_deliveries", queue=DELIVER_QUEUE, queueing_lock="resume_deliveries")
 def resume(timestamp: int) -> None:
-    """Every minute: images whose time has come and whose job was lost."""
+    """Every minute: images whose time has come and whose job was lost, and promises that were not given in time."""
     resume_deliveries(at=clock.now())
+    for site in Site.objects.exclude(plan={}).order_by("id"):
+        look_after_promises(site=site, at=clock.now())
 
 
 @jobs.periodic(cron="*/5 * * * *")

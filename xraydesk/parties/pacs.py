@@ -1,15 +1,17 @@
-"""A simulated PACS: it takes every object, and keeps the newest ones."""
+"""A simulated PACS: it takes every object, shows the newest ones, and promises to keep what it took."""
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.events import Event
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from xraydesk.lib.ids import is_uid
 from xraydesk.parties.department import Department
@@ -18,6 +20,8 @@ from xraydesk.parties.reports import NOTES, leave_note
 log = structlog.get_logger("parties.pacs")
 
 OBJECTS_KEPT_MAX = 300
+ALL_KEPT, SOME_FAILED = 1, 2
+NO_SUCH_OBJECT = 0x0112
 TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.1",
     "1.2.840.10008.1.2",
@@ -32,7 +36,7 @@ TRANSFER_SYNTAXES = (
 )
 
 
-def _keep(folder: Path, event: Event) -> int:
+def _keep(folder: Path, promises: Promises, event: Event) -> int:
     uid = str(event.request.AffectedSOPInstanceUID)
     if not is_uid(uid):
         return 0xA900
@@ -40,6 +44,7 @@ def _keep(folder: Path, event: Event) -> int:
     partial = target.with_suffix(".partial")
     partial.write_bytes(event.encoded_dataset())
     partial.replace(target)
+    promises.took(uid)
     kept = sorted(folder.glob("*.dcm"), key=lambda path: path.stat().st_mtime)
     for old in kept[:-OBJECTS_KEPT_MAX]:
         old.unlink(missing_ok=True)
@@ -69,6 +74,60 @@ def _tell_reporting(folder: Path, said: Dataset) -> None:
     )
 
 
+class Promises:
+    """What it took, by SOP Instance UID, in a file that outlives it; it answers over an association of its own."""
+
+    def __init__(self, file: Path, department: Department) -> None:
+        self.file = file
+        self.department = department
+        self.taken = set(file.read_text().split()) if file.exists() else set()
+        self.asked: queue.Queue[Dataset] = queue.Queue()
+
+    def took(self, uid: str) -> None:
+        """Write down that an object is here."""
+        if uid not in self.taken:
+            self.taken.add(uid)
+            with self.file.open("a", encoding="ascii") as file:
+                file.write(f"{uid}\n")
+
+    def take_question(self, event: Event) -> tuple[int, None]:
+        """Take a question now, and answer it once its association is served."""
+        self.asked.put(event.action_information)
+        return 0x0000, None
+
+    def answer(self) -> None:
+        """Answer what was asked; a desk that cannot be reached asks again by itself."""
+        while True:
+            try:
+                asked = self.asked.get_nowait()
+            except queue.Empty:
+                return
+            report = Dataset()
+            report.TransactionUID = asked.TransactionUID
+            kept = [i for i in asked.ReferencedSOPSequence if i.ReferencedSOPInstanceUID in self.taken]
+            failed = [i for i in asked.ReferencedSOPSequence if i.ReferencedSOPInstanceUID not in self.taken]
+            for item in failed:
+                item.FailureReason = NO_SUCH_OBJECT
+            report.ReferencedSOPSequence = kept
+            if failed:
+                report.FailedSOPSequence = failed
+            self._tell(report, SOME_FAILED if failed else ALL_KEPT)
+
+    def _tell(self, report: Dataset, event_type: int) -> None:
+        entity = AE(ae_title=self.department.plan.destinations[0].ae_title)
+        entity.add_requested_context(StorageCommitmentPushModel)
+        desk = self.department.dicom
+        role = build_role(StorageCommitmentPushModel, scp_role=True)
+        association = entity.associate(
+            desk.host, desk.port, ae_title=self.department.plan.ae_title, ext_neg=[role]
+        )
+        if association.is_established:
+            association.send_n_event_report(
+                report, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+            )
+            association.release()
+
+
 def run(department: Department, still_wanted: Callable[[], bool]) -> None:
     """Be the PACS of the department's first destination until nobody wants it any more."""
     destination = department.plan.destinations[0]
@@ -79,13 +138,19 @@ def run(department: Department, still_wanted: Callable[[], bool]) -> None:
     entity.add_supported_context("1.2.840.10008.1.1")
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(str(context.abstract_syntax), list(TRANSFER_SYNTAXES))
+    entity.add_supported_context(StorageCommitmentPushModel)
+    promises = Promises(department.folder / "pacs-kept.txt", department)
     server = entity.start_server(
         ("127.0.0.1", destination.port),
         block=False,
-        evt_handlers=[(evt.EVT_C_STORE, lambda event: _keep(folder, event))],
+        evt_handlers=[
+            (evt.EVT_C_STORE, lambda event: _keep(folder, promises, event)),
+            (evt.EVT_N_ACTION, promises.take_question),
+        ],
     )
     log.info("listening", port=destination.port)
     while still_wanted():
+        promises.answer()
         time.sleep(0.3)
     if server is not None:
         server.shutdown()

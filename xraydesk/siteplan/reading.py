@@ -285,6 +285,10 @@ def _destination(t: Table) -> DestinationPlan:
             outside=t.yes_no("outside"),
             finds=t.yes_no("finds"),
             moves_to=t.text("moves_to", default="", length_max=32),
+            commits=t.yes_no("commits"),
+            commits_within_minutes=t.whole(
+                "commits_within_minutes", 1, 10_080, default=DestinationPlan.commits_within_minutes
+            ),
             history=t.yes_no("history"),
             research=t.text("research", default="", length_max=64),
             shift_dates=t.yes_no("shift_dates"),

@@ -24,6 +24,10 @@ class DestinationPlan:
     """True where it is asked for earlier studies (C-FIND)."""
     moves_to: str = ""
     """The destination that it is to send them to (C-MOVE); empty where they are read where they are."""
+    commits: bool = False
+    """True where it is asked to promise that it keeps what it was sent (storage commitment)."""
+    commits_within_minutes: int = 60
+    """Where it has said nothing after so long, it is asked again."""
     history: bool = False
     """True where the requisition goes there as well, as a document in the study."""
     research: str = ""

@@ -289,6 +289,8 @@ def _destinations(plan: SitePlan) -> Problems:
             yield Problem(
                 ("destination", i, "moves_to"), "is another destination, for one that is asked (finds = true)"
             )
+        if destination.commits and destination.research:
+            yield Problem(("destination", i, "commits"), "research gets copies: nobody promises to keep them")
         if destination.history and destination.research:
             yield Problem(("destination", i, "history"), "a requisition says whose it is: not for research")
         if destination.shift_dates and not destination.research:

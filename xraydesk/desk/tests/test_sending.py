@@ -11,10 +11,12 @@ from django.urls import reverse
 
 from tests.factories import AT, make_exam, make_site
 from xraydesk.access.roles import Permission, Role, allows
+from xraydesk.attention.kinds import ItemKind
+from xraydesk.attention.models import Item
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.imaging.models import Delivery, Prior
 from xraydesk.imaging.states import StepState
-from xraydesk.journey import route
+from xraydesk.journey import promise, route
 from xraydesk.journey.tests.performing import PACS, begun, header, received, site_with_pacs, told
 from xraydesk.lib import clock
 from xraydesk.siteplan.hours import WEEKDAYS
@@ -110,6 +112,56 @@ def test_only_who_may_see_messages_sees_the_queues_and_only_of_their_site() -> N
     assert elsewhere.post(forms[1]).status_code == 303
     assert "no destination" in elsewhere.get("/sending").content.decode()
     assert Delivery.objects.get().state == "failed"
+
+
+def test_what_a_destination_does_not_keep_is_shown_tried_again_or_seen_there() -> None:
+    site = site_with_pacs(replace(PACS, commits=True))
+    exam = performed(site)
+    delivery = Delivery.objects.get()
+
+    def refused() -> str:
+        route.record_sent(delivery_id=delivery.pk, at=AT, is_to_promise=True)
+        asked = promise.next_question(site=site, destination="PACS", at=clock.now())
+        assert asked is not None
+        (_, uid) = asked.objects[0]
+        promise.answered(
+            site=site, transaction_uid=asked.transaction_uid, kept=(), failed={uid: 0x0122}, at=AT, by="destination:PACS"
+        )  # fmt: skip
+        return str(Item.objects.get(kind=ItemKind.IMAGE_NOT_KEPT, closed_at=None).pk)
+
+    browser = signed_in(site)
+    item = refused()
+    assert "1 not kept</b>" in browser.get("/sending").content.decode()
+    assert (
+        '<b class="tag heavy">1 not kept</b>'
+        in browser.get(reverse("exam", args=[exam.accession])).content.decode()
+    )
+    assert "it promises nothing for this kind" in browser.get("/attention").content.decode()
+    again, seen = reverse("keeping-again", args=[item]), reverse("keeping-seen", args=[item])
+    strangers = [
+        signed_in(make_site("U")),
+        *(signed_in(site, r) for r in Role if not allows(r, Permission.DECIDE_IMAGES)),
+    ]
+    for stranger in strangers:
+        assert {stranger.post(form).status_code for form in (again, seen)} == {404}
+    assert Client().post(seen).status_code == 302
+    assert browser.post(again).status_code == 303
+    assert (
+        "1 waiting; 1 to be sent again"
+        in browser.get(reverse("exam", args=[exam.accession])).content.decode()
+    )
+    browser.post(again)
+    assert "Nothing of this exam waits there any more" in browser.get("/attention").content.decode()
+    item = refused()
+    browser.post(reverse("keeping-seen", args=[item]))
+    assert "1 image counts as safe at PACS, by your word." in browser.get("/attention").content.decode()
+    assert (
+        "1 sent; 1 seen there by a person"
+        in browser.get(reverse("exam", args=[exam.accession])).content.decode()
+    )
+    assert "all kept" in browser.get("/sending").content.decode()
+    browser.post(reverse("keeping-seen", args=[item]))
+    assert "Nothing of this exam waits there any more" in browser.get("/attention").content.decode()
 
 
 def test_the_images_of_a_stat_are_told_of_and_opened_by_buttons() -> None:

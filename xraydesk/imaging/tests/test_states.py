@@ -36,7 +36,7 @@ def test_what_was_rejected_stays_so_and_what_was_sent_until_a_person_decides_ane
     for action in ImageAction:
         assert (ImageState.REJECTED, action) not in IMAGE_TRANSITIONS
     anew = {action for action in ImageAction if (ImageState.SENT, action) in IMAGE_TRANSITIONS}
-    assert anew == {ImageAction.MATCH, ImageAction.REJECT}
+    assert anew == {ImageAction.MATCH, ImageAction.REJECT, ImageAction.SEND_ANEW}
 
 
 def test_only_a_matched_image_is_sent() -> None:

@@ -20,7 +20,9 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging.actions import commitment_not_told, commitment_told, insert_commitment
 from xraydesk.imaging.models import Commitment, Image
 from xraydesk.lib import clock
+from xraydesk.links.dicom import promise
 from xraydesk.links.dicom.header_codec import is_wire_uid, text
+from xraydesk.links.dicom.messages import kind_of
 from xraydesk.links.dicom.service import Answers, Notify, Refused, Request, Response, Service
 from xraydesk.links.dicom.sop_classes import (
     MESSAGE_SYNTAXES,
@@ -48,6 +50,11 @@ NETWORK_SECONDS_MAX = 20
 
 
 def commitment(request: Request) -> Answers:
+    """Take a machine's question whether its images are safe here, or a destination's answer whether they are safe there."""
+    return promise.hear(request) if kind_of(request.command) == "N_EVENT_REPORT" else asked_here(request)
+
+
+def asked_here(request: Request) -> Answers:
     """Answer a request for commitment at once, then tell the outcome on the same association.
 
     Where the machine has gone or refuses it there, a job tells it over a new association (row 39).
@@ -222,7 +229,7 @@ def _send(commitment: Commitment) -> str:
 SERVICE = Service(
     name="storage commitment",
     handle=commitment,
-    commands=frozenset({"N_ACTION"}),
+    commands=frozenset({"N_ACTION", "N_EVENT_REPORT"}),
     sop_classes=(STORAGE_COMMITMENT,),
     transfer_syntaxes=MESSAGE_SYNTAXES,
     failure_status=PROCESSING_FAILURE,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xraydesk.access.models import Site
+from xraydesk.journey.promise import committing
 from xraydesk.links.models import AllowedCaller
 from xraydesk.rooms.models import Modality
 
@@ -23,6 +24,8 @@ class Entry:
     modalities: frozenset[str]
     charsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each machine can show, by its AE title; those that say nothing of it are left out."""
+    answering: frozenset[str] = frozenset()
+    """AE titles of the destinations that are asked for storage commitment."""
 
 
 class Directory:
@@ -59,7 +62,12 @@ class Directory:
         for site_id, title in AllowedCaller.objects.filter(ended_at=None).values_list("site_id", "ae_title"):
             titles.setdefault(site_id, set()).add(title)
         self._entries = {
-            site.ae_title: Entry(site, frozenset(titles.get(site.pk, ())), charsets.get(site.pk, {}))
+            site.ae_title: Entry(
+                site,
+                frozenset(titles.get(site.pk, ())),
+                charsets.get(site.pk, {}),
+                frozenset(to.ae_title for to in committing(site).values()),
+            )
             for site in Site.objects.order_by("-pk")
         }
         self._read_at = time.monotonic()

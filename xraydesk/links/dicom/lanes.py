@@ -12,6 +12,7 @@ from django.db import connection
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.rules import WAIT_SECONDS_MIN
+from xraydesk.journey.promise import defer_asking
 from xraydesk.journey.route import destinations_of
 from xraydesk.journey.turns import Turn, defer_delivery, is_overtaken, link_free_at, next_try, next_turn
 from xraydesk.lib import clock
@@ -36,6 +37,8 @@ def run(*, site_id: int, destination: str, lane: int = 0) -> None:
     if to is not None and lane >= to.associations:
         return
     later = _Lane(site, destination, to).work()
+    if to is not None and to.commits and later is None:
+        defer_asking(site_id=site_id, destination=destination)
     if later is not None:
         lanes = to.associations if to else 1
         defer_delivery(site_id=site_id, destination=destination, lanes=lanes, not_before=later)

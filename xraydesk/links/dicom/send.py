@@ -122,7 +122,12 @@ def _send_batch(
             if why:
                 record_failure(delivery_id=delivery.pk, at=clock.now(), why=why)
             else:
-                record_sent(delivery_id=delivery.pk, at=clock.now(), corrections=corrections)
+                record_sent(
+                    delivery_id=delivery.pk,
+                    at=clock.now(),
+                    corrections=corrections,
+                    is_to_promise=to.commits,
+                )
     finally:
         association.release()
     return True

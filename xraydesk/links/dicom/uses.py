@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xraydesk.links.dicom import archive, commit, probe, send
+from xraydesk.links.dicom import archive, commit, probe, promise, send
 from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES, STORAGE_COMMITMENT, VERIFICATION
 
 
@@ -53,6 +53,15 @@ USES = (
         when="an earlier study is to go where it is read (`moves_to`)",
         seconds_max=archive.ANSWER_SECONDS_MAX,
         sop_classes=(archive.STUDY_ROOT_MOVE,),
+        transfer_syntaxes=MESSAGE_SYNTAXES,
+    ),
+    Use(
+        module=promise.__name__,
+        name="storage commitment",
+        commands=("N_ACTION",),
+        when="a destination that `commits` has taken images: whether it keeps them",
+        seconds_max=promise.NETWORK_SECONDS_MAX,
+        sop_classes=(STORAGE_COMMITMENT,),
         transfer_syntaxes=MESSAGE_SYNTAXES,
     ),
     Use(

@@ -19,7 +19,9 @@ from xraydesk.links.dicom.admission import (
 from xraydesk.siteplan.link_plan import LinkPlan
 
 ECHO, STORE = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.1"
+COMMITMENT = "1.2.840.10008.1.20.1"
 HERE = Listening(frozenset({"XR1"}))
+ASKING = Listening(frozenset({"XR1"}), answering=frozenset({"PACS"}))
 CLEAR = (LinkPlan("C", "dicom", "XR1", "", insecure=True, peers=("10.0.0.0/24",)),)
 
 
@@ -35,6 +37,11 @@ CLEAR = (LinkPlan("C", "dicom", "XR1", "", insecure=True, peers=("10.0.0.0/24",)
          Listening(frozenset({"XR1"}), CLEAR), Verdict.CALLING_UNKNOWN),
         (Caller("XR1", "10.0.0.1", APPLICATION_CONTEXT, frozenset({STORE})),
          Listening(frozenset({"XR1"}), CLEAR), Verdict.TAKEN),
+        (Caller("PACS", "127.0.0.1", APPLICATION_CONTEXT, frozenset({ECHO, COMMITMENT})), ASKING, Verdict.TAKEN),
+        (Caller("PACS", "127.0.0.1", APPLICATION_CONTEXT, frozenset({COMMITMENT, STORE})), ASKING,
+         Verdict.CALLING_UNKNOWN),
+        (Caller("OTHER", "127.0.0.1", APPLICATION_CONTEXT, frozenset({COMMITMENT})), ASKING,
+         Verdict.CALLING_UNKNOWN),
     ],
 )  # fmt: skip
 def test_a_modality_is_taken_and_others_may_only_verify(caller, listening, verdict):
