@@ -3,7 +3,7 @@
 Method. A computed radiography image of 10 MB (16 bits, a ramp with grain) is sent over
 loopback by one plain client process for each association (`_client.py`, no copy, PDUs as
 large as the server takes up to 128 KiB), the next one after the answer to the last, each
-with a SOP Instance UID of its own. One association, then four at once. All servers write
+with a SOP Instance UID of its own. One association, then four and eight at once. All servers write
 to the same disk, in folders of their own, emptied before each run. What stands behind
 their Success differs, and is named in the table: the desk has flushed the file to the disk
 and committed its row and its match to an exam; storescp has written a file and flushed
@@ -164,7 +164,7 @@ def main(images: int) -> None:
         if shutil.which("Orthanc"):
             servers["Orthanc (flushed)"] = lambda: _orthanc(work)
         first = 0
-        for associations in (1, 4):
+        for associations in (1, 4, 8):
             ours = 0.0
             for title, server in servers.items():
                 with server() as (port, called):

@@ -135,6 +135,7 @@ class ObjectWriter:
 
     def _append(self, views: Sequence[memoryview]) -> None:
         waiting = [view for view in views if len(view)]
+        begun = self._size
         while waiting:
             written = os.writev(self._file, waiting[:VIEWS_A_WRITE])
             self._size += written
@@ -142,6 +143,9 @@ class ObjectWriter:
                 written -= len(waiting.pop(0))
             if written:
                 waiting[0] = waiting[0][written:]
+        if hasattr(os, "posix_fadvise") and self._size > begun:
+            # Linux takes this as word to begin writing to the disk: the flush before Success waits for the last bytes only.
+            os.posix_fadvise(self._file, begun, self._size - begun, os.POSIX_FADV_DONTNEED)
 
     def _fail(self, error: OSError) -> None:
         self._failure = (
