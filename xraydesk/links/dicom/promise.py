@@ -91,7 +91,7 @@ def _association(site: Site, to: DestinationPlan) -> Iterator[Association]:
 def _ask_all(association: Association, site: Site, destination: str, first: Question) -> None:
     asked: Question | None = first
     taken: list[int] = []
-    for _ in range(QUESTIONS_AT_ONCE_MAX):
+    for number in range(1, QUESTIONS_AT_ONCE_MAX + 1):
         if asked is None:
             break
         why = _ask_one(association, asked)
@@ -102,11 +102,11 @@ def _ask_all(association: Association, site: Site, destination: str, first: Ques
             taken.append(asked.promise_id)
         if not association.is_established:
             break
-        asked = next_question(site=site, destination=destination, at=clock.now())
-    else:
-        if asked is not None:
-            question_not_taken(promise_id=asked.promise_id, why="its turn comes later", at=clock.now())
+        if number == QUESTIONS_AT_ONCE_MAX:
+            # A question that is written down counts as asked: the next job takes its own.
             defer_asking(site_id=site.pk, destination=destination)
+            break
+        asked = next_question(site=site, destination=destination, at=clock.now())
     _wait_for_answers(association, taken)
 
 
