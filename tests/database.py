@@ -2,6 +2,9 @@
 
 Making one with all its tables takes seconds, so it is made once for each state of the
 migrations, kept stopped in the temporary files, and copied for each run.
+
+What is compiled is kept beside its source, whatever the environment says: a run is dozens of processes, workers of
+pytest and those of the desks that tests start, and each would compile the same files anew.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from xraydesk.project import postgres
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 MADE_KEPT = 5
 """Databases of earlier states of the migrations that are kept."""

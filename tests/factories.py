@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from xraydesk.access.models import Location, Site
 from xraydesk.journey.load_site import load_site
 from xraydesk.lib.ids import new_uid
+from xraydesk.lib.prepared import Question, ask_ahead, gathered, insert, rows_of
 from xraydesk.orders.models import Exam, Order, Procedure
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.models import Patient, PatientIdentifier
@@ -47,57 +49,71 @@ def plan_with(*links: LinkPlan) -> dict[str, Any]:
 
 def make_site(code: str = "T", rooms: int = 2) -> Site:
     """A site with one location, rooms XR1…, a modality in each, one technologist a room and two procedures."""
-    site = Site.objects.create(
-        code=code,
-        name=f"Department {code}",
-        timezone="America/New_York",
-        assigning_authority="HOSP",
-        ae_title="XRAYDESK",
-    )
-    location = Location.objects.create(site=site, code="MAIN", name="Main building")
-    made = Room.objects.bulk_create(
-        Room(
-            site=site,
-            location=location,
-            code=f"XR{number}",
-            name=f"Room {number}",
-            kind="general",
-            hours=ALL_DAY,
-            sort=number,
+    numbers = range(1, rooms + 1)
+    of_rooms = (*[Room] * rooms, *[Modality] * rooms, *[Technologist] * rooms)
+    with gathered(Site, Location, *of_rooms, Procedure, Procedure):
+        ask_ahead([Question("SELECT 1")])
+        site = insert(
+            Site(
+                code=code,
+                name=f"Department {code}",
+                timezone="America/New_York",
+                assigning_authority="HOSP",
+                ae_title="XRAYDESK",
+            )
         )
-        for number in range(1, rooms + 1)
-    )
-    Modality.objects.bulk_create(
-        Modality(site=site, room=room, ae_title=room.code, modality="DX") for room in made
-    )
-    Technologist.objects.bulk_create(
-        Technologist(
-            site=site, code=f"T{number}", name=f"Technologist {number}", skills=["general"], shifts=ALL_DAY
+        location = insert(Location(site=site, code="MAIN", name="Main building"))
+        made = [
+            insert(
+                Room(
+                    site=site,
+                    location=location,
+                    code=f"XR{number}",
+                    name=f"Room {number}",
+                    kind="general",
+                    hours=ALL_DAY,
+                    sort=number,
+                )
+            )
+            for number in numbers
+        ]
+        for room in made:
+            insert(Modality(site=site, room=room, ae_title=room.code, modality="DX"))
+        for number in numbers:
+            insert(
+                Technologist(
+                    site=site,
+                    code=f"T{number}",
+                    name=f"Technologist {number}",
+                    skills=["general"],
+                    shifts=ALL_DAY,
+                )
+            )
+        insert(
+            Procedure(
+                site=site,
+                code="XRCHEST2",
+                text="Chest 2 views",
+                body_part="CHEST",
+                views=["PA", "LL"],
+                minutes=10,
+                room_kinds=["general"],
+                skills=["general"],
+            )
         )
-        for number in range(1, rooms + 1)
-    )
-    chest = Procedure(
-        site=site,
-        code="XRCHEST2",
-        text="Chest 2 views",
-        body_part="CHEST",
-        views=["PA", "LL"],
-        minutes=10,
-        room_kinds=["general"],
-        skills=["general"],
-    )
-    knee = Procedure(
-        site=site,
-        code="XRKNEE2",
-        text="Knee 2 views",
-        body_part="KNEE",
-        laterality=["L", "R", "B"],
-        views=["AP", "LL"],
-        minutes=10,
-        room_kinds=["general"],
-        skills=["general"],
-    )
-    Procedure.objects.bulk_create([chest, knee])
+        insert(
+            Procedure(
+                site=site,
+                code="XRKNEE2",
+                text="Knee 2 views",
+                body_part="KNEE",
+                laterality=["L", "R", "B"],
+                views=["AP", "LL"],
+                minutes=10,
+                room_kinds=["general"],
+                skills=["general"],
+            )
+        )
     return site
 
 
@@ -111,9 +127,11 @@ def make_patient(site: Site, *, number: str = "", **fields: Any) -> Patient:
         "sex": "F",
         "created_at": AT,
     }
-    patient = Patient.objects.create(site=site, **(defaults | fields))
-    PatientIdentifier.objects.create(
-        site=site, patient=patient, value=number or f"MR{next(_numbers)}", authority="HOSP", type="MR"
+    patient = insert(Patient(site=site, **(defaults | fields)))
+    insert(
+        PatientIdentifier(
+            site=site, patient=patient, value=number or f"MR{next(_numbers)}", authority="HOSP", type="MR"
+        )
     )
     return patient
 
@@ -122,15 +140,17 @@ def make_exam(site: Site, *, patient: Patient | None = None, code: str = "XRCHES
     """An accepted exam of a new order."""
     number = next(_numbers)
     patient = patient or make_patient(site)
-    procedure = Procedure.objects.get(site=site, code=code)
-    order = Order.objects.create(
-        site=site,
-        patient=patient,
-        placer=f"P{number}",
-        placer_authority="EHR",
-        source="link:EHR",
-        patient_class="O",
-        received_at=AT,
+    (procedure,) = rows_of(Procedure, "site_id = $1 AND code = $2", [site.pk, code])
+    order = insert(
+        Order(
+            site=site,
+            patient=patient,
+            placer=f"P{number}",
+            placer_authority="EHR",
+            source="link:EHR",
+            patient_class="O",
+            received_at=AT,
+        )
     )
     defaults: dict[str, Any] = {
         "accession": f"A{number:07d}",
@@ -144,15 +164,18 @@ def make_exam(site: Site, *, patient: Patient | None = None, code: str = "XRCHES
         "triage": TriageState.ACCEPTED,
         "created_at": AT,
     }
-    return Exam.objects.create(site=site, order=order, patient=patient, **(defaults | fields))
+    return insert(Exam(site=site, order=order, patient=patient, **(defaults | fields)))
 
 
 def make_booking(
     exam: Exam, *, room: str = "XR1", start: datetime = AT, minutes: int = 10, **fields: Any
 ) -> Booking:
     """A live booking of an exam; its technologist has the room's number."""
-    where = Room.objects.get(site=exam.site, code=room)
-    who = Technologist.objects.filter(site=exam.site, code=room.replace("XR", "T")).first()
+    (where,) = rows_of(Room, "site_id = $1 AND code = $2", [exam.site_id, room])
+    who = next(
+        iter(rows_of(Technologist, "site_id = $1 AND code = $2", [exam.site_id, room.replace("XR", "T")])),
+        None,
+    )
     defaults: dict[str, Any] = {
         "technologist": who,
         "during": (start, start + timedelta(minutes=minutes)),
@@ -167,8 +190,13 @@ def make_booking(
 SITE_FILES = Path(__file__).parents[1] / "site"
 
 
+@cache
+def _hospital() -> SitePlan:
+    return read_toml(SITE_FILES / "hospital.toml")
+
+
 def load_demo_site() -> Site:
     """The hospital of the demonstration (`site/hospital.toml`), loaded; its code is HOSP."""
-    plan = read_toml(SITE_FILES / "hospital.toml")
+    plan = _hospital()
     load_site(plan=plan, at=AT, by="desk")
     return Site.objects.get(code=plan.code)

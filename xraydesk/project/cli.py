@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 
 import typer
 
@@ -18,6 +20,12 @@ app = typer.Typer(
 )
 
 
+@cache
+def _command() -> Callable[..., None]:
+    """All commands, put together once: a batch asks many questions."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: list[str] | None = None, *, begun: float | None = None) -> int:
     """Do what the arguments ask, the process's own where none are given; the exit status.
 
@@ -25,7 +33,7 @@ def run(arguments: list[str] | None = None, *, begun: float | None = None) -> in
     clock `time.monotonic`, for what is given a time to take; None: it begins now.
     """
     try:
-        app(arguments, prog_name="xraydesk", obj=begun)
+        _command()(arguments, prog_name="xraydesk", obj=begun)
     except Trouble as trouble:
         print(f"xraydesk: {trouble}", file=sys.stderr)
         return 2
