@@ -127,7 +127,6 @@ SILENT = frozenset(
         FactKind.ITEM_RAISED,
         FactKind.ITEM_CLOSED,
         FactKind.SAFETY_CHECKED,
-        FactKind.SITE_LOADED,
         FactKind.EXAM_REASSIGNED,
         FactKind.BOOKING_FAILED,
         FactKind.PLACE_HELD,

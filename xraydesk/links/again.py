@@ -8,12 +8,15 @@ from django.db import transaction
 
 from xraydesk.links import messages
 from xraydesk.links.ehr.take import take_again
+from xraydesk.links.hl7.apply import JOURNEY, Steps
 from xraydesk.links.models import Message
 from xraydesk.links.states import Direction
 from xraydesk.siteplan.reading import from_json
 
 
-def apply_again(*, message_id: int, at: datetime, by: str) -> Message:
+def apply_again(
+    *, message_id: int, at: datetime, by: str, steps: Steps = JOURNEY, how: str = "replayed"
+) -> Message:
     """Apply a message that was not applied, under the rules of today. Raises UnknownMessage and NotReplayable."""
     with transaction.atomic():
         message = (
@@ -25,5 +28,5 @@ def apply_again(*, message_id: int, at: datetime, by: str) -> Message:
         plans = from_json(message.site.plan).ehrs if message is not None and message.site.plan else ()
         ehr = next((one for one in plans if message is not None and one.name == message.link), None)
         if message is None or ehr is None:
-            return messages.replay(message_id=message_id, at=at, by=by)
-        return take_again(message, ehr, at=at, by=by)
+            return messages.replay(message_id=message_id, at=at, by=by, steps=steps, how=how)
+        return take_again(message, ehr, at=at, by=by, how=how)

@@ -26,7 +26,7 @@ from xraydesk.links.hl7.apply import JOURNEY, Effect, Steps, apply, refused
 from xraydesk.links.hl7.describe import describe, describe_message, differences
 from xraydesk.links.hl7.field_rules import as_ruled
 from xraydesk.links.hl7.partners import Directory
-from xraydesk.links.hl7.patient import read_identifiers
+from xraydesk.links.hl7.patient import numbers_named
 from xraydesk.links.hl7.reader import Unreadable, read_batch, read_header, read_message
 from xraydesk.links.hl7.refusals import Condition
 from xraydesk.links.models import Message
@@ -46,7 +46,11 @@ SEARCH_LENGTH_MAX = 120
 LIST_MAX = 100_000
 """No list is longer than this."""
 
-ENDED_BY_APPLYING = (ItemKind.MESSAGE_NOT_APPLIED, ItemKind.REPORT_WITHOUT_EXAM)
+ENDED_BY_APPLYING = (
+    ItemKind.MESSAGE_NOT_APPLIED,
+    ItemKind.REPORT_WITHOUT_EXAM,
+    ItemKind.MERGE_REQUESTED,
+)
 """What waits because a message was not applied, and for nothing once it is."""
 
 WAITING_AT_ONCE_MAX = 50
@@ -245,11 +249,13 @@ def _put_before_a_person(message: Message, effect: Effect, at: datetime) -> None
             accession=waiting.accession,
             message=message.pk,
             control_id=message.control_id,
-            data={"numbers": list(waiting.numbers)} if waiting.numbers else None,
+            data=waiting.mended_by,
         )
 
 
-def replay(*, message_id: int, at: datetime, by: str, steps: Steps = JOURNEY) -> Message:
+def replay(
+    *, message_id: int, at: datetime, by: str, steps: Steps = JOURNEY, how: str = "replayed"
+) -> Message:
     """Apply once more a message that was not applied, under the link it would come by today.
 
     What it does now closes its item; where it fails again, the item stays and says why.
@@ -269,10 +275,12 @@ def replay(*, message_id: int, at: datetime, by: str, steps: Steps = JOURNEY) ->
         if message.state in (MessageState.APPLIED, MessageState.IGNORED):
             raise NotReplayable(f"Message {message_id} is {message.state} already; nothing was changed.")
         effect = _effect_now(message, directory, at, steps)
-        return keep_replayed(message, effect, at=at, by=by)
+        return keep_replayed(message, effect, at=at, by=by, how=how)
 
 
-def keep_replayed(message: Message, effect: Effect, *, at: datetime, by: str) -> Message:
+def keep_replayed(
+    message: Message, effect: Effect, *, at: datetime, by: str, how: str = "replayed"
+) -> Message:
     """Write down what became of a message that was applied once more; what its sender was told stays as it was."""
     outcome = _outcome(effect, ())
     outcome.pop("answer")
@@ -281,7 +289,7 @@ def keep_replayed(message: Message, effect: Effect, *, at: datetime, by: str) ->
         setattr(message, name, value)
     message.replayed_at, message.site_version = at, message.site.version
     message.save(update_fields=[*outcome, "replayed_at", "site_version"])
-    _close_or_put(message, effect, at, by=by, how="replayed")
+    _close_or_put(message, effect, at, by=by, how=how)
     return message
 
 
@@ -310,7 +318,9 @@ def _effect_now(message: Message, directory: Directory, at: datetime, steps: Ste
     try:
         partner = directory.partner_of(read_header(raw))
         if partner is None or not partner.link.name or partner.site.pk != message.site_id:
-            return refused(Condition.UNKNOWN_KEY, "MSH^1^3", "No link of this site has this sender")
+            return refused(
+                Condition.UNKNOWN_KEY, "MSH^1^3", "No link of this site has this sender", by_rules=True
+            )
         return apply(read_message(raw, fallback=partner.link.charset), partner=partner, at=at, steps=steps)
     except Unreadable as error:
         return refused(Condition.UNSUPPORTED_TYPE, "", f"This is no HL7 v2 message: {error}")
@@ -375,12 +385,7 @@ def records_named(message: Message) -> list[Patient]:
         found = read_batch(bytes(message.raw), fallback=message.charset or "iso8859-1").messages
     except Unreadable:
         return []
-    numbers = [
-        number.value
-        for one in found
-        for segment in one.all("PID", "MRG")
-        for number in read_identifiers(segment, (1, 4) if segment.name == "MRG" else (3, 2))
-    ]
+    numbers = [number for one in found for number in numbers_named(one)]
     rows = PatientIdentifier.objects.filter(site=message.site_id, value__in=numbers[:RECORDS_NAMED_MAX])
     return list(
         {row.patient_id: row.patient for row in rows.select_related("patient").order_by("patient")}.values()

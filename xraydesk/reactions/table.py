@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from procrastinate.contrib.django import app as jobs
 
+from xraydesk.access.models import Site
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.journey.autopilot import let_in, place_by_itself
@@ -21,11 +22,14 @@ from xraydesk.lib import clock
 from xraydesk.links.asked import was_told
 from xraydesk.links.dicom.looking import look_at_pictures
 from xraydesk.links.ehr.tell import tell_ehrs
+from xraydesk.links.mended import read_again_of_patients as read_of_patients
+from xraydesk.links.mended import read_again_under_rules as read_under_rules
 from xraydesk.links.messages import apply_waiting
 from xraydesk.links.outgoing.tell import tell, tell_of_patient
 from xraydesk.links.subscriptions.reaction import tell_subscribers
 from xraydesk.links.subscriptions.topics import FACTS as SUBSCRIBED
 from xraydesk.orders.queries import exam_key, exam_of
+from xraydesk.patients.merges import numbers_of
 
 BOOK_TASK = "book"
 """Name of the job that gives one waiting exam a place."""
@@ -129,6 +133,20 @@ def review_charges(fact: Fact) -> None:
         review_charge(exam_id=exam_id, at=clock.now())
 
 
+def read_again_under_rules(fact: Fact) -> None:
+    """The site's file changed: what could not be read by a link's rules is read again by those of today."""
+    read_under_rules(site=Site.objects.get(pk=fact.site_id), at=clock.now())
+
+
+def read_again_of_patient(fact: Fact) -> None:
+    """Records were made one, parted or named otherwise: what waits because of them is read again."""
+    if fact.kind == FactKind.PATIENT_UPDATED and not fact.data.get("identity"):
+        return
+    keys = {key for key in (fact.patient, fact.data.get("other")) if key}
+    numbers = [number.value for number in numbers_of(keys)]
+    read_of_patients(site=Site.objects.get(pk=fact.site_id), numbers=numbers, at=clock.now())
+
+
 _REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.ORDER_RECEIVED: (triage, apply_what_waited),
     FactKind.ORDER_CHANGED: (triage, book_accepted, let_in_raised, review_charges, tell),
@@ -166,10 +184,11 @@ _REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.PATIENT_ARRIVED: (plan_porter, tell_ehrs, find_priors),
     FactKind.ARRIVAL_UNDONE: (plan_porter, tell_ehrs),
     FactKind.PATIENT_MOVED: (plan_porters_of_patient,),
-    FactKind.PATIENT_UPDATED: (tell_of_patient,),
-    FactKind.PATIENTS_MERGED: (plan_porters_of_patient, tell_of_patient),
-    FactKind.PATIENTS_PARTED: (plan_porters_of_patient, tell_of_patient),
-    FactKind.STAY_MOVED: (plan_porters_of_patient, tell_of_patient),
+    FactKind.PATIENT_UPDATED: (tell_of_patient, read_again_of_patient),
+    FactKind.PATIENTS_MERGED: (plan_porters_of_patient, tell_of_patient, read_again_of_patient),
+    FactKind.PATIENTS_PARTED: (plan_porters_of_patient, tell_of_patient, read_again_of_patient),
+    FactKind.STAY_MOVED: (plan_porters_of_patient, tell_of_patient, read_again_of_patient),
+    FactKind.SITE_LOADED: (read_again_under_rules,),
     FactKind.FINDING_OPENED: (tell_ehrs,),
     FactKind.FINDING_DISMISSED: (tell_ehrs,),
     FactKind.FINDING_CALLED: (tell_ehrs,),

@@ -107,10 +107,11 @@ def _take(one: take.Fetched, session: Session) -> None:
 
 
 def _fetch_whose(one: take.Fetched, session: Session) -> None:
-    """An order names its patient by the EHR's id: where they never came, they and who pays for them are read first. Raises OSError."""
+    """An order names its patient by the EHR's id: where they never came, or could not be read, they and who pays for them are read first. Raises OSError."""
     told = one.resource.get("subject")
     remote = remote_id(told.get("reference") if isinstance(told, dict) else None, "Patient", one.ehr.base)
-    if not remote or counterparts.of_remote(one.site, one.ehr.name, Pulls.PATIENTS, remote) is not None:
+    known = counterparts.of_remote(one.site, one.ehr.name, Pulls.PATIENTS, remote) if remote else None
+    if not remote or (known is not None and known.key is not None):
         return
     patient = session.get(f"{one.ehr.base}/Patient/{remote}")
     if not isinstance(patient, dict) or id_of(patient) != remote:

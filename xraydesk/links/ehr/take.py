@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from xraydesk.access.models import Site
 from xraydesk.access.roles import Role
 from xraydesk.attention.actions import close_items
 from xraydesk.attention.kinds import ItemKind
+from xraydesk.attention.models import Item
 from xraydesk.facts.actions import heard
 from xraydesk.journey.errors import AlreadyStarted, Refused
 from xraydesk.journey.receive import receive_order
@@ -40,6 +42,7 @@ CODE_LENGTH_MAX = 64
 """A code or system that is longer cannot be kept with an exam."""
 
 ISSUES_TOLD_MAX = 3
+PATIENTS_NAMED_MAX = 20
 SERVERS_OWN = ("id", "meta", "text")
 """Elements that say nothing of the thing itself, but of the record that the EHR keeps of it."""
 
@@ -67,6 +70,24 @@ class Fetched:
     def about(self) -> str:
         """The key of what waits for a person because of it, whatever its version."""
         return f"ehr:{self.ehr.name}:{self.kind}/{self.remote_id}"
+
+    @property
+    def named(self) -> str:
+        """How what waits for this patient names them."""
+        return f"{self.ehr.name}/Patient/{self.remote_id}"
+
+    def patients_named(self) -> tuple[str, ...]:
+        """Whose records it hangs on: the numbers of a patient, or how an order or coverage names whose it is."""
+        if self.kind is Pulls.PATIENTS:
+            numbers = self.resource.get("identifier")
+            values = (
+                [n.get("value") for n in numbers if isinstance(n, dict)] if isinstance(numbers, list) else []
+            )
+            return tuple(value for value in values if isinstance(value, str) and value)
+        told = self.resource.get("subject" if self.kind is Pulls.REQUESTS else "beneficiary")
+        reference = told.get("reference") if isinstance(told, dict) else None
+        remote = remote_id(reference, "Patient", self.ehr.base)
+        return (f"{self.ehr.name}/Patient/{remote}",) if remote else ()
 
     @property
     def caller(self) -> Caller:
@@ -143,6 +164,7 @@ def take_in(one: Fetched, *, at: datetime) -> bool:
         else:
             messages.keep(site=one.site, arrived=arrived, effect=taken.effect, answers=(), at=at)
         _note(one, taken, at=at, how="a later version was applied")
+        _take_waiting(one, taken, at)
     return True
 
 
@@ -155,7 +177,20 @@ def _note(one: Fetched, taken: Taken, *, at: datetime, how: str) -> None:
         close_items(site_id=one.site.pk, key=one.about, at=at, by=f"link:{one.ehr.name}", how=how)
 
 
-def take_again(message: Message, ehr: EhrPlan, *, at: datetime, by: str) -> Message:
+def _take_waiting(one: Fetched, taken: Taken, at: datetime) -> None:
+    """A patient could be read: their orders and coverages that waited for it are read again."""
+    if one.kind is not Pulls.PATIENTS or taken.key is None:
+        return
+    waiting = Item.objects.filter(
+        site=one.site, kind=ItemKind.MESSAGE_NOT_APPLIED, closed_at=None, data__patients__contains=[one.named]
+    )
+    keys = waiting.exclude(message=None).values("message")
+    for message in Message.objects.filter(pk__in=keys).order_by("id")[: messages.WAITING_AT_ONCE_MAX]:
+        with suppress(messages.NotReplayable):
+            take_again(message, one.ehr, at=at, by="rule", how="read again: its patient could be read")
+
+
+def take_again(message: Message, ehr: EhrPlan, *, at: datetime, by: str, how: str = "replayed") -> Message:
     """Apply once more what waits for a person, in the caller's transaction.
 
     Raises NotReplayable where it was applied, or a later version was fetched since.
@@ -169,8 +204,10 @@ def take_again(message: Message, ehr: EhrPlan, *, at: datetime, by: str) -> Mess
             f"{ehr.name} sent a later version than message {message.pk}: look at that one."
         )
     taken = _take(one, at)
-    _note(one, taken, at=at, how="replayed")
-    return messages.keep_replayed(message, taken.effect, at=at, by=by)
+    _note(one, taken, at=at, how=how)
+    after = messages.keep_replayed(message, taken.effect, at=at, by=by, how=how)
+    _take_waiting(one, taken, at)
+    return after
 
 
 def _take(one: Fetched, at: datetime) -> Taken:
@@ -203,7 +240,10 @@ def _waits(one: Fetched, issues: list[Issue] | tuple[Issue, ...]) -> Effect:
     told = "; ".join(f"{i.path}: {i.words}" if i.path else i.words for i in issues[:ISSUES_TOLD_MAX])
     sentence = f"{one.kind} from {one.ehr.name} could not be applied. {told}"
     effect = waits(ItemKind.MESSAGE_NOT_APPLIED, sentence)
-    return replace(effect, waiting=Waiting(ItemKind.MESSAGE_NOT_APPLIED, sentence, one.about))
+    waiting = Waiting(
+        ItemKind.MESSAGE_NOT_APPLIED, sentence, one.about, patients=one.patients_named()[:PATIENTS_NAMED_MAX]
+    )
+    return replace(effect, waiting=waiting)
 
 
 class _TooLate(Exception):

@@ -29,6 +29,7 @@ from xraydesk.links.hl7.field_rules import as_ruled
 from xraydesk.links.hl7.merging import MERGES, read_merges
 from xraydesk.links.hl7.order import NumberAsked, read_number_requests, read_requisitions
 from xraydesk.links.hl7.partners import Partner
+from xraydesk.links.hl7.patient import numbers_named
 from xraydesk.links.hl7.reader import Message
 from xraydesk.links.hl7.refusals import Condition, NeedsPerson, Rejected
 from xraydesk.links.hl7.report import read_reports
@@ -85,7 +86,9 @@ JOURNEY = Steps()
 class Waiting:
     """What is to be put before a person because of a message; `key` is "" for the message's own.
 
-    `numbers` are those of an exam that has not come yet: once it does, the message is applied.
+    `numbers` are those of an exam that has not come yet: once it does, the message is applied. `patients` are the numbers
+    of records that stand otherwise than the message says, and `by_rules` is True where the link's rules cannot read it:
+    once the records, or the rules, change, it is read again.
     """
 
     kind: ItemKind
@@ -93,6 +96,14 @@ class Waiting:
     key: str = ""
     accession: str = ""
     numbers: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+    by_rules: bool = False
+
+    @property
+    def mended_by(self) -> dict[str, Any]:
+        """What the item keeps of that, so that it is found once something is mended."""
+        said = {"numbers": list(self.numbers), "patients": list(self.patients), "by_rules": self.by_rules}
+        return {name: value for name, value in said.items() if value}
 
 
 @dataclass(frozen=True)
@@ -118,19 +129,26 @@ class Effect:
         return self.waiting.text if self.waiting else ""
 
 
-def refused(condition: Condition, where: str, sentence: str) -> Effect:
-    """A message that its sender must correct; a person here sees it too."""
+def refused(
+    condition: Condition,
+    where: str,
+    sentence: str,
+    *,
+    patients: tuple[str, ...] = (),
+    by_rules: bool = False,
+) -> Effect:
+    """A message that its sender must correct, or that is read again once something here is mended; a person sees it too."""
     return Effect(
         MessageState.REFUSED,
         condition.ack,
         Trouble(condition, where, sentence),
-        waiting=Waiting(ItemKind.MESSAGE_NOT_APPLIED, sentence),
+        waiting=Waiting(ItemKind.MESSAGE_NOT_APPLIED, sentence, patients=patients, by_rules=by_rules),
     )
 
 
-def waits(kind: ItemKind, sentence: str) -> Effect:
+def waits(kind: ItemKind, sentence: str, *, patients: tuple[str, ...] = ()) -> Effect:
     """A message that is kept and taken, and on which a person decides."""
-    return Effect(MessageState.WAITING, waiting=Waiting(kind, sentence))
+    return Effect(MessageState.WAITING, waiting=Waiting(kind, sentence, patients=patients))
 
 
 def one_new_order(message: Message, partner: Partner) -> Requisition | None:
@@ -167,7 +185,7 @@ def apply(
         # What a step wrote before it was refused is not there any more.
         return replace(effect, facts=tuple(facts)) if effect.state in DONE_STATES else effect
     except Rejected as error:
-        return refused(error.condition, error.where, error.sentence)
+        return refused(error.condition, error.where, error.sentence, by_rules=True)
     except NeedsPerson as error:
         return waits(ItemKind.MESSAGE_NOT_APPLIED, str(error))
     except (OperationalError, InterfaceError):
@@ -250,7 +268,7 @@ def _patient(event: str, message: Message, partner: Partner, at: datetime, steps
                     steps.patient(site=partner.site, event=kind, patient=one, at=at, **_who(partner))
                 )
     except errors.Refused as error:
-        return refused(*_condition_of(error), str(error))
+        return _refused_by(error, message)
     return Effect(MessageState.APPLIED, patient=patients[0].pk)
 
 
@@ -267,9 +285,9 @@ def _merge(event: str, message: Message, partner: Partner, at: datetime, steps: 
         effect = refused(Condition.DUPLICATE_KEY, f"MRG^{len(done) + 1}^1", str(error))
         return replace(effect, waiting=Waiting(ItemKind.MERGE_REQUESTED, str(error)))
     except errors.PersonDecides as error:
-        return waits(ItemKind.MERGE_REQUESTED, str(error))
+        return waits(ItemKind.MERGE_REQUESTED, str(error), patients=numbers_named(message))
     except errors.Refused as error:
-        return refused(*_condition_of(error), str(error))
+        return _refused_by(error, message)
     is_new = any(one.is_new for one in done)
     return Effect(MessageState.APPLIED if is_new else MessageState.IGNORED, patient=done[0].patient.pk)
 
@@ -295,7 +313,7 @@ def _appointments(event: str, message: Message, partner: Partner, at: datetime, 
     except errors.PersonDecides as error:
         return waits(ItemKind.MESSAGE_NOT_APPLIED, str(error))
     except errors.Refused as error:
-        return refused(*_condition_of(error), str(error))
+        return _refused_by(error, message)
     exams = [exam for received in done for exam in received.exams]
     return Effect(
         MessageState.APPLIED
@@ -339,7 +357,7 @@ def _order(
     except errors.Refused as error:
         if is_all_or_nothing():
             raise
-        return _not_done(wishes[len(done)], error, partner)
+        return _not_done(wishes[len(done)], error, message, partner)
     exams = [exam for received in done for exam in received.exams]
     return Effect(
         MessageState.APPLIED,
@@ -362,7 +380,7 @@ def _reports(message: Message, partner: Partner, at: datetime, steps: Steps) -> 
         item = Waiting(ItemKind.REPORT_WITHOUT_EXAM, str(error), numbers=numbers)
         return Effect(MessageState.WAITING, waiting=item)
     except errors.PatientConflict as error:
-        return refused(*_condition_of(error), str(error))
+        return _refused_by(error, message)
     is_new = any(one.outcome is Outcome.NEW_VERSION for one in done)
     return Effect(
         MessageState.APPLIED if is_new else MessageState.IGNORED,
@@ -381,9 +399,19 @@ def _done(wish: Requisition, received: Received) -> OrderReply:
     return OrderReply(DONE[wish.control], wish.placer, wish.placer_authority, number)
 
 
-def _not_done(wish: Requisition, error: errors.Refused, partner: Partner) -> Effect:
+def _refused_by(error: errors.Refused, message: Message) -> Effect:
+    """What a step refused: where records stand in the way, those of the message; where a field lacks, the rules may find it."""
+    return refused(
+        *_condition_of(error),
+        str(error),
+        patients=numbers_named(message) if isinstance(error, errors.PatientConflict) else (),
+        by_rules=isinstance(error, errors.IncompleteOrder),
+    )
+
+
+def _not_done(wish: Requisition, error: errors.Refused, message: Message, partner: Partner) -> Effect:
     """A refused order. One that was cancelled too late is an item of its own, and no error where the link asks for replies."""
-    effect = refused(*_condition_of(error), str(error))
+    effect = _refused_by(error, message)
     replies = partner.link.application_replies
     if replies:
         reply = OrderReply(NOT_DONE[wish.control], wish.placer, wish.placer_authority, wish.filler)

@@ -152,6 +152,17 @@ def read_identifiers(pid: Segment, fields: tuple[int, ...] = (3, 2)) -> tuple[Id
     return ()
 
 
+def numbers_named(message: Message) -> tuple[str, ...]:
+    """The numbers of every record that a message names: those that stay (PID-3) and those that go (MRG-1)."""
+    return tuple(
+        dict.fromkeys(
+            number.value
+            for segment in message.all("PID", "MRG")
+            for number in read_identifiers(segment, (1, 4) if segment.name == "MRG" else (3, 2))
+        )
+    )
+
+
 def read_name(pid: Segment) -> Name:
     """The patient's name: the legal one (XPN-7 L) where several are given, else the first."""
     kinds = [part(w, 7, 1, pid.separators) for w in pid.repetitions(5)]

@@ -184,7 +184,7 @@ class Receiver:
                 if application or facility
                 else "MSH-3 and MSH-4 are empty: they must say who sends, as a link of the site file names it"
             )
-            return refused(Condition.UNKNOWN_KEY, "MSH^1^3", words)
+            return refused(Condition.UNKNOWN_KEY, "MSH^1^3", words, by_rules=True)
         if not may_send(partner.link, peer.address, encrypted=peer.encrypted):
             return refused(
                 Condition.UNKNOWN_KEY,

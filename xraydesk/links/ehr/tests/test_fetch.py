@@ -309,6 +309,26 @@ def test_a_person_applies_again_what_waited_and_not_what_a_later_version_replace
     assert page.status_code == 200
 
 
+def test_an_order_whose_patient_could_not_be_read_is_read_again_once_they_can(ehr: Ehr) -> None:
+    site = asked_site(ehr)
+    unreadable = patient() | {"birthDate": "July"}
+    ehr.put(unreadable, earlier(days=9))
+    ehr.put(coverage(), earlier(days=9))
+    ehr.put(request(), earlier(days=1))
+    fetch(site)
+    assert not Exam.objects.exists()
+    assert Item.objects.filter(closed_at=None).count() == 2
+    ehr.put(patient())
+    fetch(site)
+    exam = Exam.objects.get()
+    assert exam.patient.family == "Moreau"
+    assert not Item.objects.filter(closed_at=None).exists()
+    read = Message.objects.get(type="ServiceRequest")
+    assert (read.state, read.accession) == ("applied", exam.accession)
+    assert read.facts
+    assert Item.objects.get(message=read.pk).closed_how == "read again: its patient could be read"
+
+
 def test_every_ehr_is_asked_by_a_job_of_its_own_and_a_paused_one_is_not_asked(ehr: Ehr) -> None:
     site = asked_site(ehr)
     tasks.fetch_all.func(0)
