@@ -32,6 +32,7 @@ class ItemKind(StrEnum):
     STAT_TO_READ = "STAT to be opened"
     STAT_TEAM_TO_TELL = "team of a STAT to be told"
     COMMITMENT_NOT_TOLD = "storage answer not delivered"
+    NOTICE_NOT_TAKEN = "availability notice not taken"
     RESULT_TO_TELL = "result to be told"
     RESULT_TO_CONFIRM = "report to be looked at"
     REPORT_WITHOUT_EXAM = "report without an exam"
@@ -76,6 +77,7 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.REACTION_FAILED: Clock(60, "The desk could not take a step by itself"),
     ItemKind.STAT_TO_READ: Clock(15, "The images of a STAT can be read, and nobody has opened them"),
     ItemKind.STAT_TEAM_TO_TELL: Clock(15, "The team is to be told that the images of a STAT can be read"),
+    ItemKind.NOTICE_NOT_TAKEN: Clock(240, "Whoever waits for images is not told where they can be read"),
     ItemKind.COMMITMENT_NOT_TOLD: Clock(240, "A room was not told that its images are stored"),
     ItemKind.RESULT_TO_TELL: Clock(60, "Somebody must be told of a result, and read it back"),
     ItemKind.RESULT_TO_CONFIRM: Clock(30, "Words in a report may ask for a call: a person decides"),

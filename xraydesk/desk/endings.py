@@ -51,6 +51,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
         ItemKind.STAT_TO_READ,
         ItemKind.STAT_TEAM_TO_TELL,
         ItemKind.COMMITMENT_NOT_TOLD,
+        ItemKind.NOTICE_NOT_TAKEN,
     ),
     "messages": (
         ItemKind.MESSAGE_NOT_APPLIED,
@@ -111,6 +112,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.STEP_NEVER_ENDED: (_OPEN_EXAM,),
     ItemKind.REACTION_FAILED: (_DONE,),
     ItemKind.COMMITMENT_NOT_TOLD: (_DONE,),
+    ItemKind.NOTICE_NOT_TAKEN: (_DONE,),
     ItemKind.RESULT_TO_TELL: (Ending("Call and write down", "finding", "finding"),),
     ItemKind.RESULT_TO_CONFIRM: (Ending("Decide", "finding", "finding"),),
     ItemKind.REPORT_WITHOUT_EXAM: (_MESSAGE, _DONE),

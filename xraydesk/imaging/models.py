@@ -209,6 +209,8 @@ class Delivery(models.Model):
     next_at = models.DateTimeField()
     last_error = models.CharField(max_length=300, blank=True)
     sent_at = models.DateTimeField(null=True)
+    available_at = models.DateTimeField(null=True)
+    """When the destination said that it can be read there."""
     why = models.CharField(max_length=300, blank=True)
     """Why it goes there: the rule that sent it, in words."""
     keeping = models.CharField(max_length=12, blank=True, default=KeepingState.NOT_ASKED)
@@ -249,6 +251,45 @@ class Delivery(models.Model):
                 fields=["site", "destination", "keeping"],
                 condition=Q(keeping__in=["to be asked", "asked", "not kept", "unanswered"]),
                 name="delivery_not_promised",
+            ),
+        ]
+
+
+class AvailabilityNotice(models.Model):
+    """Somebody is to be told that all images of an exam can be read at a destination (Instance Availability Notification).
+
+    `said` is what they are told, fixed when it came to be so: `study`, `series` (of each its objects as pairs of SOP class
+    and instance), `steps` (UIDs of performed steps) and `retrieve_ae`. It names nobody.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    exam = models.ForeignKey(Exam, on_delete=models.PROTECT, related_name="availability_notices")
+    recipient = models.CharField(max_length=32)
+    destination = models.CharField(max_length=32)
+    last_image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="+")
+    sop_instance_uid = models.CharField(max_length=64)
+    said = models.JSONField()
+    state = models.CharField(max_length=12, default=DeliveryState.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField()
+    last_error = models.CharField(max_length=300, blank=True)
+    told_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["exam", "recipient", "destination", "last_image"],
+                name="told_once_of_the_same_images",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in DeliveryState]),
+                name="availability_notice_state_is_known",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["site", "recipient", "id"], condition=Q(state="waiting"), name="notice_waiting"
             ),
         ]
 

@@ -17,6 +17,7 @@ from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.on_call_rules import OnDuty, call_words, on_duty, whose_turn, words_of
 from xraydesk.imaging.states import DeliveryState, ImageState
 from xraydesk.journey import performing
+from xraydesk.journey.announce import announce
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.routed import routed_exams
@@ -33,9 +34,10 @@ AT_ONCE_MAX = 200
 """So many STATs are looked at in one round; the next round takes the others."""
 
 
-def images_reached(*, exam: Exam, destination: str, at: datetime) -> bool:
+def images_reached(*, exam: Exam, destination: str, at: datetime, by: str = "rule") -> bool:
     """A destination took an image: where it has all of the exam now, they can be read. Call inside the transaction.
 
+    Of a destination that `announces` it counts what it said itself. Whoever wants to be told is told (`announce`).
     Told once for the same last image, at the first destination of the house that has all. True where it was told.
     """
     plan = from_json(exam.site.plan) if exam.site.plan else None
@@ -54,8 +56,9 @@ def images_reached(*, exam: Exam, destination: str, at: datetime) -> bool:
         .order_by("received_at", "id")
         .last()
     )
-    if last is None or outstanding.exists():
+    if last is None or outstanding.exists() or (to.announces and _is_unannounced(exam, destination)):
         return False
+    announce(exam=exam, plan=plan, where=to, last=last, at=at)
     told = Fact.objects.filter(
         site=exam.site_id, accession=exam.accession, kind=FactKind.IMAGES_AVAILABLE, data__image=last.pk
     )
@@ -65,7 +68,7 @@ def images_reached(*, exam: Exam, destination: str, at: datetime) -> bool:
         exam,
         FactKind.IMAGES_AVAILABLE,
         at=at,
-        by="rule",
+        by=by,
         destination=destination,
         image=last.pk,
         last=last.received_at.isoformat(),
@@ -73,6 +76,14 @@ def images_reached(*, exam: Exam, destination: str, at: datetime) -> bool:
     if exam.priority == Priority.STAT and plan.on_call and not _was_looked_at(exam):
         _call(exam, plan, destination, at=at)
     return True
+
+
+def _is_unannounced(exam: Exam, destination: str) -> bool:
+    """True where the destination did not say yet of every image of an exam that it can be read."""
+    sent = Delivery.objects.filter(
+        image__exam=exam, destination=destination, state=DeliveryState.SENT, available_at=None
+    )
+    return sent.exclude(image__modality="DOC", image__calling_ae_title=exam.site.ae_title).exists()
 
 
 def _call(exam: Exam, plan: SitePlan, destination: str, *, at: datetime) -> None:

@@ -16,6 +16,8 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app as jobs
 
 from xraydesk.access.models import Site
+from xraydesk.journey.announce import NOTICE_TASK, resume_notices
+from xraydesk.journey.announced import take_silence
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.priors import FIND_TASK
@@ -78,6 +80,17 @@ def write_requisition(exam_id: int) -> None:
     requisition.write(exam_id)
 
 
+@jobs.task(name=NOTICE_TASK, queue=DELIVER_QUEUE)
+def tell_available(site_id: int, recipient: str) -> None:
+    """Tell one recipient where images can be read. What a database that goes away leaves undone is resumed within a minute."""
+    from xraydesk.links.dicom import available
+
+    try:
+        available.tell(site_id=site_id, recipient=recipient)
+    except (OperationalError, InterfaceError) as away:
+        log.warning("the database went away under a notice; it is resumed", error=type(away).__name__)
+
+
 @jobs.task(name=FIND_TASK, queue=DELIVER_QUEUE)
 def find_priors(exam_id: int) -> None:
     """Ask the archives for what an exam is compared with. What fails stands beside the exam, and is tried at its next step."""
@@ -103,8 +116,9 @@ def tell_commitment(commitment_id: int) -> None:
 @jobs.periodic(cron="* * * * *")
 @jobs.task(name="resume_deliveries", queue=DELIVER_QUEUE, queueing_lock="resume_deliveries")
 def resume(timestamp: int) -> None:
-    """Every minute: images whose time has come and whose job was lost, and promises that were not given in time."""
+    """Every minute: images and notices whose time has come and whose job was lost, and promises that were not given in time."""
     resume_deliveries(at=clock.now())
+    resume_notices(at=clock.now())
     for site in Site.objects.exclude(plan={}).order_by("id"):
         look_after_promises(site=site, at=clock.now())
 
@@ -112,10 +126,11 @@ def resume(timestamp: int) -> None:
 @jobs.periodic(cron="*/5 * * * *")
 @jobs.task(name="flag_overdue", queue=DELIVER_QUEUE, queueing_lock="flag_overdue")
 def flag_overdue(timestamp: int) -> None:
-    """Every five minutes: steps that never end, images of exams that never began."""
+    """Every five minutes: steps that never end, images of exams that never began, and those a PACS never spoke of."""
     for site in Site.objects.order_by("id"):
         flag_open_steps(site=site, at=clock.now())
         flag_images_waiting(site=site, at=clock.now())
+        take_silence(site=site, at=clock.now())
 
 
 @jobs.periodic(cron="17 * * * *")

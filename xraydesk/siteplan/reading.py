@@ -289,6 +289,8 @@ def _destination(t: Table) -> DestinationPlan:
             commits_within_minutes=t.whole(
                 "commits_within_minutes", 1, 10_080, default=DestinationPlan.commits_within_minutes
             ),
+            announces=t.yes_no("announces"),
+            notices=t.yes_no("notices"),
             history=t.yes_no("history"),
             research=t.text("research", default="", length_max=64),
             shift_dates=t.yes_no("shift_dates"),

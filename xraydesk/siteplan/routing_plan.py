@@ -28,6 +28,10 @@ class DestinationPlan:
     """True where it is asked to promise that it keeps what it was sent (storage commitment)."""
     commits_within_minutes: int = 60
     """Where it has said nothing after so long, it is asked again."""
+    announces: bool = False
+    """True where it tells the desk itself when images can be read there (Instance Availability Notification)."""
+    notices: bool = False
+    """True where it is told when images can be read at another destination."""
     history: bool = False
     """True where the requisition goes there as well, as a document in the study."""
     research: str = ""

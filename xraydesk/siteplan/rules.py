@@ -293,6 +293,11 @@ def _destinations(plan: SitePlan) -> Problems:
             yield Problem(("destination", i, "commits"), "research gets copies: nobody promises to keep them")
         if destination.history and destination.research:
             yield Problem(("destination", i, "history"), "a requisition says whose it is: not for research")
+        if destination.notices and (destination.outside or destination.research):
+            yield Problem(
+                ("destination", i, "notices"),
+                "who is outside, or is for research, is told of no other images",
+            )
         if destination.shift_dates and not destination.research:
             yield Problem(("destination", i, "shift_dates"), "is for a destination of a research project")
         if destination.outside and not destination.tls:

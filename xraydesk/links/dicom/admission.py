@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from xraydesk.links.dicom.sop_classes import STORAGE_COMMITMENT, VERIFICATION
+from xraydesk.links.dicom.sop_classes import VERIFICATION
 from xraydesk.siteplan.link_plan import LinkPlan
 
 
@@ -30,9 +30,6 @@ WHY: Mapping[Verdict, str] = {
 }
 """When an association is refused so."""
 
-ANSWERS = frozenset({VERIFICATION, STORAGE_COMMITMENT})
-"""What a destination may propose to tell whether it keeps images."""
-
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 
 
@@ -55,8 +52,8 @@ class Listening:
 
     modalities: frozenset[str]
     in_clear: tuple[LinkPlan, ...] | None = None
-    answering: frozenset[str] = frozenset()
-    """AE titles of destinations that were asked whether they keep what they were sent."""
+    may_tell: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What destinations may propose beside verification, by their AE titles: whether they keep images, when those can be read."""
 
     def welcomes(self, caller: Caller) -> bool:
         """True where the caller may speak here as it does: encrypted, from this machine, or named for it with its address."""
@@ -69,8 +66,8 @@ class Listening:
 def judge(caller: Caller, listening: Listening | None) -> Verdict:
     """Whether to take an association, before places are counted.
 
-    A modality of the site is always taken. A destination that is asked for storage commitment may
-    answer, and do nothing else. Anybody may verify that the desk is there
+    A modality of the site is always taken. A destination that is asked for storage commitment, or that
+    announces images, may do that and nothing else. Anybody may verify that the desk is there
     (C-ECHO) and nothing else: a worklist names patients, and images need a sender.
     """
     if caller.application_context != APPLICATION_CONTEXT:
@@ -81,7 +78,7 @@ def judge(caller: Caller, listening: Listening | None) -> Verdict:
         return Verdict.CALLING_UNKNOWN
     if caller.calling_ae in listening.modalities or caller.abstract_syntaxes <= {VERIFICATION}:
         return Verdict.TAKEN
-    if caller.calling_ae in listening.answering and caller.abstract_syntaxes <= ANSWERS:
+    if caller.abstract_syntaxes <= {VERIFICATION, *listening.may_tell.get(caller.calling_ae, ())}:
         return Verdict.TAKEN
     return Verdict.CALLING_UNKNOWN
 

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xraydesk.access.models import Site
+from xraydesk.journey.announced import announcing
 from xraydesk.journey.promise import committing
+from xraydesk.links.dicom.sop_classes import INSTANCE_AVAILABILITY, STORAGE_COMMITMENT
 from xraydesk.links.models import AllowedCaller
 from xraydesk.rooms.models import Modality
 
@@ -24,8 +26,16 @@ class Entry:
     modalities: frozenset[str]
     charsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each machine can show, by its AE title; those that say nothing of it are left out."""
-    answering: frozenset[str] = frozenset()
-    """AE titles of the destinations that are asked for storage commitment."""
+    may_tell: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What destinations may propose, by their AE titles (`admission.Listening`)."""
+
+
+def _may_tell(site: Site) -> dict[str, frozenset[str]]:
+    """What the destinations of a site may tell the desk: those that were asked, and those that announce."""
+    found = dict.fromkeys((to.ae_title for to in committing(site).values()), frozenset({STORAGE_COMMITMENT}))
+    for title in announcing(site):
+        found[title] = found.get(title, frozenset()) | {INSTANCE_AVAILABILITY}
+    return found
 
 
 class Directory:
@@ -65,8 +75,8 @@ class Directory:
             site.ae_title: Entry(
                 site,
                 frozenset(titles.get(site.pk, ())),
-                charsets.get(site.pk, {}),
-                frozenset(to.ae_title for to in committing(site).values()),
+                charsets=charsets.get(site.pk, {}),
+                may_tell=_may_tell(site),
             )
             for site in Site.objects.order_by("-pk")
         }

@@ -128,7 +128,7 @@ class Listener:
         listening = None
         if entry is not None:
             links = None if self._is_open_to_all else dicom_links(entry.site.plan)
-            listening = Listening(entry.modalities, links, entry.answering)
+            listening = Listening(entry.modalities, links, entry.may_tell)
             if not listening.welcomes(proposal.caller):
                 _log.warning("dicom_in_clear_refused", address=proposal.caller.address)
         return entry, admission.judge(proposal.caller, listening)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xraydesk.links.dicom import commit, echo, mpps, store, worklist
+from xraydesk.links.dicom import available, commit, echo, mpps, store, worklist
 from xraydesk.links.dicom.service import Service
 
 
 def all_services() -> tuple[Service, ...]:
     """Every service of the desk's DICOM listener."""
-    return (echo.SERVICE, worklist.SERVICE, mpps.SERVICE, store.SERVICE, commit.SERVICE)
+    return (echo.SERVICE, worklist.SERVICE, mpps.SERVICE, store.SERVICE, commit.SERVICE, available.SERVICE)
 
 
 def by_sop_class(services: Iterable[Service]) -> dict[str, Service]:

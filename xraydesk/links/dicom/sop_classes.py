@@ -26,6 +26,8 @@ STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
 STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 """The well-known SOP instance that commitment is asked of (PS3.4 J.3.5)."""
 
+INSTANCE_AVAILABILITY = "1.2.840.10008.5.1.4.33"
+
 MESSAGE_SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """For everything that is not storage, the preferred one first."""
 

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xraydesk.links.dicom import archive, commit, probe, promise, send
-from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES, STORAGE_COMMITMENT, VERIFICATION
+from xraydesk.links.dicom import archive, available, commit, probe, promise, send
+from xraydesk.links.dicom.sop_classes import (
+    INSTANCE_AVAILABILITY,
+    MESSAGE_SYNTAXES,
+    STORAGE_COMMITMENT,
+    VERIFICATION,
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,15 @@ USES = (
         sop_classes=(STORAGE_COMMITMENT,),
         transfer_syntaxes=MESSAGE_SYNTAXES,
         role="SCP, by role selection",
+    ),
+    Use(
+        module=available.__name__,
+        name="availability of images",
+        commands=("N_CREATE",),
+        when="images can be read at a destination, and another one wants to know (`notices`)",
+        seconds_max=available.NETWORK_SECONDS_MAX,
+        sop_classes=(INSTANCE_AVAILABILITY,),
+        transfer_syntaxes=MESSAGE_SYNTAXES,
     ),
     Use(
         module=probe.__name__,

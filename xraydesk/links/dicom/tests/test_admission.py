@@ -21,7 +21,9 @@ from xraydesk.siteplan.link_plan import LinkPlan
 ECHO, STORE = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.1"
 COMMITMENT = "1.2.840.10008.1.20.1"
 HERE = Listening(frozenset({"XR1"}))
-ASKING = Listening(frozenset({"XR1"}), answering=frozenset({"PACS"}))
+IAN = "1.2.840.10008.5.1.4.33"
+ASKING = Listening(frozenset({"XR1"}), may_tell={"PACS": frozenset({COMMITMENT})})
+ANNOUNCED = Listening(frozenset({"XR1"}), may_tell={"PACS": frozenset({COMMITMENT, IAN})})
 CLEAR = (LinkPlan("C", "dicom", "XR1", "", insecure=True, peers=("10.0.0.0/24",)),)
 
 
@@ -33,6 +35,8 @@ CLEAR = (LinkPlan("C", "dicom", "XR1", "", insecure=True, peers=("10.0.0.0/24",)
         (Caller("OTHER", "127.0.0.1", APPLICATION_CONTEXT, frozenset({ECHO, STORE})), HERE, Verdict.CALLING_UNKNOWN),
         (Caller("XR1", "127.0.0.1", APPLICATION_CONTEXT, frozenset({STORE})), None, Verdict.CALLED_UNKNOWN),
         (Caller("XR1", "127.0.0.1", "1.2.3", frozenset({STORE})), HERE, Verdict.CONTEXT_NAME),
+        (Caller("PACS", "127.0.0.1", APPLICATION_CONTEXT, frozenset({ECHO, IAN})), ANNOUNCED, Verdict.TAKEN),
+        (Caller("PACS", "127.0.0.1", APPLICATION_CONTEXT, frozenset({IAN, STORE})), ANNOUNCED, Verdict.CALLING_UNKNOWN),
         (Caller("XR1", "10.0.9.9", APPLICATION_CONTEXT, frozenset({ECHO})),
          Listening(frozenset({"XR1"}), CLEAR), Verdict.CALLING_UNKNOWN),
         (Caller("XR1", "10.0.0.1", APPLICATION_CONTEXT, frozenset({STORE})),
