@@ -45,6 +45,7 @@ class Permission(StrEnum):
     MERGE = "make two records one, and part them"
     SET_ROUTES = "set where images go"
     SET_LINKS = "set how a link's messages are read"
+    KEEP_IMAGES = "see what images are kept, and let them go"
     LET_IN = "let machines in that the site file does not name"
 
 
@@ -110,6 +111,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_PATIENT,
             P.SEE_MESSAGES,
             P.SEE_ACCESS_LOG,
+            P.KEEP_IMAGES,
             P.LET_IN,
             P.SET_ROUTES,
             P.SET_LINKS,

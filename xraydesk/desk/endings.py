@@ -47,6 +47,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
         ItemKind.IMAGE_CONFLICT,
         ItemKind.IMAGE_NOT_SENT,
         ItemKind.IMAGE_NOT_KEPT,
+        ItemKind.ROOM_SHORT,
         ItemKind.IMAGES_HELD,
         ItemKind.STAT_TO_READ,
         ItemKind.STAT_TEAM_TO_TELL,
@@ -90,6 +91,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
         Ending("They are safe there", "keeping-seen", "item", posts=True, key="x"),
         _OPEN_EXAM,
     ),
+    ItemKind.ROOM_SHORT: (Ending("See what is kept", "kept"), _DONE),
     ItemKind.IMAGES_HELD: (
         _OPEN_EXAM,
         Ending("They belong here", "images-release", "accession", posts=True, key="x"),

@@ -50,6 +50,8 @@ class FactKind(StrEnum):
     IMAGES_COMMITTED = "storage committed"
     IMAGES_KEPT = "kept by a destination"
     IMAGE_NOT_KEPT = "not kept by a destination"
+    IMAGES_RELEASED = "files of images let go"
+    IMAGE_BACK = "file of an image came again"
     IMAGES_AVAILABLE = "images available"
     IMAGES_OPENED = "images opened"
     READER_TOLD = "reader told"
@@ -111,6 +113,8 @@ SILENT = frozenset(
         FactKind.IMAGES_COMMITTED,
         FactKind.IMAGES_KEPT,
         FactKind.IMAGE_NOT_KEPT,
+        FactKind.IMAGES_RELEASED,
+        FactKind.IMAGE_BACK,
         FactKind.IMAGES_AVAILABLE,
         FactKind.IMAGES_OPENED,
         FactKind.READER_TOLD,

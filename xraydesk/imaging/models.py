@@ -123,6 +123,11 @@ class Image(models.Model):
     received_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     decided_by = models.CharField(max_length=80, blank=True)
+    released_at = models.DateTimeField(null=True)
+    """When its file was let go of; the file itself is deleted after that, and `path` is emptied after the file."""
+    released_why = models.CharField(max_length=120, blank=True)
+    back_at = models.DateTimeField(null=True)
+    """When its file came again after it had been let go of."""
     simulated = models.BooleanField(default=False)
 
     objects = Images()
@@ -137,6 +142,11 @@ class Image(models.Model):
             models.CheckConstraint(
                 condition=Q(state__in=[s.value for s in ImageState]), name="image_state_is_known"
             ),
+            models.CheckConstraint(
+                condition=Q(released_at__isnull=True)
+                | (Q(state__in=[ImageState.SENT.value, ImageState.REJECTED.value]) & ~Q(released_why="")),
+                name="no_image_that_waits_is_let_go",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["site", "received_at"], name="image_by_time"),
@@ -144,6 +154,16 @@ class Image(models.Model):
             models.Index(fields=["exam", "state"], name="image_of_exam"),
             models.Index(fields=["modality", "exam"], name="image_by_modality"),
             models.Index(F("site"), Coalesce("acquired_at", "received_at"), name="image_by_acquisition"),
+            models.Index(
+                fields=["site", "id"],
+                condition=Q(released_at__isnull=True) & ~Q(path=""),
+                name="image_with_its_file",
+            ),
+            models.Index(
+                fields=["released_at"],
+                condition=Q(released_at__isnull=False) & ~Q(path=""),
+                name="image_file_to_delete",
+            ),
         ]
 
 

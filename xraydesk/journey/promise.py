@@ -189,7 +189,7 @@ def _refused(
     site, later, given_up = promise.site, set(), []
     for delivery, code in refused:
         why = reason_in_words(code)
-        follows = after_refusal(code, resends=delivery.resends, is_here=bool(delivery.image.path))
+        follows = after_refusal(code, resends=delivery.resends, is_here=_is_here(delivery))
         if follows is Follows.SEND_AGAIN:
             actions.send_again(delivery, why=why, at=at, by=by)
             later.add(delivery.next_at)
@@ -245,7 +245,7 @@ def try_again(*, site: Site, destination: str, accession: str, at: datetime, by:
     where nothing waits for a person.
     """
     rows = _waiting_for_a_person(site, destination, accession)
-    to_send = [d for d in rows if d.keeping == KeepingState.NOT_KEPT and d.image.path]
+    to_send = [d for d in rows if d.keeping == KeepingState.NOT_KEPT and _is_here(d)]
     for delivery in to_send:
         actions.send_again(delivery, why=delivery.keeping_why, at=at, by=by, anew=True)
     actions.ask_again([d for d in rows if d not in to_send], at=at, anew=True)
@@ -287,6 +287,11 @@ def _locked(keys: Collection[int]) -> list[Delivery]:
     for delivery in rows:
         delivery.image = images[delivery.image_id]
     return rows
+
+
+def _is_here(delivery: Delivery) -> bool:
+    """True where the desk still has the image's file."""
+    return bool(delivery.image.path) and delivery.image.released_at is None
 
 
 def _by_exam(rows: Iterable[Delivery]) -> list[tuple[Exam | None, list[Delivery]]]:

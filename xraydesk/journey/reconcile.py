@@ -14,7 +14,7 @@ from xraydesk.attention.kinds import ItemKind
 from xraydesk.dose.report import DoseReport
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
-from xraydesk.imaging import actions, queries, rules
+from xraydesk.imaging import actions, queries, retention_actions, rules
 from xraydesk.imaging.header import Header, StoredFile
 from xraydesk.imaging.labelled_rules import Matched as MatchedImage
 from xraydesk.imaging.labelled_rules import Mismatch, Way, findings_of_json, match
@@ -65,7 +65,11 @@ def receive_image(
     known = list(Image.objects.filter(site=site, sop_instance_uid=header.sop_instance_uid).order_by("copy"))
     same = next((image for image in known if image.sha256 == stored.sha256), None)
     if same is not None:
-        return same
+        return (
+            same
+            if same.released_at is None
+            else _come_again(same, stored, at=at, by=f"modality:{calling_ae}")
+        )
     if len(known) >= COPIES_MAX:
         raise TooManyCopies
     candidates = {c.exam_id: c for c in queries.candidates_for(site=site, header=header)}
@@ -101,6 +105,15 @@ def receive_image(
         by=by,
         simulated=image.simulated,
     )
+    return image
+
+
+def _come_again(image: Image, stored: StoredFile, *, at: datetime, by: str) -> Image:
+    """The file of an image is here again that had been let go of: it can be looked at, decided on and sent as before."""
+    image = Image.objects.select_for_update(of=("self",)).select_related("exam").get(pk=image.pk)
+    if image.released_at is not None:
+        retention_actions.come_back(image, path=stored.path, at=at)
+        _tell(image, image.exam, FactKind.IMAGE_BACK, at=at, by=by)
     return image
 
 
@@ -208,6 +221,7 @@ def belongs_here(
         if exam.site_id != image.site_id:
             raise UnknownExam("There is no such exam here.")
         _refuse_second_of_a_number(image)
+        _refuse_what_is_gone(image)
     left = recall(images, code=RejectionCode.WRONG_ENTRY, at=at, by=by)
     numbers = _new_numbers(images, left, exam)
     for image in images:
@@ -271,6 +285,15 @@ def _others_going(image: Image) -> QuerySet[Image]:
     ).exclude(pk=image.pk)
 
 
+def _refuse_what_is_gone(image: Image) -> None:
+    """What is no longer here cannot go anywhere else."""
+    if image.released_at is not None:
+        raise WrongState(
+            f"The file of this image is no longer here: {image.released_why}. "
+            "Have its machine send it once more, then decide."
+        )
+
+
 @transaction.atomic
 def reject_image(
     *,
@@ -313,6 +336,7 @@ def undo_decision(*, image_id: int, at: datetime, by: str) -> Image:
     (image,) = _locked([image_id], *([before_id] if before_id else []))
     if image.deliveries.filter(state=DeliveryState.SENT).exists():
         raise WrongState("The image has left. Decide anew: whoever has it is told.")
+    _refuse_what_is_gone(image)
     decided = image.exam
     try:
         actions.take_back_decision(image)

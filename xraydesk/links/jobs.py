@@ -22,6 +22,7 @@ from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.priors import FIND_TASK
 from xraydesk.journey.promise import ASK_TASK, look_after_promises
+from xraydesk.journey.retention import RELEASE_TASK
 from xraydesk.journey.route import resume_deliveries
 from xraydesk.journey.turns import DELIVER_QUEUE, DELIVER_TASK, REQUISITION_TASK
 from xraydesk.lib import clock
@@ -126,11 +127,14 @@ def resume(timestamp: int) -> None:
 @jobs.periodic(cron="*/5 * * * *")
 @jobs.task(name="flag_overdue", queue=DELIVER_QUEUE, queueing_lock="flag_overdue")
 def flag_overdue(timestamp: int) -> None:
-    """Every five minutes: steps that never end, images of exams that never began, and those a PACS never spoke of."""
+    """Every five minutes: steps that never end, images that nobody began or spoke of, room that runs short."""
     for site in Site.objects.order_by("id"):
         flag_open_steps(site=site, at=clock.now())
         flag_images_waiting(site=site, at=clock.now())
         take_silence(site=site, at=clock.now())
+    from xraydesk.links.dicom import release
+
+    release.look_after(Path(settings.XRAYDESK_SPOOL))
 
 
 @jobs.periodic(cron="17 * * * *")
@@ -138,6 +142,15 @@ def flag_overdue(timestamp: int) -> None:
 def sweep_spool(timestamp: int) -> None:
     """Every hour: files of objects that were never acknowledged."""
     sweep_kept(Path(settings.XRAYDESK_SPOOL), at=clock.now())
+
+
+@jobs.periodic(cron="29 * * * *")
+@jobs.task(name=RELEASE_TASK, queue=DELIVER_QUEUE, queueing_lock=RELEASE_TASK, lock=RELEASE_TASK)
+def release_images(timestamp: int = 0) -> None:
+    """Every hour, and when a person asks: files of images that are safe wherever they go, and were kept long enough."""
+    from xraydesk.links.dicom import release
+
+    release.let_go(Path(settings.XRAYDESK_SPOOL))
 
 
 @jobs.task(name=SEND_TASK, queue=SEND_QUEUE)

@@ -15,6 +15,12 @@ from xraydesk.project.cli_desk import AsJson, Home, column, desk, put_list
 IMAGES_LOOKED_AT_MAX = 10_000
 """The newest images whose files are looked for."""
 
+NOT_SAFE_DAYS_MAX = 2
+"""What is not safe at a destination for longer asks for a look."""
+
+RELEASED_HOURS_MAX = 3
+"""By then the hourly round has deleted what was let go of."""
+
 JOB_WAITS_MINUTES_MAX = 5
 """A job that waits longer although its time has come says that no worker runs."""
 
@@ -58,6 +64,7 @@ def _findings(*, at: datetime, fix: bool) -> Iterator[Finding]:
     yield from _people()
     yield _jobs(at=at)
     yield _files()
+    yield from _kept(at=at)
     yield _deliveries(at=at, fix=fix)
 
 
@@ -108,7 +115,7 @@ def _files() -> Finding:
 
     spool = Path(settings.XRAYDESK_SPOOL)
     # Those of the demonstration's days before it was started were never sent by anything: they have no file.
-    sent = Image.objects.exclude(path="", simulated=True)
+    sent = Image.objects.filter(released_at=None).exclude(path="", simulated=True)
     newest = sent.order_by("-id").values_list("path", "size_bytes")[:IMAGES_LOOKED_AT_MAX]
     gone = sum(not _is_whole(spool / path, size) for path, size in newest)
     if gone:
@@ -118,6 +125,46 @@ def _files() -> Finding:
             f"{gone} are missing or cut short in {spool}: bring them back from a backup.",
         )
     return Finding("image files", True, "Every image looked at has its whole file.")
+
+
+def _kept(*, at: datetime) -> Iterator[Finding]:
+    """Room for files of images, what no destination promised to keep for long, and files that should be gone."""
+    from pathlib import Path
+
+    from django.conf import settings
+
+    from xraydesk.access.models import Site
+    from xraydesk.imaging.models import Image
+    from xraydesk.journey.retention import overview, room
+    from xraydesk.links.dicom.release import free_bytes
+
+    free = free_bytes(Path(settings.XRAYDESK_SPOOL))
+    wrong = []
+    for site in Site.objects.exclude(plan={}).order_by("id"):
+        trouble = room(site=site, free_bytes=free).trouble
+        wrong += [trouble] if trouble else []
+        for one in overview(site=site, at=at).destinations:
+            if one.oldest < at - timedelta(days=NOT_SAFE_DAYS_MAX):
+                wrong.append(
+                    f"{one.images} images are not safe at {one.name} yet, the oldest since {one.oldest:%d %b}"
+                )
+    yield Finding(
+        "room for images",
+        not wrong,
+        "; ".join([*wrong, "see What is kept"]) if wrong else "There is room, and what was sent is safe.",
+    )
+    left = (
+        Image.objects.filter(released_at__lt=at - timedelta(hours=RELEASED_HOURS_MAX))
+        .exclude(path="")
+        .count()
+    )
+    yield Finding(
+        "released files",
+        not left,
+        f"{left} were let go of and are not deleted: see that `xraydesk worker` or `up` runs, and the disk."
+        if left
+        else "What was let go of is deleted.",
+    )
 
 
 def _is_whole(path: object, size_bytes: int) -> bool:

@@ -187,6 +187,29 @@ def list_images(
         )
 
 
+@image.command("kept")
+def list_kept(*, home: Home = None, site: SiteCode = None, as_json: AsJson = False) -> None:
+    """Files of images that are here, by the reason why they are kept."""
+    with desk(home):
+        from xraydesk.journey.retention import overview
+        from xraydesk.lib import clock
+
+        where = site_of(site)
+        put_list(
+            (
+                {
+                    "why": one.why.value,
+                    "files": one.files,
+                    "bytes": one.size_bytes,
+                    "oldest": _iso(one.oldest, where),
+                }
+                for one in overview(site=where, at=clock.now()).totals
+            ),
+            as_json=as_json,
+            columns=(column("why"), column("files"), column("bytes"), column("oldest")),
+        )
+
+
 def _image(one: Image) -> dict[str, Any]:
     return {
         "sop_instance_uid": one.sop_instance_uid,

@@ -177,3 +177,11 @@ class Policies:
     """Whether pictures themselves are looked at, once enough was learnt here; never holds an image by itself."""
     message_days: int = 0
     """Messages are kept for so long; 0 for ever."""
+    image_days: int = 30
+    """Files of images stay here for so long after they are safe wherever they go, or were rejected; 0 for ever."""
+    image_unpromised_hours: int = 24
+    """What a destination that promises nothing took counts as safe there after so long."""
+    spool_gigabytes_max: int = 0
+    """More files of images than so much are not taken, in 1,000,000,000 bytes; 0: what the disk holds."""
+    spool_warn_percent: int = 80
+    """A person is told when the files take so much of it."""

@@ -402,6 +402,10 @@ def _policies(t: Table) -> Policies:
             label_weights=t.wholes("label_weights", 0, 1000),
             look_at_pictures=t.yes_no("look_at_pictures", usual.look_at_pictures),
             message_days=t.whole("message_days", 0, 36_500, usual.message_days),
+            image_days=t.whole("image_days", 0, 36_500, usual.image_days),
+            image_unpromised_hours=t.whole("image_unpromised_hours", 1, 8760, usual.image_unpromised_hours),
+            spool_gigabytes_max=t.whole("spool_gigabytes_max", 0, 1_000_000, usual.spool_gigabytes_max),
+            spool_warn_percent=t.whole("spool_warn_percent", 1, 100, usual.spool_warn_percent),
         )
     )
 

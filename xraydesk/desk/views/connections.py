@@ -63,6 +63,7 @@ def connections_page(request: HttpRequest, member: Member) -> HttpResponse:
         "strangers": _strangers(member),
         "let_in": AllowedCaller.objects.filter(site=member.site, ended_at=None).order_by("ae_title"),
         "may_let_in": member.may(Permission.LET_IN),
+        "may_keep": member.may(Permission.KEEP_IMAGES),
         "may_route": member.may(Permission.SET_ROUTES),
         "days": connections.KEPT_DAYS,
     }

@@ -110,9 +110,9 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "counts": counts,
         "images": images,
         "look": bool(request.GET.get("look")),
-        "pictures": [i for i in images if i.path and i.modality != "SR" and i.state in PICTURED][
-            :PICTURES_SHOWN_MAX
-        ],
+        "pictures": [
+            i for i in images if (i.path or i.released_at) and i.modality != "SR" and i.state in PICTURED
+        ][:PICTURES_SHOWN_MAX],
         "priors": list(Prior.objects.filter(exam=exam).order_by("-performed_on", "id")[:PRIORS_SHOWN_MAX]),
         "readable": readable(facts),
         "going": where_images_go(view.exam, images, at=clock.now()),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound
+from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
 from xraydesk.access.members import Member
@@ -22,7 +23,8 @@ from xraydesk.links.dicom.picture import NoPicture, picture_of
 def image_picture(request: HttpRequest, member: Member, image_id: int) -> HttpResponse:
     """The picture as a PNG, for those who may see its exam; of an undecided one, for those who decide.
 
-    Where nothing can be shown the answer is 404 with the reason in words.
+    Of one whose file was let go of, a picture that says where it is. Where nothing else can be shown the
+    answer is 404 with the reason in words.
     """
     image = Image.objects.select_related("exam").filter(site=member.site, pk=image_id).first()
     if image is None:
@@ -33,6 +35,8 @@ def image_picture(request: HttpRequest, member: Member, image_id: int) -> HttpRe
     if image.exam is not None:
         exam = exam_or_404(member, image.exam.accession)
         looked_at(member, exam.patient, what="picture", accession=exam.accession)
+    if image.released_at is not None:
+        return _no_longer_here(image)
     try:
         if not image.path:
             raise NoPicture("Its file is not kept here any more.")
@@ -43,3 +47,19 @@ def image_picture(request: HttpRequest, member: Member, image_id: int) -> HttpRe
     answer = HttpResponse(drawn.png, content_type="image/png")
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def _no_longer_here(image: Image) -> HttpResponse:
+    """A drawing of two lines, so that a page that still shows a picture shows why there is none."""
+    drawn = NO_LONGER_HERE.format(why=escape(image.released_why))
+    answer = HttpResponse(drawn, content_type="image/svg+xml")
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+NO_LONGER_HERE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="80" viewBox="0 0 320 80" role="img">'
+    '<rect width="320" height="80" fill="#fff"/>'
+    '<g font-family="sans-serif" font-size="14" fill="#222">'
+    '<text x="12" y="34">This image is no longer here:</text><text x="12" y="56">{why}</text></g></svg>'
+)

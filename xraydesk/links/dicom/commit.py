@@ -19,6 +19,7 @@ from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging.actions import commitment_not_told, commitment_told, insert_commitment
 from xraydesk.imaging.models import Commitment, Image
+from xraydesk.imaging.states import ImageState
 from xraydesk.lib import clock
 from xraydesk.links.dicom import promise
 from xraydesk.links.dicom.header_codec import is_wire_uid, text
@@ -135,10 +136,17 @@ def judge(
 
 
 def known_objects(request: Request, uids: Sequence[str]) -> dict[str, str]:
-    """The SOP class of each object that has a row and whose file is on the disk: it was flushed before the row."""
+    """The SOP class of each object that is safe: its file is on the disk (flushed before the row), or where it was sent."""
     spool = Path(settings.XRAYDESK_SPOOL)
     rows = Image.objects.filter(site=request.site, sop_instance_uid__in=list(uids), copy=0)
-    return {image.sop_instance_uid: image.sop_class_uid for image in rows if (spool / image.path).is_file()}
+    return {image.sop_instance_uid: image.sop_class_uid for image in rows if _is_safe(image, spool)}
+
+
+def _is_safe(image: Image, spool: Path) -> bool:
+    """True where its file is here, or was let go of because it is safe wherever it goes."""
+    if image.released_at is not None:
+        return image.state == ImageState.SENT
+    return (spool / image.path).is_file()
 
 
 def event_type(commitment: Commitment) -> int:
@@ -235,10 +243,10 @@ SERVICE = Service(
     failure_status=PROCESSING_FAILURE,
     bad_dataset_status=PROCESSING_FAILURE,
     statuses={
-        SUCCESS: "the outcome follows as an event",
+        SUCCESS: "the outcome follows as an event; a destination's answer is written down",
         PROCESSING_FAILURE: "the desk could not do it, or the data set cannot be read",
         NO_SUCH_INSTANCE: "it was asked of another instance than the well-known one",
-        INVALID_ARGUMENT: "no transaction UID, no object, or more than one request may name",
+        INVALID_ARGUMENT: "no transaction UID, none that was asked about, no object, or more than one request may name",
         NO_SUCH_ACTION: "another action than the request of commitment",
     },
 )

@@ -17,6 +17,7 @@ from xraydesk.lib import clock
 from xraydesk.links.dicom.dose_codec import read_dose_report
 from xraydesk.links.dicom.header_codec import read_header
 from xraydesk.links.dicom.object_file import read_object
+from xraydesk.links.dicom.room import Room
 from xraydesk.links.dicom.service import Answers, Refused, Request, Response, Service
 from xraydesk.links.dicom.sop_classes import STORAGE_CLASSES, STORAGE_SYNTAXES
 from xraydesk.links.dicom.spool import SpooledFile
@@ -28,6 +29,9 @@ DOES_NOT_FIT = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 
 
+ROOM = Room()
+
+
 def store(request: Request) -> Answers:
     """Keep one object: read its header, have the disk hold it, write its row, and only then say Success.
 
@@ -37,6 +41,8 @@ def store(request: Request) -> Answers:
     file = request.file
     if file is None:
         raise Refused(CANNOT_UNDERSTAND, "an object needs a data set")
+    if not ROOM.takes(request.site, file.size_bytes):
+        raise Refused(OUT_OF_RESOURCES, "images take all the room that they may; see What is kept")
     at = clock.now()
     header, dose, dose_failed = _read(request, file)
     relative = path_for(at)
@@ -116,7 +122,7 @@ SERVICE = Service(
     bad_dataset_status=CANNOT_UNDERSTAND,
     statuses={
         SUCCESS: "it is on the disk and written down",
-        OUT_OF_RESOURCES: "the disk is full or fails, the database fails, or the object is too large",
+        OUT_OF_RESOURCES: "the disk or the site's room is full, the disk or the database fails, or the object is too large",
         DOES_NOT_FIT: "too many different objects came under this UID",
         CANNOT_UNDERSTAND: "it cannot be read, contradicts its message, or would do harm",
     },
