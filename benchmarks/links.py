@@ -16,7 +16,8 @@ connections, one message in flight on each; every message is a new order of a ne
 They are measured in turn, so that what else the machine does falls on all of them; its load is printed beside.
 
 Printed are messages a second, the median and the 99th percentile of the time from the last
-byte sent to the answer in milliseconds, and the desk's rate over the others'. python-hl7 is
+byte sent to the answer in milliseconds, the processor time that a message took of its server and of
+PostgreSQL (which other work on the machine hardly changes), and the desk's rate over the others'. python-hl7 is
 installed in a virtual environment that is thrown away; where that fails it is left out, with a sentence.
 
     python benchmarks/links.py [messages a run]
@@ -119,9 +120,31 @@ class Inserter(threading.Thread):
                 self.seconds.append(time.perf_counter() - begun)
 
 
-def measure(name: str, connections: int, count: int, made: Callable[[str, int], Inserter | Sender]) -> float:
-    """Send and print; messages a second."""
+def processor_seconds(process: int | None) -> float:
+    """What a process and those below it have used so far, user and system; of Linux's own account."""
+    if process is None:
+        return 0.0
+    used = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            told = stat.read_text().rsplit(")", 1)[1].split()
+            if str(process) in (stat.parent.name, told[1]):
+                used += int(told[11]) + int(told[12])
+            if str(process) == stat.parent.name:
+                used += int(told[13]) + int(told[14])  # of those below it that have ended
+    return used / os.sysconf("SC_CLK_TCK")
+
+
+def measure(
+    name: str,
+    connections: int,
+    count: int,
+    made: Callable[[str, int], Inserter | Sender],
+    processes: tuple[int | None, int | None],
+) -> float:
+    """Send and print; messages a second. `processes` are those of the server and of PostgreSQL."""
     senders = [made(f"{name}{connections}x{i}x", count // connections) for i in range(connections)]
+    before = [processor_seconds(process) for process in processes]
     begun = time.perf_counter()
     for sender in senders:
         sender.start()
@@ -129,17 +152,21 @@ def measure(name: str, connections: int, count: int, made: Callable[[str, int], 
         sender.join()
     seconds = sorted(s for sender in senders for s in sender.seconds)
     rate = len(seconds) / (time.perf_counter() - begun)
+    used = [
+        (processor_seconds(process) - was) / len(seconds) * 1000
+        for process, was in zip(processes, before, strict=True)
+    ]
     median, worst = statistics.median(seconds) * 1000, seconds[int(len(seconds) * 0.99)] * 1000
     print(
         f"{name:<12} {connections} connection(s): {rate:7.0f}/s   p50 {median:6.2f} ms   p99 {worst:6.2f} ms"
-        f"   load {os.getloadavg()[0]:.1f}"
+        f"   processor {used[0]:.2f} + {used[1]:.2f} ms   load {os.getloadavg()[0]:.1f}"
     )
     return rate
 
 
 @contextlib.contextmanager
-def desk(home: Path) -> Iterator[int]:
-    """`xraydesk mllp` on a free port, with a small department."""
+def desk(home: Path) -> Iterator[tuple[int, int]]:
+    """`xraydesk mllp` on a free port, with a small department; the port and the process."""
     from tests.factories import make_site
     from xraydesk.siteplan.link_plan import LinkPlan
     from xraydesk.siteplan.plan import SitePlan
@@ -152,8 +179,8 @@ def desk(home: Path) -> Iterator[int]:
     site.save()
     port = free_port()
     line = [sys.executable, "-m", "xraydesk", "mllp", "--home", str(home), "--mllp", f"127.0.0.1:{port}"]
-    with running(line, port, cwd=ROOT):
-        yield port
+    with running(line, port, cwd=ROOT) as process:
+        yield port, process.pid
 
 
 def bench_table() -> str:
@@ -166,8 +193,15 @@ def bench_table() -> str:
     return f"host={where['HOST']} port={where['PORT']} user={where['USER']} dbname={where['NAME']}"
 
 
+def postmaster(dsn: str) -> int:
+    """The process above all of PostgreSQL's."""
+    with psycopg.connect(dsn) as database:
+        stat = Path(f"/proc/{database.info.backend_pid}/stat").read_text()
+    return int(stat.rsplit(")", 1)[1].split()[1])
+
+
 @contextlib.contextmanager
-def peer(place: Path, dsn: str) -> Iterator[int | None]:
+def peer(place: Path, dsn: str) -> Iterator[tuple[int, int] | None]:
     """python-hl7's server, from a virtual environment below `place`; None where it cannot be installed."""
     python = place / "venv" / "bin" / "python"
     try:
@@ -178,8 +212,9 @@ def peer(place: Path, dsn: str) -> Iterator[int | None]:
         yield None
         return
     port = free_port()
-    with running([str(python), "-c", PEER, str(port), dsn], port, env=os.environ | {"PYTHONPATH": ""}):
-        yield port
+    line = [str(python), "-c", PEER, str(port), dsn]
+    with running(line, port, env=os.environ | {"PYTHONPATH": ""}) as process:
+        yield port, process.pid
 
 
 def main() -> None:
@@ -187,14 +222,16 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     with folder() as place, database(place / "home"):
         dsn = bench_table()
-        with desk(place / "home") as ours, peer(place, dsn) as theirs:
-            measure("warm-up", 8, min(count, 400), partial(Sender, ours))
+        with desk(place / "home") as (ours, process), peer(place, dsn) as theirs:
+            server = postmaster(dsn)
+            measure("warm-up", 8, min(count, 400), partial(Sender, ours), (process, server))
             for connections in (1, 8):
-                rate = measure("xraydesk", connections, count, partial(Sender, ours))
+                rate = measure("xraydesk", connections, count, partial(Sender, ours), (process, server))
                 if theirs is not None:
-                    other = measure("python-hl7", connections, count, partial(Sender, theirs))
+                    sender = partial(Sender, theirs[0])
+                    other = measure("python-hl7", connections, count, sender, (theirs[1], server))
                     print(f"{'':<12} xraydesk/python-hl7 = {rate / other:.2f}")
-                other = measure("bare INSERT", connections, count, partial(Inserter, dsn))
+                other = measure("bare INSERT", connections, count, partial(Inserter, dsn), (None, server))
                 print(f"{'':<12} xraydesk/bare INSERT = {rate / other:.2f}")
 
 

@@ -63,9 +63,9 @@ def round_trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
     asked: list[list[str]] = []
     real = prepared._ask
 
-    def noted(questions: list[Question], *, and_commit: bool = False) -> list[list[tuple[Any, ...]]]:
+    def noted(questions: list[Question], **how: bool) -> list[list[tuple[Any, ...]]]:
         asked.append([question.statement for question in questions])
-        return real(questions, and_commit=and_commit)
+        return real(questions, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(prepared, "_ask", noted)

@@ -109,7 +109,7 @@ def _refuse_incomplete(requisition: Requisition) -> None:
 
 
 def questions_of_order(*, site: Site, requisition: Requisition, link: str) -> list[Question]:
-    """What `receive_order` asks of the database about a new order, for whoever asks all of it in one round trip."""
+    """What `receive_order` asks of the database about a new order once it holds its locks, for whoever asks all of it in one round trip."""
     authority, placer = requisition.placer_authority or link, requisition.placer
     numbers = patients.numbers_looked_up(
         requisition.patient.identifiers, authority=identifier_authority(site, link)
@@ -117,7 +117,6 @@ def questions_of_order(*, site: Site, requisition: Requisition, link: str) -> li
     codes = [(exam.code, exam.system) for exam in requisition.exams]
     taken = actions.question_of_taken(site=site, asked_for=requisition.exams)
     return [
-        locks.question(lock_names(site, replace(requisition, placer_authority=authority), link=link)),
         queries.question_by_placer(site=site, authority=authority, placer=placer),
         question_of_numbers(site=site, identifiers=numbers),
         actions.question_of_procedures(site=site, wanted=codes),
@@ -131,7 +130,7 @@ def lock_names(site: Site, requisition: Requisition, *, link: str) -> list[str]:
         requisition.patient.identifiers, authority=identifier_authority(site, link)
     )
     order = actions.lock_name(
-        site_id=site.pk, authority=requisition.placer_authority, placer=requisition.placer
+        site_id=site.pk, authority=requisition.placer_authority or link, placer=requisition.placer
     )
     numbers = actions.number_locks(site_id=site.pk, asked_for=requisition.exams)
     return [order, *numbers, *patients.lock_names(site_id=site.pk, identifiers=identifiers)]

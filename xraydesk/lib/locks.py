@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from xraydesk.lib.prepared import Question, ask
 
 LOCKS_AT_ONCE_MAX = 200
 """No step needs more names than this at once."""
+
+_held: ContextVar[frozenset[str]] = ContextVar("locks held", default=frozenset())
 
 
 class TooManyLocks(ValueError):
@@ -20,9 +24,20 @@ def take(names: Iterable[str]) -> None:
     One round trip. PostgreSQL sorts the keys before it locks (the function stands above a
     sorted subquery), so that two steps that need the same names never wait for each other in a circle.
     """
-    wanted = question(names)
+    held = _held.get()
+    wanted = question(name for name in names if name not in held)
     if wanted.values[0]:
         ask(wanted)
+
+
+@contextmanager
+def held(names: Iterable[str]) -> Iterator[None]:
+    """Inside, `names` are not asked for again: the caller asked for them in this transaction, which ends no earlier."""
+    token = _held.set(_held.get() | frozenset(names))
+    try:
+        yield
+    finally:
+        _held.reset(token)
 
 
 def question(names: Iterable[str]) -> Question:

@@ -66,15 +66,31 @@ def ask(question: Question) -> list[tuple[Any, ...]]:
     return gathering.ask(question)
 
 
-def ask_ahead(questions: Iterable[Question]) -> None:
+def ask_ahead(*works: Iterable[Question], first: Iterable[Question] = ()) -> None:
     """Ask, in one round trip and in this order, what will be asked one by one in a `gathered` block; elsewhere nothing.
 
-    Each question sees what was committed when those before it were answered, so that locks come first as
-    always. An answer is given once, and only while nothing was written to what it tells of.
+    Each question sees what was committed when those before it were answered, so that locks come `first` as
+    always; their answers are not kept. An answer is given once, and only while nothing was written to what it
+    tells of. Where there are several works, each asks inside its own `work`.
     """
     gathering = _gathering.get()
     if gathering is not None:
-        gathering.ask_ahead(list(questions))
+        gathering.ask_ahead(list(first), [list(questions) for questions in works])
+
+
+@contextmanager
+def work(number: int) -> Iterator[None]:
+    """Inside, what is asked and written is of that work, from 0 on, of those that were asked ahead together.
+
+    The caller knows that no work writes what another one asks: their answers outlive each other's rows.
+    """
+    gathering = _gathering.get()
+    assert gathering is not None
+    before, gathering.now = gathering.now, gathering.works[number]
+    try:
+        yield
+    finally:
+        gathering.now = before
 
 
 def ask_all(questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
@@ -83,9 +99,7 @@ def ask_all(questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
     Each sees what was committed when those before it were answered, and what was gathered is written before.
     """
     gathering = _gathering.get()
-    if gathering is not None:
-        gathering.write()
-    return _ask(questions)
+    return _ask(questions) if gathering is None else gathering.ask_all(questions)
 
 
 def rows_of(model: type[M], where: str, values: Sequence[Any]) -> list[M]:
@@ -146,7 +160,7 @@ def insert(row: M, *calls: str) -> M:
     gathering = _gathering.get()
     alone = gathering or _Gathering((type(row),))
     alone.add(row)
-    alone.calls += [(call, row.pk) for call in calls]
+    alone.now.calls += [(call, row.pk) for call in calls]
     if gathering is None:
         alone.write()
     return row
@@ -157,7 +171,7 @@ def next_keys(model: type[models.Model], count: int) -> list[int]:
     gathering = _gathering.get()
     if gathering is not None:
         return [gathering.key(model) for _ in range(count)]
-    return [_ask([_next_keys((model,))])[0][0][0] for _ in range(count)]
+    return [row[0] for row in _ask([_next_keys((model,), count)])[0]]
 
 
 @contextmanager
@@ -172,9 +186,13 @@ def gathered(*likely: type[models.Model]) -> Iterator[None]:
     token = _gathering.set(gathering)
     try:
         with transaction.atomic(), connection.execute_wrapper(gathering.before):
+            # Inside another transaction that one goes on; else the first text begins it and the last one ends it.
+            is_outermost = len(connection.atomic_blocks) == 1
+            if is_outermost:
+                gathering.begin_with_first()
             yield
-            # Django's own commit finds nothing open then. Inside another transaction that one goes on.
-            gathering.write(and_commit=len(connection.atomic_blocks) == 1)
+            # Django's own commit finds nothing open then.
+            gathering.write(and_commit=is_outermost)
     finally:
         _gathering.reset(token)
 
@@ -199,80 +217,105 @@ def step() -> AbstractContextManager[Any]:
     return transaction.atomic(savepoint=not _all_or_nothing.get())
 
 
+class _Work:
+    """What one of several works of a block has asked ahead, and its rows that are not written yet."""
+
+    def __init__(self) -> None:
+        self.rows: list[models.Model] = []
+        self.calls: list[tuple[str, Any]] = []
+        self.known: dict[str, tuple[frozenset[str], list[tuple[Any, ...]]]] = {}
+
+
 class _Gathering:
     """The rows of one block that are not written yet."""
 
     def __init__(self, likely: Sequence[type[models.Model]]) -> None:
-        self.calls: list[tuple[str, Any]] = []
+        self.works = [_Work()]
+        self.now = self.works[0]
         self._likely = tuple(likely)
-        self._rows: list[models.Model] = []
         self._keys: dict[type[models.Model], list[int]] = {}
-        self._known: dict[str, tuple[frozenset[str], list[tuple[Any, ...]]]] = {}
+        self._is_to_begin = False
+
+    def begin_with_first(self) -> None:
+        """Have the transaction begin with whatever is asked first, and not by a round trip of its own."""
+        connection.connection.autocommit = True  # the driver begins none by itself: it begins as told
+        self._is_to_begin = True
 
     def ask(self, question: Question) -> list[tuple[Any, ...]]:
-        known = self._known.pop(question.key, None)
+        known = self.now.known.pop(question.key, None)
         if known is not None:
             return known[1]
-        if not question.reads.isdisjoint(row._meta.db_table for row in self._rows):
+        if not question.reads.isdisjoint(row._meta.db_table for row in self.now.rows):
             self.write()
-        return _ask([question])[0]
+        return self._ask([question])[0]
 
-    def ask_ahead(self, questions: list[Question]) -> None:
+    def ask_all(self, questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
         self.write()
+        return self._ask(questions)
+
+    def ask_ahead(self, first: list[Question], works: list[list[Question]]) -> None:
+        self.write()
+        while len(self.works) < len(works):
+            self.works.append(_Work())
+        # What several works ask in the same words is answered once.
+        asked = {question.key: question for questions in works for question in questions}
+        questions = [*first, *asked.values()]
         if not questions:
             return
         if self._likely:
-            questions.append(_next_keys(self._likely))
-        answers = _ask(questions)
+            questions.append(_next_keys(self._likely, len(works)))
+        answers = self._ask(questions)
         if self._likely:
-            for model, key in zip(reversed(self._likely), reversed(answers.pop()[0]), strict=True):
-                self._keys.setdefault(model, []).append(key)
+            for row in answers.pop():
+                for model, key in zip(self._likely, row, strict=True):
+                    self._keys.setdefault(model, []).insert(0, key)
             self._likely = ()
-        self._known = {q.key: (q.reads, answer) for q, answer in zip(questions, answers, strict=False)}
+        given = dict(zip(asked, answers[len(first) :], strict=True))
+        for one, mine in zip(self.works, works, strict=False):
+            one.known = {question.key: (question.reads, given[question.key]) for question in mine}
 
     def add(self, row: models.Model) -> None:
         model = type(row)
         if row.pk is None:
             row.pk = self.key(model)
         row._state.adding, row._state.db = False, connection.alias
-        self._rows.append(row)
-        table = model._meta.db_table
-        self._known = {key: known for key, known in self._known.items() if table not in known[0]}
-        if len(self._rows) >= GATHERED_MAX:
+        now, table = self.now, model._meta.db_table
+        now.rows.append(row)
+        now.known = {key: known for key, known in now.known.items() if table not in known[0]}
+        if len(now.rows) >= GATHERED_MAX:
             self.write()
 
     def key(self, model: type[models.Model]) -> int:
         keys = self._keys.get(model)
-        return keys.pop() if keys else int(_ask([_next_keys((model,))])[0][0][0])
+        return keys.pop() if keys else int(self._ask([_next_keys((model,), 1)])[0][0][0])
 
     def write(self, *, and_commit: bool = False) -> None:
         """Write what was gathered so far. What was known before may be otherwise now."""
-        if not self._rows and not self.calls:
-            return
-        self._known = {}
-        rows, calls = self._rows, self.calls
-        self._rows, self.calls = [], []
-        statement = _writing(tuple(type(row) for row in rows), tuple(call for call, _ in calls))
-        values: list[Any] = []
-        for row in rows:
-            table = _table_of(type(row))
-            values += [
-                value if write is None or value is None else write(value)
-                for value, write in zip(
-                    map(row.__dict__.__getitem__, table.attributes), table.writers, strict=True
-                )
-            ]
-        _ask([Question(statement, [*values, *(value for _, value in calls)])], and_commit=and_commit)
+        written = [one for one in self.works if one.rows or one.calls]
+        if written:
+            writings = [_writing(one.rows, one.calls) for one in written]
+            for one in written:
+                one.rows, one.calls, one.known = [], [], {}
+            self._ask(writings, and_commit=and_commit)
 
     def before(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         """Django asks something: what was gathered is written first, or forgotten where its step is undone."""
         if isinstance(sql, str) and sql.startswith("ROLLBACK"):
-            self._rows, self.calls = [], []
+            for one in self.works:
+                one.rows, one.calls = [], []
         else:
             self.write()
+        if self._is_to_begin:
+            self._is_to_begin = False
+            connection.connection.execute("BEGIN")
         if not (isinstance(sql, str) and sql.startswith("SELECT")):
-            self._known = {}
+            for one in self.works:
+                one.known = {}
         return execute(sql, params, many, context)
+
+    def _ask(self, questions: Sequence[Question], *, and_commit: bool = False) -> list[list[tuple[Any, ...]]]:
+        begin, self._is_to_begin = self._is_to_begin, False
+        return _ask(questions, begin=begin, and_commit=and_commit)
 
 
 _gathering: ContextVar[_Gathering | None] = ContextVar("rows gathered", default=None)
@@ -331,18 +374,49 @@ def _reading(
     return statements, links
 
 
-@lru_cache(maxsize=SHAPES_MAX)
-def _next_keys(tables: tuple[type[models.Model], ...]) -> Question:
-    def sequence(model: type[models.Model]) -> str:
-        key = model._meta.pk
-        assert key is not None
-        return f"nextval(pg_get_serial_sequence('{_table_of(model).name}', '{key.column}'))"
-
-    return Question("SELECT " + ", ".join(map(sequence, tables)))
+def _next_keys(tables: tuple[type[models.Model], ...], count: int) -> Question:
+    """Asks for so many rows of new keys, one of each of `tables`."""
+    return Question(_keys_of(tables), [count])
 
 
 @lru_cache(maxsize=SHAPES_MAX)
-def _writing(tables: tuple[type[models.Model], ...], calls: tuple[str, ...]) -> str:
+def _keys_of(tables: tuple[type[models.Model], ...]) -> str:
+    keys = ", ".join(f"nextval({_sequence_of(model)})" for model in tables)
+    return f"SELECT {keys} FROM generate_series(1, $1::int)"
+
+
+@cache
+def _sequence_of(model: type[models.Model]) -> str:
+    key = model._meta.pk
+    assert key is not None
+    found = _ask(
+        [
+            Question(
+                "SELECT quote_literal(pg_get_serial_sequence($1::text, $2::text))",
+                [_table_of(model).name, key.column],
+            )
+        ]
+    )
+    return f"{found[0][0][0]}::regclass"
+
+
+def _writing(rows: Sequence[models.Model], calls: Sequence[tuple[str, Any]]) -> Question:
+    """Writes rows of several tables and makes calls, in one statement."""
+    values: list[Any] = []
+    for row in rows:
+        table = _table_of(type(row))
+        values += [
+            value if write is None or value is None else write(value)
+            for value, write in zip(
+                map(row.__dict__.__getitem__, table.attributes), table.writers, strict=True
+            )
+        ]
+    statement = _statement_of(tuple(type(row) for row in rows), tuple(call for call, _ in calls))
+    return Question(statement, [*values, *(value for _, value in calls)])
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def _statement_of(tables: tuple[type[models.Model], ...], calls: tuple[str, ...]) -> str:
     """One statement that writes a row of each of `tables` and makes `calls`."""
     parts, used = [], 0
     for number, model in enumerate(tables):
@@ -358,8 +432,10 @@ _prepared: WeakKeyDictionary[Any, dict[str, str] | None] = WeakKeyDictionary()
 """What each connection has prepared already, the name of each statement; None where nothing can be."""
 
 
-def _ask(questions: Sequence[Question], *, and_commit: bool = False) -> list[list[tuple[Any, ...]]]:
-    """The answers to several questions, asked in one text, which may end the transaction, too.
+def _ask(
+    questions: Sequence[Question], *, begin: bool = False, and_commit: bool = False
+) -> list[list[tuple[Any, ...]]]:
+    """The answers to several questions, asked in one text, which may begin and end the transaction, too.
 
     PostgreSQL answers them one after the other, each on what is committed when its turn comes. Their values are
     written out by the driver; their plans are kept where they can be.
@@ -374,9 +450,13 @@ def _ask(questions: Sequence[Question], *, and_commit: bool = False) -> list[lis
             parts = [*map(_by_name, _names_of(cursor, questions), written_out)]
         else:
             parts = [*map(_in_full, questions, written_out)]
+        if begin:
+            parts.insert(0, b"BEGIN")
         if and_commit:
             parts.append(b"COMMIT")
         cursor.execute(b";".join(parts))
+        if begin:
+            cursor.nextset()
         answers = [cursor.fetchall()]
         for _ in questions[1:]:
             cursor.nextset()

@@ -109,21 +109,22 @@ def lock_and_find(*, site: Site, arrived: Arrived) -> list[Earlier]:
     """The messages that came by this link with this control id, newest last; others with it wait until the transaction ends."""
     if not arrived.control_id:
         return []
-    lock, earlier = questions_of_earlier(site=site, arrived=arrived)
-    ask(lock)
-    return [Earlier._make(row) for row in ask(earlier)]
+    locks.take([lock_name(site=site, arrived=arrived)])
+    return [Earlier._make(row) for row in ask(question_of_earlier(site=site, arrived=arrived))]
 
 
-def questions_of_earlier(*, site: Site, arrived: Arrived) -> tuple[Question, Question]:
-    """What `lock_and_find` asks."""
-    return (
-        locks.question([f"message:{site.pk}:{arrived.link}:{arrived.control_id}"]),
-        Question(
-            "SELECT id, body_sha256, ack, answer FROM links_message"
-            " WHERE site_id = $1 AND direction = $2 AND link = $3 AND control_id = $4 ORDER BY id",
-            [site.pk, str(Direction.IN), arrived.link, arrived.control_id],
-            frozenset({"links_message"}),
-        ),
+def lock_name(*, site: Site, arrived: Arrived) -> str:
+    """The name of the lock under which a message is found new and kept."""
+    return f"message:{site.pk}:{arrived.link}:{arrived.control_id}"
+
+
+def question_of_earlier(*, site: Site, arrived: Arrived) -> Question:
+    """What `lock_and_find` asks once it holds the lock."""
+    return Question(
+        "SELECT id, body_sha256, ack, answer FROM links_message"
+        " WHERE site_id = $1 AND direction = $2 AND link = $3 AND control_id = $4 ORDER BY id",
+        [site.pk, str(Direction.IN), arrived.link, arrived.control_id],
+        frozenset({"links_message"}),
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import structlog
@@ -15,8 +15,9 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.models import Fact
-from xraydesk.journey.receive import questions_of_order
-from xraydesk.lib.prepared import all_or_nothing, ask_ahead, gathered
+from xraydesk.journey.receive import lock_names, questions_of_order
+from xraydesk.lib import locks
+from xraydesk.lib.prepared import Question, all_or_nothing, ask_ahead, gathered, work
 from xraydesk.lib.text import shortened
 from xraydesk.links import messages
 from xraydesk.links.hl7.ack import NOBODY, Asked, answers
@@ -55,6 +56,42 @@ class Peer:
 
     address: str = "127.0.0.1"
     encrypted: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What lay in one frame, from whom, and when."""
+
+    payload: bytes
+    peer: Peer
+    at: datetime
+
+
+@dataclass(frozen=True)
+class NewOrder:
+    """A message that asks for one new order and for nothing else."""
+
+    message: Message
+    arrived: messages.Arrived
+    partner: Partner
+    peer: Peer
+    at: datetime
+    asked_for: Requisition
+
+    @cached_property
+    def locks(self) -> frozenset[str]:
+        """The names of the locks under which it is taken; messages that share none do not concern one another."""
+        site, link = self.partner.site, self.partner.link.name
+        of_order = lock_names(site, self.asked_for, link=link)
+        return frozenset([messages.lock_name(site=site, arrived=self.arrived), *of_order])
+
+    def questions(self) -> list[Question]:
+        """What taking it asks, once it holds them."""
+        site, link = self.partner.site, self.partner.link.name
+        return [
+            messages.question_of_earlier(site=site, arrived=self.arrived),
+            *questions_of_order(site=site, requisition=self.asked_for, link=link),
+        ]
 
 
 class Receiver:
@@ -119,6 +156,52 @@ class Receiver:
         except Unreadable:
             return self.directory.partner_of(None)
 
+    def receive_together(self, frames: Sequence[Taken]) -> list[tuple[bytes, ...] | None]:
+        """Take what lay in frames of as many connections with one end of one transaction; the answers of each.
+
+        None for what is to be taken by itself (`receive`): all but new orders that do not concern one another, and
+        every one of them where something speaks against one. Never raises.
+        """
+        found: list[tuple[bytes, ...] | None] = [None] * len(frames)
+        try:
+            chosen = self._chosen(frames)
+            if len(chosen) > 1:
+                answered = self._quick([order for _, order in chosen])
+                for (place, _), mine in zip(chosen, answered, strict=True):
+                    found[place] = mine
+        except (OperationalError, InterfaceError):
+            connection.close()
+        except Exception:  # whatever it was, it left nothing: taken one by one each is answered and seen
+            log.debug("messages are taken one by one", messages=len(frames))
+        return found
+
+    def _chosen(self, frames: Sequence[Taken]) -> list[tuple[int, NewOrder]]:
+        """Those of the frames that are taken together, with their places: new orders no two of which need the same lock."""
+        chosen: list[tuple[int, NewOrder]] = []
+        names: set[str] = set()
+        for place, frame in enumerate(frames):
+            order = self._new_order(frame)
+            if order is None or not names.isdisjoint(order.locks):
+                continue
+            if len(names) + len(order.locks) > locks.LOCKS_AT_ONCE_MAX:
+                break
+            names |= order.locks
+            chosen.append((place, order))
+        return chosen
+
+    def _new_order(self, frame: Taken) -> NewOrder | None:
+        """The one new order in a frame; None where there is anything else in it."""
+        try:
+            partner = self._partner(frame.payload)
+            if partner is None:
+                return None
+            batch = read_batch(frame.payload, fallback=partner.link.charset)
+        except Unreadable:
+            return None
+        if len(batch.messages) > 1 or batch.enveloped:
+            return None
+        return _as_new_order(batch.messages[0], frame.payload, partner, frame.peer, frame.at)
+
     def _one(
         self, message: Message, raw: bytes, partner: Partner, peer: Peer, at: datetime
     ) -> tuple[bytes, ...]:
@@ -126,24 +209,32 @@ class Receiver:
 
         In the quick try no step can be undone by itself; where one fails, all of it is undone and done with care.
         """
-        arrived = messages.Arrived(
-            raw=raw,
-            link=partner.link.name,
-            # A number of blanks alone names nothing: two such messages are not one that came again.
-            control_id=message.control_id[:CONTROL_ID_LENGTH_MAX] if message.control_id.strip() else "",
-            type=message.type,
-            charset=message.codec,
-        )
-        order = one_new_order(message, partner) if arrived.control_id else None
+        order = _as_new_order(message, raw, partner, peer, at)
         if order is not None:
             try:
-                with all_or_nothing():
-                    return self._taken(message, arrived, partner, peer, at=at, order=order)
+                return self._quick([order])[0]
             except (OperationalError, InterfaceError):
                 raise
             except Exception:  # whatever it was, it left nothing: done with care it is answered and seen
                 log.debug("message is taken with care", type=message.type)
-        return self._taken(message, arrived, partner, peer, at=at)
+        with gathered():
+            return self._taken(message, _arrived(message, raw, partner), partner, peer, at=at)
+
+    def _quick(self, orders: Sequence[NewOrder]) -> list[tuple[bytes, ...]]:
+        """Take new orders that do not concern one another in one transaction, all of them or none; the answers of each."""
+        messages_held = [messages.lock_name(site=o.partner.site, arrived=o.arrived) for o in orders]
+        others_held = [name for o in orders for name in o.locks if name not in messages_held]
+        with all_or_nothing(), gathered(*ROWS_OF_AN_ORDER), locks.held([*messages_held, *others_held]):
+            # As for a message that is taken by itself: first the locks of the messages, then those of what they tell.
+            first = [locks.question(messages_held), locks.question(others_held)]
+            ask_ahead(*(o.questions() for o in orders), first=first)
+            found = []
+            for number, o in enumerate(orders):
+                with work(number):
+                    found.append(
+                        self._taken(o.message, o.arrived, o.partner, o.peer, at=o.at, order=o.asked_for)
+                    )
+        return found
 
     def _taken(
         self,
@@ -155,22 +246,19 @@ class Receiver:
         at: datetime,
         order: Requisition | None = None,
     ) -> tuple[bytes, ...]:
-        with gathered(*ROWS_OF_AN_ORDER if order else ()):
-            if order:
-                _ask_ahead(arrived, order, partner)
-            earlier = messages.lock_and_find(site=partner.site, arrived=arrived)
-            same = next((m for m in earlier if m.body_sha256 == arrived.body_sha256), None)
-            if same is not None and same.ack not in ("AE", "AR"):
-                messages.count_resend(same.pk)
-                return _as_before(same)
-            effect = self._effect(message, partner, peer, at=at, order=order)
-            found = _answered(message, effect, at)
-            if same is not None:
-                messages.keep_again(earlier=same, effect=effect, answers=found, at=at)
-                return found
-            row = messages.keep(site=partner.site, arrived=arrived, effect=effect, answers=found, at=at)
-            if earlier:
-                messages.put_conflict_before_a_person(message=row, earlier=earlier[-1], at=at)
+        earlier = messages.lock_and_find(site=partner.site, arrived=arrived)
+        same = next((m for m in earlier if m.body_sha256 == arrived.body_sha256), None)
+        if same is not None and same.ack not in ("AE", "AR"):
+            messages.count_resend(same.pk)
+            return _as_before(same)
+        effect = self._effect(message, partner, peer, at=at, order=order)
+        found = _answered(message, effect, at)
+        if same is not None:
+            messages.keep_again(earlier=same, effect=effect, answers=found, at=at)
+            return found
+        row = messages.keep(site=partner.site, arrived=arrived, effect=effect, answers=found, at=at)
+        if earlier:
+            messages.put_conflict_before_a_person(message=row, earlier=earlier[-1], at=at)
         return found
 
     def _effect(
@@ -209,14 +297,24 @@ class Receiver:
         return found
 
 
-def _ask_ahead(arrived: messages.Arrived, order: Requisition, partner: Partner) -> None:
-    """Ask in one round trip what taking a new order asks."""
-    ask_ahead(
-        [
-            *messages.questions_of_earlier(site=partner.site, arrived=arrived),
-            *questions_of_order(site=partner.site, requisition=order, link=partner.link.name),
-        ]
+def _arrived(message: Message, raw: bytes, partner: Partner) -> messages.Arrived:
+    return messages.Arrived(
+        raw=raw,
+        link=partner.link.name,
+        # A number of blanks alone names nothing: two such messages are not one that came again.
+        control_id=message.control_id[:CONTROL_ID_LENGTH_MAX] if message.control_id.strip() else "",
+        type=message.type,
+        charset=message.codec,
     )
+
+
+def _as_new_order(
+    message: Message, raw: bytes, partner: Partner, peer: Peer, at: datetime
+) -> NewOrder | None:
+    """The new order that a message asks for; None where it asks for anything else, or cannot be told from another."""
+    arrived = _arrived(message, raw, partner)
+    asked_for = one_new_order(message, partner) if arrived.control_id else None
+    return NewOrder(message, arrived, partner, peer, at, asked_for) if asked_for else None
 
 
 def _sure(work: Callable[[], T]) -> T:

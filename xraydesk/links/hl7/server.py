@@ -11,10 +11,8 @@ import asyncio
 import signal
 import socket
 import ssl
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import structlog
@@ -22,11 +20,11 @@ from django.db import connection as own_database
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from xraydesk.lib import clock
 from xraydesk.lib.networks import is_loopback
-from xraydesk.links.hl7.framing import Broken, Deframer, Event, Fault, Frame, framed
+from xraydesk.links.hl7.framing import Broken, Deframer, Event, Fault, framed
 from xraydesk.links.hl7.partners import may_send
 from xraydesk.links.hl7.receive import NotKept, Peer, Receiver
+from xraydesk.links.hl7.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +142,7 @@ class Server:
         self._threads = ThreadPoolExecutor(
             limits.threads, thread_name_prefix="mllp", initializer=self._begin_thread
         )
+        self._turns = Turns(receiver, self._threads)
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._listener: asyncio.Server | None = None
 
@@ -179,19 +178,8 @@ class Server:
         self._databases.append(database)
 
     async def take(self, event: Event, peer: Peer) -> tuple[bytes, ...]:
-        """Have one of the threads take a frame, or what is none; its answers."""
-        work: Callable[[], tuple[bytes, ...]]
-        if isinstance(event, Frame):
-            work = partial(self._receiver.receive, event.payload, peer=peer, at=clock.now())
-        else:
-            work = partial(self._receiver.receive_broken, event, peer=peer, at=clock.now())
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except NotKept:
-            raise
-        except Exception as error:  # the edge of the protocol: what was not kept gets no answer, others go on
-            log.exception("message not kept, no answer", address=peer.address)
-            raise NotKept from error
+        """Have a frame taken when its turn comes, or what is none; its answers. Raises NotKept."""
+        return await self._turns.take(event, peer)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._has_place() or not await self._is_welcome(_peer(writer)):
