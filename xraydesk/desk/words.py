@@ -129,6 +129,8 @@ def who(by: str) -> str:
             return f"link {name}"
         case "modality":
             return f"machine {name}"
+        case "destination":
+            return name
         case "rule":
             return "by rule"
         case "autopilot":

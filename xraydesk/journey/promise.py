@@ -206,7 +206,10 @@ def _refused(
 
 
 def look_after_promises(*, site: Site, at: datetime) -> int:
-    """Ask anew where no answer came in the stated time, and for jobs that were lost; the number of images asked about anew."""
+    """Ask anew where no answer came in the stated time, for jobs that were lost, and about what went before it was asked.
+
+    The number of images asked about anew.
+    """
     asked_of = committing(site)
     if not asked_of:
         return 0
@@ -229,12 +232,29 @@ def look_after_promises(*, site: Site, at: datetime) -> int:
             .order_by("id")
         )
         _ask_again_or_a_person(site, rows, why="it gave no answer", at=at)
+        actions.ask_again(_of_before(site, asked_of), at=at)
         due = Delivery.objects.filter(
             site=site, destination__in=list(asked_of), keeping=KeepingState.DUE, ask_at__lte=at
         )
         for name in due.values_list("destination", flat=True).distinct().order_by("destination"):
             defer_asking(site_id=site.pk, destination=name)
     return len(rows)
+
+
+def _of_before(site: Site, asked_of: Collection[str]) -> list[Delivery]:
+    """Images whose files are here that a destination took before the site file said that it is asked, locked."""
+    return list(
+        Delivery.objects.filter(
+            site=site,
+            destination__in=list(asked_of),
+            state=DeliveryState.SENT,
+            keeping=KeepingState.NOT_ASKED,
+            image__exam__isnull=False,
+        )
+        .exclude(image__path="")
+        .select_for_update(of=("self",), skip_locked=True)
+        .order_by("id")[:AT_ONCE_MAX]
+    )
 
 
 @transaction.atomic

@@ -252,3 +252,16 @@ def test_whoever_is_sent_an_image_again_is_told_when_it_is_rejected(site) -> Non
     image = Image.objects.get()
     reconcile.reject_image(image_id=image.pk, why="blurred", at=AT, by="user:c")
     assert [note.deliveries.get().destination for note in recall.notes_about(image)] == ["PACS"]
+
+
+def test_what_went_there_before_the_site_file_said_so_is_asked_about_too(site):
+    exam, uids = sent(site)
+    Delivery.objects.update(keeping="", ask_at=None)
+    assert promise.next_question(site=site, destination="PACS", at=AT) is None
+    promise.look_after_promises(site=site, at=AT)
+    assert [uid for _, uid in ask(site).objects] == uids
+    Delivery.objects.update(keeping="", ask_at=None)
+    Image.objects.update(path="")
+    promise.look_after_promises(site=site, at=AT)
+    assert promise.next_question(site=site, destination="PACS", at=AT) is None
+    assert Delivery.objects.get().image.exam_id == exam.pk
