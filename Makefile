@@ -25,12 +25,14 @@ ALONE := tests/test_demonstration.py
 WAITS := tests/test_mishaps.py
 DESKS := $(WAITS) $(filter-out $(WAITS) $(ALONE),$(shell grep -lE "running_desk|RunningDesk" tests/test_*.py xraydesk/*/tests/test_*.py))
 
+# What is pure is covered by tests that ask no database; the others run twice as fast unwatched.
 test: export HYPOTHESIS_PROFILE ?= thorough
 test: lint ## everything that must pass
 ifdef ARGS
 	@$(BIN)/pytest -n 2 $(ARGS)
 else
-	@$(BIN)/pytest -n 2 --cov --cov-report=term $(addprefix --ignore=,$(ALONE) $(DESKS))
+	@$(BIN)/pytest -n 2 --cov --cov-report=term -m "not django_db" $(addprefix --ignore=,$(ALONE) $(DESKS))
+	@$(BIN)/pytest -n 2 -m django_db $(addprefix --ignore=,$(ALONE) $(DESKS))
 	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(DESKS)
 	@$(BIN)/pytest $(ALONE)
 endif

@@ -9,6 +9,7 @@ import pytest
 from xraydesk.imaging.states import StepState, deciding_step
 from xraydesk.journey.stage import Stage, stage_of
 from xraydesk.orders.states import TriageState
+from xraydesk.results.states import ReportState
 from xraydesk.scheduling.states import BookingState
 
 CASES = [
@@ -59,3 +60,14 @@ def test_the_step_under_way_decides_then_the_completed_one(
     states: list[StepState], decides: StepState | None
 ) -> None:
     assert deciding_step(states) is decides
+
+
+def test_a_final_report_makes_an_exam_read_unless_it_is_under_way_again() -> None:
+    def stage(step: StepState | None, report: ReportState) -> Stage:
+        return stage_of(
+            triage=TriageState.ACCEPTED, booking=BookingState.DONE, arrived=True, step=step, report=report
+        )
+
+    assert stage(StepState.COMPLETED, ReportState.FINAL) is Stage.READ
+    assert stage(StepState.COMPLETED, ReportState.PRELIMINARY) is Stage.ENDED
+    assert stage(StepState.IN_PROGRESS, ReportState.FINAL) is Stage.BEGUN

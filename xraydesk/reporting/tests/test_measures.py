@@ -95,6 +95,10 @@ def test_an_ordinary_exam_counts_where_it_should(key: str, value: float) -> None
     assert number(key, *WHOLE).number == value
 
 
+def test_a_count_is_shown_as_it_is() -> None:
+    assert (number("exams", *WHOLE).text, number("exams").text) == ("1", "0")
+
+
 def test_nothing_counts_before_it_happened_or_on_another_day() -> None:
     assert number("exams", *WHOLE, now="9:11").number == 0
     yesterday = [Told(f.kind, f.at - timedelta(days=1), f.accession, f.room, f.data) for f in WHOLE]
@@ -272,6 +276,7 @@ def test_a_measure_by_the_hour() -> None:
     facts = []
     for exam, arrived, begun in (("A1", "8:00", "9:10"), ("A2", "9:00", "9:50"), ("A3", "9:58", "10:00")):
         facts += [told(FactKind.PATIENT_ARRIVED, arrived, exam), told(FactKind.EXAM_BEGUN, begun, exam)]
+    facts += [told(FactKind.PATIENT_ARRIVED, "10:30", "A4")]
     assert by_hour(day(*facts), BY_KEY["wait"], window(), at="begun_at") == [(9, 60.0), (10, 2.0)]
 
 

@@ -237,6 +237,12 @@ def test_an_exam_that_comes_after_another_is_never_before_it() -> None:
     assert found(Search(department(room()), round_)) == []
 
 
+def test_of_rooms_that_are_alike_two_are_tried_for_the_first_exam_of_a_visit() -> None:
+    search = Search(department(room(1), room(2), room(3)), [ask("A"), ask("B")])
+    at_once = [offer for offer in found(search, count=12) if offer.start == NOW]
+    assert {offer.parts[0].place.room_id for offer in at_once} == {1, 2}
+
+
 def test_another_room_is_taken_where_the_same_one_would_keep_the_patient_long() -> None:
     taken = room(1, busy=((span(10, 100),),))
     assert shown(found(Search(department(taken, room(2)), [ask("A"), ask("B")]))[0]) == [

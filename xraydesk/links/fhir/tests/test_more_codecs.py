@@ -17,6 +17,8 @@ from xraydesk.links.fhir import (
     capability_codec,
     coverage_codec,
     elements_codec,
+    hooks_codec,
+    map_codec,
     patient_codec,
     plan_codec,
     report_codec,
@@ -25,8 +27,10 @@ from xraydesk.links.fhir import (
     shape_codec,
     task_codec,
 )
+from xraydesk.links.fhir.elements_codec import CODES_PREFIX
 from xraydesk.links.fhir.overlay_codec import overlaid
 from xraydesk.orders.requisition import OrderControl
+from xraydesk.orders.rules import Code, Decision, Finding, Level
 from xraydesk.patients.demographics import Demographics, Identifier, Name
 
 ROOM = plan_codec.LocationFacts(
@@ -453,6 +457,20 @@ def test_a_request_is_told_as_it_was_sent_while_that_is_true() -> None:
     assert "occurrencePeriod" not in moved
 
 
+def test_a_request_keeps_the_code_of_a_table_that_means_the_departments_own() -> None:
+    table = "http://their.example"
+    ours = {"coding": [{"system": f"{CODES_PREFIX}L", "code": "XRKNEE2"}, {"system": table, "code": "K2"}]}
+
+    def told(code: str) -> dict[str, Any]:
+        sent = {"code": {"coding": [{"system": table, "code": code}]}}
+        (of_code,) = (part for part in request_codec.PARTS if part.elements == ("code",))
+        own = {"resourceType": "ServiceRequest", "id": "3", "code": ours}
+        return overlaid(own, sent, (of_code,))["code"]  # type: ignore[no-any-return]
+
+    assert told("K2") == {"coding": [{"system": table, "code": "K2"}]}
+    assert told("K3") == ours
+
+
 def test_what_is_read_in_a_coverage() -> None:
     told = coverage_codec.read_coverage(
         {"status": "active", "payor": [{"identifier": {"value": "9"}}], "period": {"end": "2026-12"}}
@@ -509,3 +527,108 @@ def test_a_person_is_asked_in_words_and_for_the_patient_where_it_is_of_one() -> 
     ]
     for text, one in (("user/*.rs", False), ("launch/patient", True), ("patient/Task.rs", True)):
         assert scopes_codec.of_one_patient(text) is one
+
+
+def test_a_map_groups_the_departments_codes_by_both_systems_and_says_what_means_what() -> None:
+    local = map_codec.local_uri("procedures", "L")
+    assert (local, map_codec.local_uri("body-sites", "")) == (f"{CODES_PREFIX}L", map_codec.BODY_PARTS)
+    pairs = [
+        map_codec.PairFacts(local, "CHEST", "http://their.example", "1", "Chest", "equivalent"),
+        map_codec.PairFacts(local, "CHEST", "http://their.example", "2", "", "wider"),
+        map_codec.PairFacts(local, "KNEE", "http://their.example", "3", "", "equivalent"),
+        map_codec.PairFacts(local, "KNEE", "http://other.example", "K", "", "equivalent"),
+    ]
+    told = map_codec.concept_map(map_codec.MapFacts("7", "urn:map:7", "procedures", "2026", pairs))
+    get_fhir_model_class("ConceptMap").model_validate(told)
+    assert [(g["source"], g["target"], [e["code"] for e in g["element"]]) for g in told["group"]] == [
+        (local, "http://their.example", ["CHEST", "KNEE"]),
+        (local, "http://other.example", ["KNEE"]),
+    ]
+    assert told["group"][0]["element"][0]["target"] == [
+        {"code": "1", "display": "Chest", "equivalence": "equivalent"},
+        {"code": "2", "equivalence": "wider"},
+    ]
+
+
+def test_what_a_code_means_is_answered_with_the_map_that_says_so_or_that_none_does() -> None:
+    found = map_codec.Match("http://their.example", "1", "Chest", "equivalent", "urn:map:7")
+    told = map_codec.translation([found])
+    get_fhir_model_class("Parameters").model_validate(told)
+    result, match = told["parameter"]
+    assert (result["valueBoolean"], match["name"]) == (True, "match")
+    assert [p["name"] for p in match["part"]] == ["equivalence", "concept", "source"]
+    assert match["part"][1]["valueCoding"] == {
+        "system": "http://their.example",
+        "code": "1",
+        "display": "Chest",
+    }
+    none = map_codec.translation([])
+    assert [p["name"] for p in none["parameter"]] == ["result", "message"]
+    assert none["parameter"][0]["valueBoolean"] is False
+
+
+GOOD, NOTE, ASK, HOLD = (
+    Finding(level, Code.PERSON, f"{level} sentence.", detail)
+    for level, detail in (
+        (Level.GOOD, ""),
+        (Level.NOTE, "Behind it."),
+        (Level.ASK, ""),
+        (Level.HOLD, ""),
+    )
+)
+
+
+def test_a_card_says_what_speaks_against_an_order_and_nothing_where_all_is_well() -> None:
+    assert hooks_codec.card_of("Knee", Decision(True, (GOOD,)), about="1") is None
+    noted = hooks_codec.card_of("Knee", Decision(True, (GOOD, NOTE)), about="1")
+    assert noted == hooks_codec.Card("Knee: note sentence.", "- note sentence. Behind it.", "info", "1")
+    held = hooks_codec.card_of("Knee", Decision(False, (NOTE, ASK, HOLD)), about="1")
+    assert held is not None
+    assert (held.summary, held.indicator) == (
+        "Knee: would be held. ask sentence. hold sentence.",
+        "warning",
+    )
+    long = hooks_codec.Card("x" * 200, "", "info", "2")
+    told = hooks_codec.cards([held, long], link="https://desk.example/")["cards"]
+    assert [len(card["summary"]) for card in told] == [len(held.summary), hooks_codec.SUMMARY_LENGTH_MAX]
+    assert told[0]["uuid"] != told[1]["uuid"]
+    assert told == hooks_codec.cards([held, long], link="https://desk.example/")["cards"]
+    assert [s["id"] for s in hooks_codec.services()["services"]] == [
+        "order-select",
+        "order-sign",
+        "appointment-book",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("context", "ids"),
+    [
+        ({}, []),
+        ({"draftOrders": []}, []),
+        ({"draftOrders": {"entry": "1"}}, []),
+        ({"draftOrders": {"entry": ["1", {}, {"resource": 1}]}}, []),
+        ({}, None),
+        ({"selections": ["ServiceRequest/2", "MedicationRequest/9"]}, ["2"]),
+        ({"selections": "ServiceRequest/2"}, None),
+        ({"selections": ["ServiceRequest/2", 3]}, None),
+    ],
+)
+def test_only_x_ray_orders_being_written_are_looked_at_and_those_chosen_where_any_are(
+    context: dict[str, Any], ids: list[str] | None
+) -> None:
+    """`None` stands for as many of all as are looked at in one call."""
+    written = [
+        {"resource": {"resourceType": kind, "id": str(number)}}
+        for kind in ("MedicationRequest", "ServiceRequest")
+        for number in range(12)
+    ]
+    if ids is None or "selections" in context:
+        context = context | {"draftOrders": {"entry": written}}
+    expected = [str(number) for number in range(hooks_codec.DRAFTS_MAX)] if ids is None else ids
+    assert [r["id"] for r in hooks_codec.drafts(context)] == expected
+
+
+def test_the_places_about_to_be_booked_are_looked_at_so_many_at_once() -> None:
+    entries = [{"resource": {"resourceType": "Appointment", "id": str(number)}} for number in range(12)]
+    found = hooks_codec.appointments({"appointments": {"entry": entries}})
+    assert [r["id"] for r in found] == [str(number) for number in range(hooks_codec.DRAFTS_MAX)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hl7apy.parser import parse_message
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,3 +85,28 @@ def test_the_enhanced_mode_gives_each_answer_its_own_number() -> None:
     assert b"MSA|CE|C1" in commit
     assert b"|X1|" in effect
     assert b"MSA|AE|C1" in effect
+
+
+@pytest.mark.parametrize(
+    ("accept", "application", "of_success", "of_error"),
+    [
+        ("", "", ["AA"], ["AE"]),
+        ("AL", "NE", ["CA"], ["CE"]),
+        ("AL", "AL", ["CA", "AA"], ["CE", "AE"]),
+        ("ER", "SU", ["AA"], ["CE"]),
+        ("SU", "ER", ["CA"], ["AE"]),
+        ("NE", "NE", [], []),
+        ("NE", "", [], []),
+    ],
+)
+def test_a_sender_is_answered_as_often_as_it_asks_to_be(
+    accept: str, application: str, of_success: list[str], of_error: list[str]
+) -> None:
+    """HL7 table 0155, in enhanced mode; in original mode there is one answer always."""
+    header = f"MSH|^~\\&|EHR|HOSP|XRAYDESK|XRAY|20260302||ORM^O01|C1|P|2.5.1|||{accept}|{application}\r"
+    asked = Asked.by(read_message(header.encode()))
+
+    def codes(code: str) -> list[str]:
+        return [a.split(b"MSA|")[1][:2].decode() for a in answers(asked, code=code, at=AT, number="X1")]
+
+    assert (codes("AA"), codes("AE")) == (of_success, of_error)

@@ -149,6 +149,10 @@ def test_a_call_is_a_bundle_that_says_how_the_subscription_stands() -> None:
         "3", base=base, topic=APPOINTMENTS, status="active", kind=notice_codec.EVENT, events=3, number=3
     )
     assert [p["name"] for p in quiet["parameter"][-1]["part"]] == ["event-number"]
+    greeting = notice_codec.status_of(
+        "3", base=base, topic=APPOINTMENTS, status="requested", kind=notice_codec.HANDSHAKE, events=0
+    )
+    assert [p["name"] for p in greeting["parameter"]][-1] == "events-since-subscription-start"
     without = notice_codec.notice(status, key="3", name="6fa2", base=base, at=AT, focus="Appointment/7")
     assert "resource" not in without["entry"][1]
     assert len(notice_codec.notice(quiet, key="3", name="6fa3", base=base, at=AT)["entry"]) == 1
