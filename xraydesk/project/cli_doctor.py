@@ -145,9 +145,7 @@ def _kept(*, at: datetime) -> Iterator[Finding]:
         wrong += [trouble] if trouble else []
         for one in overview(site=site, at=at).destinations:
             if one.oldest < at - timedelta(days=NOT_SAFE_DAYS_MAX):
-                wrong.append(
-                    f"{one.images} images are not safe at {one.name} yet, the oldest since {one.oldest:%d %b}"
-                )
+                wrong.append(f"not safe at {one.name} yet: {one.images}, the oldest since {one.oldest:%d %b}")
     yield Finding(
         "room for images",
         not wrong,

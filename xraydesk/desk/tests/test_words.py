@@ -96,9 +96,18 @@ def test_how_a_patient_comes_is_said_only_where_it_is_not_on_foot() -> None:
 
 def test_who_did_it_is_a_person_or_a_kind_of_machine() -> None:
     said = [
-        words.who(by) for by in ("user:w.kamau", "token:pacs", "link:EHR", "modality:XR1", "rule", "desk")
+        words.who(by)
+        for by in (
+            "user:w.kamau",
+            "token:pacs",
+            "link:EHR",
+            "modality:XR1",
+            "destination:PACS",
+            "rule",
+            "desk",
+        )
     ]
-    assert said == ["w.kamau", "program pacs", "link EHR", "machine XR1", "by rule", "the desk"]
+    assert said == ["w.kamau", "program pacs", "link EHR", "machine XR1", "PACS", "by rule", "the desk"]
 
 
 def card(**fields: object) -> Card:

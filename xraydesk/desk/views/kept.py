@@ -45,11 +45,10 @@ def kept(request: HttpRequest, member: Member) -> HttpResponse:
                 "total": total,
                 "where": reverse(ENDS[total.why][0]) + ENDS[total.why][1] if total.why in ENDS else "",
                 "ends": ENDS[total.why][2] if total.why in ENDS else "",
+                "may_go": total.why is Kept.MAY_GO,
             }
             for total in overview.totals
         ],
-        "files": sum(total.files for total in overview.totals),
-        "may_go": overview.may_go,
         "destinations": overview.destinations,
         "room": room,
         "policies": policies_of(member.site),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.factories import make_exam, make_site
+from tests.factories import make_exam, make_site, plan_with
 from xraydesk.access.models import Membership, Site, User
 from xraydesk.access.roles import Role
 from xraydesk.imaging.models import Delivery, Image
@@ -94,6 +94,26 @@ def test_images_of_the_demonstrations_past_never_had_a_file_and_any_other_withou
     assert ask()[0] == 0
     Image.objects.filter(pk=image.pk).update(simulated=False)
     assert ask()[1]["image files"]["words"].startswith("1 are missing")
+
+
+def test_what_is_not_safe_for_days_and_what_should_be_gone_is_noticed(
+    ask: Ask, site: Site, tmp_path: Path
+) -> None:
+    image = make_image(site, tmp_path)
+    site.plan = plan_with()
+    site.save()
+    long_ago = clock.now() - timedelta(days=3)
+    Image.objects.filter(pk=image.pk).update(state=ImageState.SENT, received_at=long_ago, decided_at=long_ago)
+    sent = Delivery.objects.create(
+        site=site, image=image, destination="OLD", state="sent", sent_at=long_ago, next_at=long_ago
+    )
+    assert ask()[1]["room for images"]["words"].startswith("not safe at OLD yet: 1, the oldest")
+    sent.delete()
+    Image.objects.filter(pk=image.pk).update(released_at=long_ago, released_why="it is safe at PACS")
+    (tmp_path / "1.dcm").unlink()
+    found = ask()[1]
+    assert (found["image files"]["ok"], found["room for images"]["ok"]) == (True, True)
+    assert found["released files"]["words"].startswith("1 were let go of and are not deleted")
 
 
 def test_jobs_that_failed_or_that_nobody_does_are_noticed(ask: Ask, site: Site) -> None:
