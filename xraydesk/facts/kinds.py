@@ -64,6 +64,7 @@ class FactKind(StrEnum):
     PATIENTS_MERGED = "records made one"
     PATIENTS_PARTED = "records parted again"
     STAY_MOVED = "stay of another patient"
+    NUMBER_MOVED = "number of another patient"
     EXAM_REASSIGNED = "exam of another record"
     PATIENT_ADMITTED = "patient admitted"
     PATIENT_DISCHARGED = "patient discharged"

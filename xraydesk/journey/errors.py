@@ -95,6 +95,10 @@ class IncompleteOrder(Refused):
     """The order or news lacks what nothing can be done without: its number, an exam, or a number of its patient."""
 
 
+class NoPatientNumber(IncompleteOrder):
+    """The order or news names its patient by no number that can be kept."""
+
+
 class SamePatient(Refused):
     """A record is to be merged into itself, or into one that went into it; nothing was changed."""
 

@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from xraydesk.access.models import Site
 from xraydesk.attention import actions as attention
@@ -23,6 +26,7 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.journey.cancel import begun
 from xraydesk.journey.errors import (
     IncompleteOrder,
+    NoPatientNumber,
     PatientConflict,
     PersonDecides,
     SamePatient,
@@ -38,9 +42,23 @@ from xraydesk.orders.models import Exam, Joining
 from xraydesk.patients import actions as patients
 from xraydesk.patients import merges
 from xraydesk.patients.demographics import Demographics, Identifier
-from xraydesk.patients.merge_rules import MergeKind, MergeNews, Owner, Way, staying, way_of
-from xraydesk.patients.models import Merge, Patient
-from xraydesk.patients.rules import identifiers_that_count
+from xraydesk.patients.merge_rules import (
+    Identity,
+    LinkWay,
+    MergeKind,
+    MergeNews,
+    NumberWay,
+    Owner,
+    Way,
+    are_alike,
+    link_way,
+    moved_numbers,
+    number_way,
+    staying,
+    way_of,
+)
+from xraydesk.patients.models import Merge, Patient, PatientIdentifier
+from xraydesk.patients.rules import identifiers_that_count, what_lacks
 from xraydesk.scheduling import actions as scheduling
 from xraydesk.transport import actions as transport
 
@@ -99,6 +117,10 @@ def receive_merge(
                 return _merge(news, given, prior, told)
             case MergeKind.UNLINK:
                 return _unlink(given, prior, told)
+            case MergeKind.LINK:
+                return _link(news, given, prior, told)
+            case MergeKind.MOVE_NUMBERS:
+                return _move_numbers(news, given, prior, told)
             case MergeKind.MOVE_VISIT | MergeKind.MOVE_ACCOUNT:
                 return _move(news, given, prior, told)
             case MergeKind.RENUMBER_VISIT | MergeKind.RENUMBER_ACCOUNT:
@@ -163,7 +185,9 @@ def _find(said: Demographics, told: _Told) -> Patient:
             site=told.site, said=said, link=told.link, at=told.at, by=told.by, simulated=told.simulated
         )
     except patients.NoIdentifier:
-        raise IncompleteOrder("The message names no number of its patient: send it with one.") from None
+        raise NoPatientNumber(
+            f"The message was not taken: its patient {what_lacks(said.identifiers)}."
+        ) from None
 
 
 def _go(stays: Patient, owner: Owner, goes: Owner, numbers: list[Identifier], told: _Told) -> Merge | None:
@@ -189,12 +213,21 @@ def _go(stays: Patient, owner: Owner, goes: Owner, numbers: list[Identifier], to
             return _join(stays, merges.lock_records([goes.key])[goes.key], told)
 
 
-def _join(stays: Patient, goes: Patient, told: _Told, *, identifiers: Sequence[int] = ()) -> Merge:
+def _join(
+    stays: Patient,
+    goes: Patient,
+    told: _Told,
+    *,
+    identifiers: Sequence[int] = (),
+    keeps_numbers: bool = False,
+) -> Merge:
+    """Let one record go into another. `keeps_numbers` where its numbers are used on, as numbers of the one that stays."""
     order_keys, exam_keys = orders.orders_to_move(patient=goes)
     _hand_over(order_keys, exam_keys, from_=goes, to=stays, told=told)
     moved = merges.join(stays=stays, goes=goes)
     attention.give_to_patient(site_id=told.site.pk, from_=goes.pk, to=stays.pk)
     coverages = billing.give_coverages(from_=goes, to=stays, at=told.at)
+    numbers = merges.numbers_of([goes.pk]) if keeps_numbers else ()
     merge = merges.write_merge(
         stays=stays,
         goes=goes,
@@ -204,6 +237,7 @@ def _join(stays: Patient, goes: Patient, told: _Told, *, identifiers: Sequence[i
             "exams": exam_keys,
             "identifiers": identifiers,
             "coverages": coverages,
+            "numbers": merges.give_numbers(from_=goes, to=stays, identifiers=numbers),
             **moved,
         },
         why=told.why,
@@ -250,14 +284,114 @@ def _unlink(given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: 
     other = {found[_key(n)] for n in prior if _key(n) in found}
     keys = {o.key for o in one | other}
     standing = Merge.objects.filter(site=told.site, whole=True, undone_at=None)
-    merge = standing.filter(goes__in=keys, stays__in=keys).first()
     stands = {o.stands for o in one | other}
+    merge = standing.filter(goes__in=keys, stays__in=keys).first()
+    if merge is None and len(stands) == 1:
+        merge = _linked(standing, [*given, *prior], told)
     if merge is not None:
         _part(merge, told)
         return Merged(Patient.objects.get(pk=merge.stays_id), (merge,))
     if len(one) == len(other) == 1 and len(stands) == 2:
         return Merged(Patient.objects.get(pk=one.pop().stands))  # two records already
     raise PersonDecides("These numbers were not made one here: nothing was changed. Compare the records.")
+
+
+def _linked(standing: QuerySet[Merge], identifiers: Sequence[Identifier], told: _Told) -> Merge | None:
+    """The merge by which one of some numbers came to the record that it is used with; the newest."""
+    rows = PatientIdentifier.objects.filter(site=told.site, value__in=[i.value for i in identifiers])
+    wanted = {_key(i) for i in identifiers}
+    brought = [Q(moved__numbers__contains=[n.pk]) for n in rows if (n.authority, n.value) in wanted]
+    return standing.filter(reduce(or_, brought)).order_by("-id").first() if brought else None
+
+
+def _link(
+    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: _Told
+) -> Merged:
+    """A sender says that the numbers of two PID are of one person; both sets of numbers go on being used."""
+    if not given or not prior:
+        raise IncompleteOrder("The message does not name both patients by a number: nothing was changed.")
+    found = merges.owners(site=told.site, identifiers=[*given, *prior])
+    one, other = ({found[_key(n)].stands for n in side if _key(n) in found} for side in (given, prior))
+    records = merges.lock_records(one | other)
+    identities = [Identity(r.name_folded, r.birth_date, r.sex) for r in records.values()]
+    way = link_way(
+        one,
+        other,
+        alike=len(identities) == 2 and are_alike(*identities),
+        same_issuer=bool({n.authority for n in given} & {n.authority for n in prior}),
+    )
+    match way:
+        case LinkWay.DONE:
+            return Merged(records[one.pop()])
+        case LinkWay.JOIN:
+            stays = records[one.pop()]
+            return Merged(stays, (_join(stays, records[other.pop()], told, keeps_numbers=True),))
+        case LinkWay.MORE_NUMBERS:
+            known = one or other
+            numbers = given if other else prior
+            stays = records[known.pop()] if known else _find(replace(news.patient, identifiers=given), told)
+            return Merged(stays, (_take_numbers(stays, numbers, told),))
+        case LinkWay.PERSON:
+            raise PersonDecides(
+                "These numbers are of one person, the sender says, and of several records here: nothing was changed. "
+                "Compare the records; if they are one patient, make them one."
+            )
+
+
+def _take_numbers(stays: Patient, numbers: Sequence[Identifier], told: _Told) -> Merge:
+    """Let a record be found by numbers that never came here, so that it can be taken back."""
+    empty = merges.empty_record(site=told.site, identifiers=numbers, at=told.at, simulated=told.simulated)
+    return _join(stays, merges.lock_records([empty.pk])[empty.pk], told, keeps_numbers=True)
+
+
+def _move_numbers(
+    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: _Told
+) -> Merged:
+    """A number was given to the wrong person: it is of another one now, with all that can only be theirs."""
+    if not prior:
+        raise IncompleteOrder("The message names no number that goes over (MRG-1): nothing was changed.")
+    going, to = moved_numbers(given, prior)
+    if not to:
+        raise PersonDecides(
+            "The message does not say whose the number is now (PID-3 names no other number of that patient): "
+            "nothing was changed. Ask the sender, and compare the records."
+        )
+    found = merges.owners(site=told.site, identifiers=[*going, *to])
+    sources = {found[_key(n)].stands for n in going if _key(n) in found}
+    targets = {found[_key(n)].stands for n in to if _key(n) in found}
+    if len(sources) > 1 or len(targets) > 1:
+        raise PersonDecides("The numbers are of several records here: nothing was changed. Compare them.")
+    stays = _find(replace(news.patient, identifiers=to), told)
+    if not sources:
+        return Merged(stays, (_take_numbers(stays, going, told),))
+    source = merges.lock_records(sources)[sources.pop()]
+    if source.pk == stays.pk:
+        return Merged(stays)
+    left = {_key(n) for n in merges.numbers_of([source.pk])} - {_key(n) for n in going}
+    match number_way(
+        has_others=bool(left),
+        has_more=source.visits.exists() or bool(orders.orders_to_move(patient=source)[0]),
+    ):
+        case NumberWay.ALL:
+            return Merged(stays, (_join(stays, source, told, keeps_numbers=True),))
+        case NumberWay.NUMBER:
+            numbers = merges.give_numbers(from_=source, to=stays, identifiers=going)
+            merge = merges.write_merge(
+                stays=stays,
+                goes=source,
+                whole=False,
+                moved={"numbers": numbers},
+                why=told.why,
+                at=told.at,
+                by=told.by,
+            )
+            _tell(FactKind.NUMBER_MOVED, merge, exams=0, told=told)
+            return Merged(stays, (merge,))
+        case NumberWay.PERSON:
+            raise PersonDecides(
+                "The record that the number goes from has other numbers too, and exams or stays: nothing was changed. "
+                "Decide which of them are whose."
+            )
 
 
 def _move(

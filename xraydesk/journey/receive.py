@@ -14,7 +14,7 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.journey.arrive import patient_is_here
 from xraydesk.journey.cancel import call_off, refuse_begun
 from xraydesk.journey.change import change_order, hold_order, release_order
-from xraydesk.journey.errors import IncompleteOrder, PatientConflict, UnknownOrder
+from xraydesk.journey.errors import IncompleteOrder, NoPatientNumber, PatientConflict, UnknownOrder
 from xraydesk.journey.performing import tell
 from xraydesk.journey.policy import identifier_authority, policies_of
 from xraydesk.journey.told import order_told
@@ -29,7 +29,7 @@ from xraydesk.patients.demographics import Demographics
 from xraydesk.patients.events import PatientEvent
 from xraydesk.patients.models import Patient
 from xraydesk.patients.queries import question_of_numbers
-from xraydesk.patients.rules import IDENTITY, identifiers_that_count
+from xraydesk.patients.rules import IDENTITY, identifiers_that_count, what_lacks
 
 PLACER_LENGTH_MAX = 64
 
@@ -173,8 +173,8 @@ def patient_of_order(
         )
     except patients.NoIdentifier:
         if order is None:
-            raise IncompleteOrder(
-                f"Order {requisition.placer} names no number of its patient: send it with one."
+            raise NoPatientNumber(
+                f"Order {requisition.placer} was not taken: its patient {what_lacks(requisition.patient.identifiers)}."
             ) from None
         return order.patient
     if order is not None and found.pk != (order.patient.merged_into_id or order.patient_id):
@@ -330,7 +330,9 @@ def receive_patient_event(
         try:
             found = find_patient(site=site, said=patient, link=link, at=at, by=by, simulated=simulated)
         except patients.NoIdentifier:
-            raise IncompleteOrder("The message names no number of its patient: send it with one.") from None
+            raise NoPatientNumber(
+                f"The message was not taken: its patient {what_lacks(patient.identifiers)}."
+            ) from None
         _follow_stay(found, event, patient, at=at, by=by)
         if event in COMES:
             patient_is_here(site=site, patient_id=found.pk, at=at, by=by)

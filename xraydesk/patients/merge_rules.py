@@ -6,8 +6,9 @@ looks a number up has one step to take.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from xraydesk.patients.demographics import Demographics, Identifier
@@ -23,6 +24,8 @@ class MergeKind(StrEnum):
     RENUMBER_VISIT = "renumber visit"  # A42, A50
     RENUMBER_ACCOUNT = "renumber account"  # A35, A41, A49
     UNLINK = "unlink"  # A37
+    LINK = "link"  # A24
+    MOVE_NUMBERS = "move numbers"  # A43
 
 
 @dataclass(frozen=True)
@@ -80,3 +83,79 @@ def staying(given: Iterable[Identifier], prior: Iterable[Identifier]) -> tuple[I
     """
     gone = {(p.authority, p.value) for p in prior}
     return tuple(g for g in given if (g.authority, g.value) not in gone)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a record says that it is of, as far as two records are held against each other."""
+
+    name_folded: str
+    birth_date: date | None
+    sex: str
+
+
+def are_alike(one: Identity, other: Identity) -> bool:
+    """True where name and birth date are known and the same, and the sex is not another one."""
+    return (
+        bool(one.name_folded)
+        and one.name_folded == other.name_folded
+        and one.birth_date is not None
+        and one.birth_date == other.birth_date
+        and len({one.sex, other.sex} - {"", "U"}) <= 1
+    )
+
+
+class LinkWay(StrEnum):
+    """What it comes to that a sender says that the numbers of two PID are of one person."""
+
+    DONE = "done"
+    """They are of one record already."""
+    MORE_NUMBERS = "more numbers"
+    """At most one side is known here: the person has more numbers than one."""
+    JOIN = "join"
+    """Two records of two issuers are alike: they become one, and keep all their numbers."""
+    PERSON = "person"
+    """A person compares them."""
+
+
+def link_way(one: Collection[int], other: Collection[int], *, alike: bool, same_issuer: bool) -> LinkWay:
+    """What to do where the numbers of one side are of the records `one`, those of the other of `other`.
+
+    Two numbers of one issuer are linked and not merged where the issuer keeps them apart on purpose
+    (HL7 2.5.1 §3.3.24): whether their exams belong together a person decides.
+    """
+    if len(one) > 1 or len(other) > 1:
+        return LinkWay.PERSON
+    if not one or not other:
+        return LinkWay.MORE_NUMBERS
+    if set(one) == set(other):
+        return LinkWay.DONE
+    return LinkWay.JOIN if alike and not same_issuer else LinkWay.PERSON
+
+
+class NumberWay(StrEnum):
+    """What it comes to that a number is another patient's now."""
+
+    ALL = "all"
+    """The record has no other number: all of it is that patient's."""
+    NUMBER = "number"
+    """Nothing hangs on the record: the number alone goes over."""
+    PERSON = "person"
+    """The record has other numbers, and exams or stays: a person decides which of them go along."""
+
+
+def number_way(*, has_others: bool, has_more: bool) -> NumberWay:
+    """What to do with a number of a record that has others beside it, or exams and stays."""
+    if not has_others:
+        return NumberWay.ALL
+    return NumberWay.PERSON if has_more else NumberWay.NUMBER
+
+
+def moved_numbers(
+    given: Iterable[Identifier], prior: Iterable[Identifier]
+) -> tuple[tuple[Identifier, ...], tuple[Identifier, ...]]:
+    """The numbers that go over, and those that say to whom: what PID and MRG both name, else all that MRG names, goes over."""
+    given, prior = tuple(given), tuple(prior)
+    named = {(g.authority, g.value) for g in given}
+    going = tuple(p for p in prior if (p.authority, p.value) in named) or prior
+    return going, staying(given, going)

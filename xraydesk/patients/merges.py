@@ -162,6 +162,8 @@ def part(merge: Merge, *, holder: Patient, at: datetime, by: str) -> bool:
         Patient.objects.filter(pk__in=moved.get("merged", ()), merged_into=holder).update(merged_into=goes)
         goes.merged_into = None
         goes.save(update_fields=["merged_into"])
+    # Numbers that were used on under the other record come home with it.
+    PatientIdentifier.objects.filter(pk__in=moved.get("numbers", ()), patient=holder).update(patient=goes)
     if numbers := moved.get("identifiers"):
         # An own number that was retired had a record made for it alone: it comes home, the empty record stays gone.
         PatientIdentifier.objects.filter(pk__in=numbers, patient=goes).update(patient=holder)

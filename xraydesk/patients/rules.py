@@ -62,6 +62,16 @@ def identifiers_that_count(identifiers: Iterable[Identifier], *, authority: str)
     return tuple(found.values())
 
 
+def what_lacks(identifiers: Iterable[Identifier]) -> str:
+    """What is wrong with numbers by which nobody can be found, in words that follow “its patient”."""
+    given = [i for i in identifiers if i.value.strip()]
+    if any(i.type not in NOT_OF_ONE_PERSON for i in given):
+        return f"has a number of more than {IDENTIFIER_LENGTH_MAX} characters: send one that is shorter"
+    if given:
+        return "has only numbers of accounts, visits or families: send one that is the patient’s own"
+    return "has no number: send one"
+
+
 def match(given: Sequence[Identifier], known: Iterable[KnownIdentifier]) -> Matching:
     """Who is meant by the numbers `given`, going by those on file. Both with their issuers filled in."""
     owners = {(k.authority, k.value): k.patient_id for k in known}

@@ -74,9 +74,14 @@ def _hl7(file: Path) -> list[dict[str, Any]]:
     from xraydesk.links.hl7.reader import Unreadable
 
     try:
-        return describe(file.read_bytes())
+        found = describe(file.read_bytes())
     except Unreadable as trouble:
         raise CannotRead(f"is no HL7 v2 message that can be read: {trouble}") from None
+    if all(one["segments"] == ["MSH"] and not one["type"] for one in found):
+        raise CannotRead(
+            "is no HL7 v2 message that can be read: after the MSH there is nothing, and it has no type (MSH-9)"
+        )
+    return found
 
 
 def _dicom(file: Path) -> list[dict[str, Any]]:

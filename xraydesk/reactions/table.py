@@ -188,6 +188,7 @@ _REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.PATIENTS_MERGED: (plan_porters_of_patient, tell_of_patient, read_again_of_patient),
     FactKind.PATIENTS_PARTED: (plan_porters_of_patient, tell_of_patient, read_again_of_patient),
     FactKind.STAY_MOVED: (plan_porters_of_patient, tell_of_patient, read_again_of_patient),
+    FactKind.NUMBER_MOVED: (read_again_of_patient,),
     FactKind.SITE_LOADED: (read_again_under_rules,),
     FactKind.FINDING_OPENED: (tell_ehrs,),
     FactKind.FINDING_DISMISSED: (tell_ehrs,),

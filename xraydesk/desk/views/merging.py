@@ -54,10 +54,14 @@ def _sentence(merge: Merge, patient: Patient) -> str:
         other = (
             ", ".join(n.value for n in merge.goes.identifiers.all()[:3]) or "a number that is used no more"
         )
+        if merge.moved.get("numbers") and not merge.whole:
+            return f"A number came from {other}"
         return (
             f"Record {other} was made one with this" if merge.whole else f"A stay came from {other}"
         ) + with_them
     other = ", ".join(n.value for n in merge.stays.identifiers.all()[:3]) or "another record"
+    if merge.moved.get("numbers") and not merge.whole:
+        return f"A number went over to {other}"
     return (f"This record went into {other}" if merge.whole else f"A stay went over to {other}") + with_them
 
 

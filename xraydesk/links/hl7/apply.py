@@ -243,12 +243,6 @@ def _effect(
 def _patient(event: str, message: Message, partner: Partner, at: datetime, steps: Steps) -> Effect:
     if event in MERGES:
         return _merge(event, message, partner, at, steps)
-    if event in news.FOR_A_PERSON:
-        return waits(
-            ItemKind.MERGE_REQUESTED,
-            f"ADT^{event} says that numbers are of another patient than before; nothing was changed yet: "
-            "compare the records on the patient's page",
-        )
     if event in news.DELETES:
         return waits(
             ItemKind.MESSAGE_NOT_APPLIED, f"ADT^{event} asks to delete a patient; nothing was changed"
@@ -443,6 +437,8 @@ def _accession_of(site: Site, wish: Requisition, link: str) -> str:
 def _condition_of(error: errors.Refused) -> tuple[Condition, str]:
     """HL7's condition for what a step refused, and its place. AE, so 100 to 103: the sender must correct it."""
     match error:
+        case errors.NoPatientNumber():
+            return Condition.FIELD_MISSING, "PID^1^3"
         case errors.IncompleteOrder():
             return Condition.FIELD_MISSING, "ORC^1"
         case errors.UnknownOrder():

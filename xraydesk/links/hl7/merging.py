@@ -5,6 +5,8 @@ HL7 2.5.1 §3.3.18 and §3.3.30 to §3.3.51, §3.4.9. A message may hold several
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from xraydesk.links.hl7.patient import demographics_of, read_identifiers
 from xraydesk.links.hl7.reader import NOWHERE, Message, Segment
 from xraydesk.links.hl7.refusals import Condition, Rejected
@@ -18,6 +20,8 @@ MERGES = {
     **dict.fromkeys(("A42", "A50"), MergeKind.RENUMBER_VISIT),
     **dict.fromkeys(("A35", "A41", "A49"), MergeKind.RENUMBER_ACCOUNT),
     "A37": MergeKind.UNLINK,
+    "A24": MergeKind.LINK,
+    "A43": MergeKind.MOVE_NUMBERS,
 }
 """ADT triggers about records and stays, and what each asks for."""
 
@@ -31,8 +35,8 @@ def read_merges(message: Message, trigger: str, zone: str) -> tuple[MergeNews, .
     Raises Rejected where a pair is incomplete.
     """
     kind = MERGES[trigger]
-    if kind is MergeKind.UNLINK:
-        return (_unlink(message, zone),)
+    if kind in (MergeKind.UNLINK, MergeKind.LINK):
+        return (_of_two(kind, trigger, message, zone),)
     pairs = _pairs(message)
     if not pairs:
         raise Rejected(
@@ -80,23 +84,28 @@ def _news(
         raise Rejected(
             Condition.FIELD_MISSING, f"MRG^{number}^1", "MRG-1 is empty: it must say which number goes"
         )
+    patient = demographics_of(pid, visit, zone, number=number)
+    if kind is MergeKind.MOVE_NUMBERS:  # PID-2 may be what says whose the number in PID-3 is
+        patient = replace(patient, identifiers=(*patient.identifiers, *read_identifiers(pid, (2,))))
     return MergeNews(
         kind=kind,
-        patient=demographics_of(pid, visit, zone, number=number),
+        patient=patient,
         prior=prior,
         prior_visit=mrg.get(5).strip(),
         prior_account=mrg.get(3).strip(),
     )
 
 
-def _unlink(message: Message, zone: str) -> MergeNews:
+def _of_two(kind: MergeKind, trigger: str, message: Message, zone: str) -> MergeNews:
     pids = list(message.all("PID"))
     if len(pids) != 2:
         raise Rejected(
-            Condition.SEGMENT_SEQUENCE, "PID^2", "ADT^A37 needs two PID segments: those to be parted"
+            Condition.SEGMENT_SEQUENCE,
+            "PID^2",
+            f"ADT^{trigger} needs two PID segments: those to be {'parted' if kind is MergeKind.UNLINK else 'linked'}",
         )
     return MergeNews(
-        kind=MergeKind.UNLINK,
+        kind=kind,
         patient=demographics_of(pids[0], NOWHERE, zone, number=1),
         prior=demographics_of(pids[1], NOWHERE, zone, number=2).identifiers,
     )

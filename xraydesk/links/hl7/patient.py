@@ -29,9 +29,6 @@ EVENTS = {
 """ADT triggers that change something here. A06 and A07 change a stay's class, A17 swaps two patients' beds,
 A38 takes a stay back that was only planned."""
 
-FOR_A_PERSON = frozenset({"A24", "A43"})
-"""ADT triggers that say that two numbers are of one person and stay apart, or that a number is another person's now."""
-
 NOT_OURS = frozenset(
     [
         "A09",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xraydesk.patients import rules
 from xraydesk.patients.demographics import Demographics, Identifier, Name
-from xraydesk.patients.rules import KnownIdentifier, Match, Person, match
+from xraydesk.patients.rules import KnownIdentifier, Match, Person, identifiers_that_count, match, what_lacks
 
 MR = Identifier("N1", "HOSP", "MR")
 PASSPORT = Identifier("777", "PASS", "PPN")
@@ -34,6 +34,22 @@ def test_numbers_without_an_issuer_get_the_links() -> None:
 )
 def test_numbers_that_name_no_person_do_not_count(one: Identifier) -> None:
     assert rules.identifiers_that_count([one], authority="HOSP") == ()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "lacks"),
+    [
+        ((Identifier("9" * 400, "HOSP", "MR"),), "has a number of more than 64 characters"),
+        ((Identifier("V1", "HOSP", "VN"),), "has only numbers of accounts, visits or families"),
+        ((Identifier(" ", "HOSP", "MR"),), "has no number"),
+        ((), "has no number"),
+    ],
+)
+def test_it_is_told_what_is_wrong_with_numbers_that_find_nobody(
+    numbers: tuple[Identifier, ...], lacks: str
+) -> None:
+    assert identifiers_that_count(numbers, authority="HOSP") == ()
+    assert what_lacks(numbers).startswith(lacks)
 
 
 def test_nobody_is_known_by_new_numbers() -> None:

@@ -138,6 +138,14 @@ def test_after_a_file_that_cannot_be_read_the_next_ones_are(read: Read, tmp_path
     assert told[3]["kind"] == "hl7"
 
 
+@pytest.mark.parametrize("bare", [rb"MSH|^~\&|", b"MSH|^~\\&|A|B\r"])
+def test_a_header_with_nothing_in_it_is_refused(read: Read, tmp_path: Path, bare: bytes) -> None:
+    (tmp_path / "bare").write_bytes(bare)
+    status, (told,), _ = read(tmp_path / "bare")
+    assert status == 1
+    assert "after the MSH there is nothing" in told["error"]
+
+
 def test_without_json_reasons_go_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "text"
     file.write_text("Dear Sir or Madam")

@@ -209,14 +209,6 @@ def test_an_inpatient_is_admitted_moves_and_leaves(ask: Ask) -> None:
     assert Message.objects.filter(state="applied", patient=visit.patient_id).count() == 3
 
 
-@pytest.mark.parametrize("event", ["A24", "A43"])
-def test_what_only_a_person_can_tell_is_kept_and_acknowledged(ask: Ask, event: str) -> None:
-    assert ask(adt(event, control="C1", extra="MRG|N2^^^HOSP^MR"))[1] == "MSA|AA|C1"
-    assert Item.objects.get().kind == "merge of two patients"
-    assert Message.objects.get().state == "waiting for a person"
-    assert not Patient.objects.exists()
-
-
 def test_an_event_without_meaning_here_is_kept_and_acknowledged(ask: Ask) -> None:
     assert ask(adt("A25", control="C1"))[1] == "MSA|AA|C1"
     assert Message.objects.get().state == "kept, nothing to do"
@@ -249,6 +241,14 @@ def test_a_message_without_a_control_id_is_refused(ask: Ask) -> None:
     message = order(control="C1").replace("|C1|", "||", 1)
     assert ask(message)[2].split("|")[2:4] == ["MSH^1^10", "101^Required field missing^HL70357"]
     assert Item.objects.count() == 1
+
+
+def test_a_patients_number_too_long_to_be_kept_is_told_as_that(ask: Ask) -> None:
+    refused = ask(order(control="C1", patient="9" * 400))
+    assert refused[1].startswith("MSA|AE|C1")
+    assert refused[2].split("|")[2] == "PID^1^3"
+    assert "its patient has a number of more than 64 characters" in Item.objects.get().text
+    assert "has a number of more than 64" in ask(adt("A08", control="C2", patient="9" * 400))[2]
 
 
 def test_a_control_id_too_long_to_be_kept_is_refused(ask: Ask) -> None:
@@ -426,6 +426,7 @@ def test_bytes_that_cannot_be_read_are_shown_all_the_same(ask: Ask, site: Site) 
     ("error", "where"),
     [
         (errors.IncompleteOrder, "ORC^1"),
+        (errors.NoPatientNumber, "PID^1^3"),
         (errors.UnknownOrder, "ORC^1^2"),
         (errors.PatientConflict, "PID^1^3"),
         (errors.WrongState, "ORC^1^1"),

@@ -33,7 +33,7 @@ def triggers(kind: str) -> set[str]:
 
 def test_the_page_names_the_triggers_that_are_taken() -> None:
     deletion = {"A29"}
-    assert triggers("ADT") == {*patient.EVENTS, *merging.MERGES, *patient.FOR_A_PERSON, *deletion}
+    assert triggers("ADT") == {*patient.EVENTS, *merging.MERGES, *deletion}
     assert not deletion & {*patient.EVENTS, *merging.MERGES}
     assert triggers("SIU") == {*appointment_in.EVENTS, *appointment_in.NOT_OURS}
 
