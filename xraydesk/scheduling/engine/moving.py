@@ -176,9 +176,12 @@ class Mover:
         day, taken = self.day, set(victims)
         people: list[tuple[int, ...]] = [()]
         if day.limited:
-            each = []
+            each: list[tuple[int, ...]] = []
             for t in day.people_for[i]:
                 busy = [v for v in day.person_lines[t].between(start, end) if v not in taken]
+                if not busy:
+                    each = [()]
+                    break
                 if all(self._may_move(v) for v in busy):
                     each.append(tuple(busy))
             each.sort(key=lambda b: (len(b), sum(self._held_by(v) for v in b)))
