@@ -64,6 +64,21 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
         pytest.fail(f"it {' and '.join(sorted(_touched))}: mark it with pytest.mark.link", pytrace=False)
 
 
+@pytest.fixture(autouse=True)
+def no_job_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test commits is gone after it: Django empties its own tables, and the jobs' are emptied here."""
+    marked = request.node.get_closest_marker("django_db")
+    if marked is None or not marked.kwargs.get("transaction"):
+        yield
+        return
+    request.getfixturevalue("transactional_db")
+    yield
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
+
+
 if database.PLACE is not None:
 
     @pytest.fixture(scope="session")

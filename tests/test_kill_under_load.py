@@ -411,12 +411,9 @@ def test_what_happened_is_written_down_once_and_in_order(after: tuple[Load, Pacs
 def test_no_job_failed_and_nobody_is_bothered(after: tuple[Load, Pacs, RunningDesk]) -> None:
     """Rows 47, 48: nothing needs a hand."""
     _, _, desk = after
-    assert (
-        rows(
-            desk,
-            "SELECT task_name, status FROM procrastinate_jobs WHERE status IN ('failed', 'doing')",
-        )
-        == []
-    )
+    jobs = "SELECT task_name FROM procrastinate_jobs WHERE status = '{}'"
+    assert rows(desk, jobs.format("failed")) == []
+    # One of those that are done every minute may be under way just now.
+    assert until(lambda: rows(desk, jobs.format("doing")) == [], 30)
     sql = "SELECT kind, text FROM attention_item WHERE closed_at IS NULL AND kind <> 'begun without a safety check'"
     assert rows(desk, sql) == []

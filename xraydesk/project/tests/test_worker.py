@@ -29,13 +29,6 @@ from xraydesk.scheduling.models import Booking
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.fixture(autouse=True)
-def no_job_of_an_earlier_test(transactional_db: None) -> None:
-    """Django empties its own tables after a test, but not the jobs'."""
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
-
-
 def address_of_the_test_database() -> str:
     told = connection.settings_dict
     return f"postgresql://{told['USER']}@/{told['NAME']}?{urlencode({'host': told['HOST']})}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -41,13 +40,6 @@ from xraydesk.reporting.story import Told, stories
 from xraydesk.scheduling.models import Booking
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def no_jobs_before(transactional_db: None) -> None:
-    """What an earlier test committed to the queue is gone, as its facts are."""
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
 
 
 OWN = (
@@ -215,7 +207,6 @@ def test_a_person_takes_it_back_on_either_page_and_by_the_undo_that_is_offered(s
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("no_jobs_before")
 def test_of_two_who_take_it_back_and_one_who_joins_anew_each_leaves_one_truth(site: Site) -> None:
     done = unordered(site)
     late = ordered()
@@ -326,7 +317,6 @@ def test_somebody_who_is_known_is_not_identified_again_and_nothing_changes(site:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("no_jobs_before")
 def test_identifying_twice_while_its_exam_is_told_leaves_one_patient_and_one_order(site: Site) -> None:
     done = unidentified(site)
     late, second = ordered(), ordered("P2", patient_id="N7")
