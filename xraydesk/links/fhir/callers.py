@@ -8,7 +8,7 @@ from xraydesk.access.members import Member
 from xraydesk.access.roles import Permission, Role
 from xraydesk.links.fhir.conditions import key_of
 from xraydesk.links.fhir.elements_codec import read_reference
-from xraydesk.links.fhir.kinds import Kind
+from xraydesk.links.fhir.kind import Kind
 from xraydesk.links.fhir.scopes_codec import Scope, allows
 
 READS = frozenset({"read", "search"})

@@ -13,7 +13,8 @@ from xraydesk.access.actions import record_reads
 from xraydesk.lib import locks
 from xraydesk.links.fhir import searching, shape_codec
 from xraydesk.links.fhir.callers import Caller
-from xraydesk.links.fhir.kinds import KINDS, Kind
+from xraydesk.links.fhir.kind import Kind
+from xraydesk.links.fhir.kinds import KINDS
 from xraydesk.links.fhir.replies import Refusal, Reply, refuse
 from xraydesk.links.fhir.rows import Shown
 from xraydesk.links.fhir.writers import ENDERS, WRITERS

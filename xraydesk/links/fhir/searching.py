@@ -15,7 +15,8 @@ from xraydesk.links.fhir.answers_codec import Entry, Issue
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.conditions import NOBODY, TEXT_LENGTH_MAX, BadValue, any_of
 from xraydesk.links.fhir.elements_codec import read_reference, references
-from xraydesk.links.fhir.kinds import KINDS, Kind, Parameter, Source
+from xraydesk.links.fhir.kind import Kind, Parameter, Source
+from xraydesk.links.fhir.kinds import KINDS
 from xraydesk.links.fhir.rows import Shown
 
 COUNT_USUAL = 50

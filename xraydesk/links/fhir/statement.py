@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xraydesk.links.fhir.kinds import KINDS, Kind
+from xraydesk.links.fhir.kind import Kind
+from xraydesk.links.fhir.kinds import KINDS
 
 
 def table_of_kinds() -> str:
