@@ -5,7 +5,7 @@
 #   ARGS=…                more arguments for `make up` and `make test`
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint lock bench soak pictures statements clean
+.PHONY: help up test lint lock bench soak fuzz pictures statements clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -56,10 +56,13 @@ lock: $(VENV)/.made ## pin anew what pyproject.toml asks for (needs a package in
 	done
 
 bench: $(VENV)/.ready-to-test ## measure, beside the peers where they are installed
-	@for script in $(filter-out benchmarks/soak.py,$(wildcard benchmarks/[a-z]*.py)); do $(BIN)/python $$script $(ARGS) || exit 1; done
+	@for script in $(filter-out benchmarks/soak.py benchmarks/fuzz.py,$(wildcard benchmarks/[a-z]*.py)); do $(BIN)/python $$script $(ARGS) || exit 1; done
 
 soak: $(VENV)/.ready-to-test ## two hours of the demonstration by itself: what was noticed, what memory did (ARGS=minutes)
 	@$(BIN)/python benchmarks/soak.py $(ARGS)
+
+fuzz: $(VENV)/.ready-to-test ## an hour of changed bytes at DICOM's upper layer and the readers (ARGS=minutes)
+	@$(BIN)/python benchmarks/fuzz.py $(ARGS)
 
 pictures: $(VENV)/.ready-to-test ## take the pictures of the pages anew (needs chromium)
 	@$(BIN)/python docs/pictures/make.py

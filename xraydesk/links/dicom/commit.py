@@ -24,6 +24,7 @@ from xraydesk.lib import clock
 from xraydesk.links.dicom import promise
 from xraydesk.links.dicom.header_codec import is_wire_uid, text
 from xraydesk.links.dicom.messages import kind_of
+from xraydesk.links.dicom.reading import items_of
 from xraydesk.links.dicom.service import Answers, Notify, Refused, Request, Response, Service
 from xraydesk.links.dicom.sop_classes import (
     MESSAGE_SYNTAXES,
@@ -86,7 +87,7 @@ def _asked(dataset: Dataset) -> list[tuple[str, str]]:
     """The objects asked about, as (SOP class, SOP instance), each once."""
     if not is_wire_uid(text(dataset, "TransactionUID")):
         raise Refused(INVALID_ARGUMENT, "TransactionUID is missing or no UID")
-    items = dataset.get("ReferencedSOPSequence") or []
+    items = items_of(dataset, "ReferencedSOPSequence")
     if not items or len(items) > OBJECTS_MAX:
         raise Refused(INVALID_ARGUMENT, "ReferencedSOPSequence is missing, empty or too long")
     pairs = [(text(i, "ReferencedSOPClassUID"), text(i, "ReferencedSOPInstanceUID")) for i in items]

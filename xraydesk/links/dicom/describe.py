@@ -31,7 +31,7 @@ from xraydesk.links.dicom.header_codec import (
     text,
 )
 from xraydesk.links.dicom.object_file import read_object
-from xraydesk.links.dicom.reading import BadDataSet
+from xraydesk.links.dicom.reading import BadDataSet, items_of
 
 PREAMBLE_BYTES = 128
 MPPS_CLASS = "1.2.840.10008.3.1.2.3.3"
@@ -209,7 +209,7 @@ def _image(dataset: Dataset) -> dict[str, Any]:
 
 def _step(dataset: Dataset) -> dict[str, Any]:
     area_dose = number(dataset, "ImageAndFluoroscopyAreaDoseProduct", minimum=0)
-    items = dataset.get("ScheduledStepAttributesSequence") or ()
+    items = items_of(dataset, "ScheduledStepAttributesSequence")
     return {
         "kind": "mpps",
         "sop_instance_uid": _or_none(dataset, "SOPInstanceUID"),
@@ -223,7 +223,7 @@ def _step(dataset: Dataset) -> dict[str, Any]:
 
 
 def _worklist(dataset: Dataset) -> dict[str, Any]:
-    items = dataset.get("ScheduledProcedureStepSequence") or ()
+    items = items_of(dataset, "ScheduledProcedureStepSequence")
     step = items[0] if items else Dataset()
     return {
         "kind": "worklist",

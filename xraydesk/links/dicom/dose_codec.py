@@ -13,6 +13,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from xraydesk.dose.report import DoseEvent, DoseReport, DoseSource
+from xraydesk.links.dicom.reading import items_of, value_of
 
 XRAY_DOSE_SR = "1.2.840.10008.5.1.4.1.1.88.67"
 ENHANCED_SR = "1.2.840.10008.5.1.4.1.1.88.22"
@@ -64,9 +65,9 @@ class NotADoseReport(ValueError):
 
 def is_dose_report(dataset: Dataset) -> bool:
     """True for an X-ray radiation dose SR; also where an older SR class carries its template."""
-    if str(dataset.get("SOPClassUID", "")) == XRAY_DOSE_SR:
+    if _text(dataset, "SOPClassUID") == XRAY_DOSE_SR:
         return True
-    carries = str(dataset.get("SOPClassUID", "")) in (ENHANCED_SR, COMPREHENSIVE_SR)
+    carries = _text(dataset, "SOPClassUID") in (ENHANCED_SR, COMPREHENSIVE_SR)
     return carries and _concept(dataset) == DOSE_REPORT_TITLE
 
 
@@ -91,16 +92,16 @@ def read_dose_report(dataset: Dataset) -> DoseReport:
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
-    value = dataset.get(keyword)
+    value = value_of(dataset, keyword)
     return "" if value is None else str(value).strip()
 
 
 def _items(node: Dataset) -> list[Dataset]:
-    return list(node.get("ContentSequence") or ())
+    return items_of(node, "ContentSequence")
 
 
 def _concept(node: Dataset) -> str:
-    names = node.get("ConceptNameCodeSequence") or ()
+    names = items_of(node, "ConceptNameCodeSequence")
     return _text(names[0], "CodeValue") if names else ""
 
 
@@ -149,7 +150,7 @@ def _words(items: list[Dataset], concepts: tuple[str, ...]) -> str | None:
     """The words of the first item of these concepts: its text, or the meaning of its code."""
     for item in items:
         if _concept(item) in concepts:
-            codes = item.get("ConceptCodeSequence") or ()
+            codes = items_of(item, "ConceptCodeSequence")
             words = _text(codes[0], "CodeMeaning") if codes else _text(item, "TextValue")
             if words:
                 return words
@@ -161,10 +162,10 @@ def _numbers(items: list[Dataset], concepts: tuple[str, ...], units: dict[str, f
     found: list[float] = []
     for item in items:
         if _concept(item) in concepts:
-            for measured in item.get("MeasuredValueSequence") or ():
+            for measured in items_of(item, "MeasuredValueSequence"):
                 factor = _factor(measured, units)
                 if factor is not None:
-                    found += [value * factor for value in _as_floats(measured.get("NumericValue"))]
+                    found += [value * factor for value in _as_floats(value_of(measured, "NumericValue"))]
     return found
 
 
@@ -175,7 +176,7 @@ def _single(items: list[Dataset], concepts: tuple[str, ...], units: dict[str, fl
 
 
 def _factor(measured: Dataset, units: dict[str, float]) -> float | None:
-    codes = measured.get("MeasurementUnitsCodeSequence") or ()
+    codes = items_of(measured, "MeasurementUnitsCodeSequence")
     name = _text(codes[0], "CodeValue") if codes else ""
     return units.get(name.replace(".", "").replace("*", "").lower())
 

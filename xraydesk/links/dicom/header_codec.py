@@ -14,13 +14,13 @@ from datetime import date, datetime, time
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from xraydesk.imaging.header import Header
 from xraydesk.lib.units import gym2_from_dgycm2
 from xraydesk.links.dicom.dose_codec import is_dose_report
-from xraydesk.links.dicom.reading import BadDataSet
+from xraydesk.links.dicom.reading import BadDataSet, items_of, value_of
 
 UID_ON_THE_WIRE = re.compile(r"[0-9]+(\.[0-9]+)*")
 """Digits between dots. Real machines send components with leading zeros; no other sign may pass."""
@@ -213,11 +213,7 @@ def _representation(element: Any) -> str:
 
 
 def _value(dataset: Dataset, keyword: str | tuple[int, int]) -> Any:
-    try:
-        value = dataset.get(keyword)
-        value = value.value if isinstance(value, DataElement) else value
-    except Exception:  # pydicom lets many kinds through; what cannot be read is as good as absent
-        return None
+    value = value_of(dataset, keyword)
     if value is None or value == "":
         return None
     if not isinstance(value, str | bytes) and hasattr(value, "__getitem__") and hasattr(value, "append"):
@@ -226,7 +222,7 @@ def _value(dataset: Dataset, keyword: str | tuple[int, int]) -> Any:
 
 
 def _first_item(dataset: Dataset, keyword: str) -> Dataset:
-    items = dataset.get(keyword)
+    items = items_of(dataset, keyword)
     return items[0] if items else Dataset()
 
 

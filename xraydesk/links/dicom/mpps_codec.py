@@ -16,6 +16,7 @@ from xraydesk.imaging.header import DOCUMENTS, ScheduledReference, StepReport
 from xraydesk.imaging.states import FINAL_STEP_STATES, StepState
 from xraydesk.lib.units import gym2_from_dgycm2
 from xraydesk.links.dicom.header_codec import day, is_wire_uid, moment, number, text
+from xraydesk.links.dicom.reading import items_of
 
 MISSING_ATTRIBUTE, MISSING_VALUE, BAD_VALUE = 0x0120, 0x0121, 0x0106
 REFERENCED_IMAGES_MAX = 5000
@@ -62,7 +63,7 @@ def read_creation(dataset: Dataset, *, sop_instance_uid: str) -> StepReport:
         _require(dataset, keyword)
     if "ScheduledStepAttributesSequence" not in dataset:
         raise BadStep(MISSING_ATTRIBUTE, "ScheduledStepAttributesSequence")
-    if not _items(dataset, "ScheduledStepAttributesSequence"):
+    if not items_of(dataset, "ScheduledStepAttributesSequence"):
         raise BadStep(MISSING_VALUE, "ScheduledStepAttributesSequence")
     if _state(dataset) is not StepState.IN_PROGRESS:
         raise BadStep(BAD_VALUE, "PerformedProcedureStepStatus")
@@ -93,7 +94,7 @@ def _require_series(dataset: Dataset, state: StepState | None) -> None:
     """A completed step has made at least one series; one that was broken off may have made none (PS3.3 C.4.16)."""
     if "PerformedSeriesSequence" not in dataset:
         raise BadStep(MISSING_ATTRIBUTE, "PerformedSeriesSequence")
-    if state is StepState.COMPLETED and not _items(dataset, "PerformedSeriesSequence"):
+    if state is StepState.COMPLETED and not items_of(dataset, "PerformedSeriesSequence"):
         raise BadStep(MISSING_VALUE, "PerformedSeriesSequence")
 
 
@@ -115,7 +116,7 @@ def _report(dataset: Dataset, uid: str, state: StepState | None) -> StepReport:
     code, meaning = _code(dataset, "ProcedureCodeSequence")
     reason, reason_text = _code(dataset, "PerformedProcedureStepDiscontinuationReasonCodeSequence")
     area_dose = number(dataset, "ImageAndFluoroscopyAreaDoseProduct", minimum=0)
-    references = tuple(_reference(i) for i in _items(dataset, "ScheduledStepAttributesSequence"))
+    references = tuple(_reference(i) for i in items_of(dataset, "ScheduledStepAttributesSequence"))
     described = next((r for r in _descriptions(dataset) if r), "")
     return StepReport(
         sop_instance_uid=uid,
@@ -154,20 +155,20 @@ def _reference(item: Dataset) -> ScheduledReference:
 def _descriptions(dataset: Dataset) -> Iterator[str]:
     yield text(dataset, "PerformedProcedureStepDescription")
     yield text(dataset, "PerformedProcedureTypeDescription")
-    for item in _items(dataset, "ScheduledStepAttributesSequence"):
+    for item in items_of(dataset, "ScheduledStepAttributesSequence"):
         yield text(item, "RequestedProcedureDescription")
         yield text(item, "ScheduledProcedureStepDescription")
 
 
 def _code(dataset: Dataset, keyword: str) -> tuple[str, str]:
-    items = _items(dataset, keyword)
+    items = items_of(dataset, keyword)
     return (text(items[0], "CodeValue"), text(items[0], "CodeMeaning")) if items else ("", "")
 
 
 def _referenced_images(dataset: Dataset) -> Iterator[str]:
-    for series in _items(dataset, "PerformedSeriesSequence")[:SERIES_MAX]:
+    for series in items_of(dataset, "PerformedSeriesSequence")[:SERIES_MAX]:
         for keyword in ("ReferencedImageSequence", "ReferencedNonImageCompositeSOPInstanceSequence"):
-            for item in _items(series, keyword):
+            for item in items_of(series, keyword):
                 uid = text(item, "ReferencedSOPInstanceUID")
                 if is_wire_uid(uid):
                     yield uid
@@ -175,17 +176,17 @@ def _referenced_images(dataset: Dataset) -> Iterator[str]:
 
 def _documents(dataset: Dataset) -> Iterator[str]:
     """Of what the step made, the objects that are no pictures to be read."""
-    for series in _items(dataset, "PerformedSeriesSequence")[:SERIES_MAX]:
-        for item in _items(series, "ReferencedNonImageCompositeSOPInstanceSequence"):
+    for series in items_of(dataset, "PerformedSeriesSequence")[:SERIES_MAX]:
+        for item in items_of(series, "ReferencedNonImageCompositeSOPInstanceSequence"):
             yield text(item, "ReferencedSOPInstanceUID")
-        for item in _items(series, "ReferencedImageSequence"):
+        for item in items_of(series, "ReferencedImageSequence"):
             if text(item, "ReferencedSOPClassUID").startswith(_NO_PICTURES):
                 yield text(item, "ReferencedSOPInstanceUID")
 
 
 def _attributes(dataset: Dataset) -> dict[str, Any]:
     """What else is worth keeping of a step, without anything of the patient."""
-    series = _items(dataset, "PerformedSeriesSequence")
+    series = items_of(dataset, "PerformedSeriesSequence")
     found: dict[str, Any] = {
         "description": text(dataset, "PerformedProcedureStepDescription")[:64],
         "protocols": [p for p in (text(s, "ProtocolName")[:64] for s in series[:SERIES_MAX]) if p],
@@ -195,8 +196,3 @@ def _attributes(dataset: Dataset) -> dict[str, Any]:
         HAS_END: all(text(dataset, keyword) for keyword in AT_THE_END),
     }
     return {name: value for name, value in found.items() if value not in (None, "", [], False)}
-
-
-def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    value = dataset.get(keyword)
-    return list(value) if value else []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from xraydesk.links.dicom.header_codec import is_wire_uid, text
+from xraydesk.links.dicom.reading import items_of, value_of
 
 REPORTED_MAX = 10_000
 """A report that names more objects is refused."""
@@ -46,8 +47,8 @@ def read_report(dataset: Dataset) -> Report:
     transaction_uid = text(dataset, "TransactionUID")
     if not is_wire_uid(transaction_uid):
         raise NoReport("TransactionUID is missing or no UID")
-    kept = dataset.get("ReferencedSOPSequence") or []
-    failed = dataset.get("FailedSOPSequence") or []
+    kept = items_of(dataset, "ReferencedSOPSequence")
+    failed = items_of(dataset, "FailedSOPSequence")
     if len(kept) + len(failed) > REPORTED_MAX:
         raise NoReport("it names too many objects")
     return Report(
@@ -58,5 +59,5 @@ def read_report(dataset: Dataset) -> Report:
 
 
 def _reason(item: Dataset) -> int | None:
-    value = item.get("FailureReason")
+    value = value_of(item, "FailureReason")
     return value if isinstance(value, int) else None

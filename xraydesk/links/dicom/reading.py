@@ -8,8 +8,10 @@ from typing import Any
 
 from pydicom import config as pydicom_config
 from pydicom.charset import convert_encodings, default_encoding
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
+from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID
 
 # Values from outside are judged by this desk's own rules; pydicom need not warn of each.
@@ -43,3 +45,21 @@ def decode(data: bytes, transfer_syntax: str, *, charsets: Sequence[str] = ()) -
         raise BadDataSet("sequences are nested too deeply") from None
     except Exception as error:  # pydicom lets many kinds through for broken input
         raise BadDataSet(f"the data set cannot be read ({type(error).__name__})") from None
+
+
+def value_of(dataset: Dataset, keyword: str | tuple[int, int]) -> Any:
+    """What stands under a keyword or tag; None where nothing does, or nothing that can be read.
+
+    A value is decoded when it is asked for: one that is broken must not cost the rest of its object.
+    """
+    try:
+        value = dataset.get(keyword)
+        return value.value if isinstance(value, DataElement) else value
+    except Exception:  # pydicom lets many kinds through for broken input
+        return None
+
+
+def items_of(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence; none where it is absent, cannot be read, or is written as something else."""
+    value = value_of(dataset, keyword)
+    return list(value) if isinstance(value, Items) else []
