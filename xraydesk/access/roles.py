@@ -44,6 +44,7 @@ class Permission(StrEnum):
     TRY_RULES = "try rules on simulated days"
     MERGE = "make two records one, and part them"
     SET_ROUTES = "set where images go"
+    BRING_IN = "bring in images and reports of other houses"
     LET_IN = "let machines in that the site file does not name"
 
 
@@ -58,6 +59,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.PERFORM,
             P.OPEN_IMAGES,
             P.DECIDE_IMAGES,
+            P.BRING_IN,
             P.ORDER,
             P.SEE_MESSAGES,
             P.FHIR,
@@ -79,6 +81,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_PATIENT,
             P.PERFORM,
             P.DECIDE_IMAGES,
+            P.BRING_IN,
             P.ORDER,
             P.SEE_TRANSPORT,
             P.SEE_FEEDBACK,
@@ -109,6 +112,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_PATIENT,
             P.SEE_MESSAGES,
             P.SEE_ACCESS_LOG,
+            P.BRING_IN,
             P.LET_IN,
             P.SET_ROUTES,
             P.FHIR,

@@ -14,7 +14,7 @@ class Ending:
     word: str
     url_name: str
     argument: str = ""
-    """Which part of the item the URL takes: `accession`, `image`, `message`, `finding`, `item`, or nothing."""
+    """Which part of the item the URL takes: `accession`, `image`, `message`, `finding`, `outside`, `item`, or nothing."""
     posts: bool = False
     query: str = ""
     key: str = "Enter"
@@ -47,6 +47,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
         ItemKind.IMAGE_CONFLICT,
         ItemKind.IMAGE_NOT_SENT,
         ItemKind.IMAGES_HELD,
+        ItemKind.OUTSIDE_STUDY,
         ItemKind.STAT_TO_READ,
         ItemKind.STAT_TEAM_TO_TELL,
         ItemKind.COMMITMENT_NOT_TOLD,
@@ -87,6 +88,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
         _OPEN_EXAM,
         Ending("They belong here", "images-release", "accession", posts=True, key="x"),
     ),
+    ItemKind.OUTSIDE_STUDY: (Ending("Say whose they are", "outside-study", "outside"),),
     ItemKind.STAT_TO_READ: (
         Ending("Told", "reader-told", "accession", posts=True, key="t"),
         Ending("Opened", "images-opened", "accession", posts=True, key="x"),

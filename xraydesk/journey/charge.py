@@ -34,7 +34,7 @@ from xraydesk.imaging.models import Image, PerformedStep, StepExam
 from xraydesk.imaging.states import FINAL_STEP_STATES, ImageState, StepState, deciding_step
 from xraydesk.journey.errors import Refused, WrongState
 from xraydesk.journey.policy import policies_of
-from xraydesk.journey.unscheduled import is_without_order
+from xraydesk.journey.unscheduled import is_done_elsewhere, is_without_order
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam, Procedure
 from xraydesk.orders.states import TriageState
@@ -69,7 +69,7 @@ def review_charge(*, exam_id: int, at: datetime, by: str = BY_RULE) -> Charge | 
         .filter(pk=exam_id)
         .first()
     )
-    if exam is None:
+    if exam is None or is_done_elsewhere(exam.order):
         return None
     steps = _steps(exam)
     state = deciding_step(StepState(step.state) for step in steps)
