@@ -46,6 +46,7 @@ class Permission(StrEnum):
     SET_ROUTES = "set where images go"
     SET_LINKS = "set how a link's messages are read"
     KEEP_IMAGES = "see what images are kept, and let them go"
+    BRING_IN = "bring in images and reports of other houses"
     LET_IN = "let machines in that the site file does not name"
 
 
@@ -60,6 +61,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.PERFORM,
             P.OPEN_IMAGES,
             P.DECIDE_IMAGES,
+            P.BRING_IN,
             P.ORDER,
             P.SEE_MESSAGES,
             P.FHIR,
@@ -81,6 +83,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_PATIENT,
             P.PERFORM,
             P.DECIDE_IMAGES,
+            P.BRING_IN,
             P.ORDER,
             P.SEE_TRANSPORT,
             P.SEE_FEEDBACK,
@@ -112,6 +115,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             P.SEE_MESSAGES,
             P.SEE_ACCESS_LOG,
             P.KEEP_IMAGES,
+            P.BRING_IN,
             P.LET_IN,
             P.SET_ROUTES,
             P.SET_LINKS,

@@ -29,6 +29,7 @@ class ItemKind(StrEnum):
     CHECK_MISSING = "begun without a safety check"
     CANCEL_AFTER_START = "cancelled after it began"
     STEP_NEVER_ENDED = "begun long ago, not ended"
+    OUTSIDE_STUDY = "outside images to be taken in"
     REACTION_FAILED = "a step of the desk failed"
     STAT_TO_READ = "STAT to be opened"
     STAT_TEAM_TO_TELL = "team of a STAT to be told"
@@ -76,6 +77,7 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.CHECK_MISSING: Clock(15, "An exam began although a safety check is missing"),
     ItemKind.CANCEL_AFTER_START: Clock(30, "An exam was cancelled after it had begun"),
     ItemKind.STEP_NEVER_ENDED: Clock(60, "An exam began long ago and has not ended"),
+    ItemKind.OUTSIDE_STUDY: Clock(240, "Images from another house wait until somebody says whose they are"),
     ItemKind.REACTION_FAILED: Clock(60, "The desk could not take a step by itself"),
     ItemKind.STAT_TO_READ: Clock(15, "The images of a STAT can be read, and nobody has opened them"),
     ItemKind.STAT_TEAM_TO_TELL: Clock(15, "The team is to be told that the images of a STAT can be read"),

@@ -14,7 +14,7 @@ class Ending:
     word: str
     url_name: str
     argument: str = ""
-    """Which part of the item the URL takes: `accession`, `image`, `message`, `finding`, `item`, or nothing."""
+    """Which part of the item the URL takes: `accession`, `image`, `message`, `finding`, `outside`, `item`, or nothing."""
     posts: bool = False
     query: str = ""
     key: str = "Enter"
@@ -49,6 +49,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
         ItemKind.IMAGE_NOT_KEPT,
         ItemKind.ROOM_SHORT,
         ItemKind.IMAGES_HELD,
+        ItemKind.OUTSIDE_STUDY,
         ItemKind.STAT_TO_READ,
         ItemKind.STAT_TEAM_TO_TELL,
         ItemKind.COMMITMENT_NOT_TOLD,
@@ -96,6 +97,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
         _OPEN_EXAM,
         Ending("They belong here", "images-release", "accession", posts=True, key="x"),
     ),
+    ItemKind.OUTSIDE_STUDY: (Ending("Say whose they are", "outside-study", "outside"),),
     ItemKind.STAT_TO_READ: (
         Ending("Told", "reader-told", "accession", posts=True, key="t"),
         Ending("Opened", "images-opened", "accession", posts=True, key="x"),

@@ -37,6 +37,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("Charges", "charges", Permission.SEE_CHARGES),
     Entry("Today", "measures", Permission.SEE_MEASURES),
     Entry("Order", "order-new", Permission.ORDER),
+    Entry("Outside", "outside", Permission.BRING_IN),
     Entry("Day list", "day", Permission.SEE_BOARD),
     Entry("Messages", "messages", Permission.SEE_MESSAGES),
     Entry("Reads", "reads", Permission.SEE_ACCESS_LOG),

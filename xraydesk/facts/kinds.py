@@ -57,6 +57,9 @@ class FactKind(StrEnum):
     READER_TOLD = "reader told"
     READER_PASSED = "passed to the covering reader"
     PRIOR_CHANGED = "study to compare with"
+    OUTSIDE_BROUGHT = "images brought from outside"
+    OUTSIDE_TAKEN = "outside images taken in"
+    OUTSIDE_REFUSED = "outside images not taken in"
     DOSE_RECORDED = "dose recorded"
     PATIENT_CREATED = "patient created"
     PATIENT_UPDATED = "patient updated"
@@ -121,6 +124,8 @@ SILENT = frozenset(
         FactKind.READER_TOLD,
         FactKind.READER_PASSED,
         FactKind.PRIOR_CHANGED,
+        FactKind.OUTSIDE_BROUGHT,
+        FactKind.OUTSIDE_REFUSED,
         FactKind.DOSE_RECORDED,
         FactKind.PATIENT_CREATED,
         FactKind.EXAM_HELD,

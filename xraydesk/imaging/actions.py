@@ -151,11 +151,13 @@ def insert_image(
     corrections: Mapping[str, str],
     at: datetime,
     simulated: bool,
+    outside_id: int | None = None,
 ) -> Image:
-    """A received object, as it says of itself."""
+    """A received object, as it says of itself; `outside_id` is the study of another house that it was brought with."""
     return Image.objects.create(
         site=site,
         exam_id=exam_id,
+        outside_id=outside_id,
         sop_instance_uid=header.sop_instance_uid,
         copy=copy,
         sop_class_uid=header.sop_class_uid,

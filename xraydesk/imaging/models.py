@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from xraydesk.access.models import Site
+from xraydesk.imaging.outside_rules import OutsideState
 from xraydesk.imaging.prior_rules import PriorState
 from xraydesk.imaging.states import DeliveryState, ImageState, KeepingState, StepState
 from xraydesk.orders.models import Exam
@@ -70,6 +71,53 @@ class StepExam(models.Model):
         ]
 
 
+class OutsideStudy(models.Model):
+    """A study that another house made and somebody brought, as it says of itself, and what became of it here.
+
+    Its numbers are those of the other house, kept for good beside ours. `exam` is the exam of outside images that
+    stands for it here once it is taken in; `source` is where it came from, in the words of who brought it.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    study_instance_uid = models.CharField(max_length=64)
+    patient_id_said = models.CharField(max_length=64, blank=True)
+    patient_id_issuer = models.CharField(max_length=64, blank=True)
+    patient_name = models.CharField(max_length=330, blank=True)
+    patient_birth_date = models.DateField(null=True)
+    patient_sex = models.CharField(max_length=16, blank=True)
+    accession = models.CharField(max_length=64, blank=True)
+    words = models.CharField(max_length=120, blank=True)
+    institution = models.CharField(max_length=120, blank=True)
+    body_part = models.CharField(max_length=64, blank=True)
+    laterality = models.CharField(max_length=16, blank=True)
+    performed_at = models.DateTimeField(null=True)
+    source = models.CharField(max_length=120, blank=True)
+    brought_by = models.CharField(max_length=80)
+    brought_at = models.DateTimeField()
+    state = models.CharField(max_length=16, default=OutsideState.WAITING)
+    why = models.CharField(max_length=200, blank=True)
+    exam = models.ForeignKey(Exam, null=True, on_delete=models.PROTECT, related_name="outside_studies")
+    decided_by = models.CharField(max_length=80, blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "study_instance_uid", "patient_id_said", "patient_id_issuer"],
+                name="one_outside_study_a_number_and_patient",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in OutsideState]), name="outside_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=OutsideState.TAKEN.value) | Q(exam__isnull=False),
+                name="what_is_taken_in_has_an_exam",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "state", "-brought_at"], name="outside_by_state")]
+
+
 class Images(models.Manager["Image"]):
     """What machines sent, without the rejection notes that the desk itself sends after them."""
 
@@ -89,6 +137,8 @@ class Image(models.Model):
     id = models.BigAutoField(primary_key=True)
     site = models.ForeignKey(Site, on_delete=models.PROTECT)
     exam = models.ForeignKey(Exam, null=True, on_delete=models.PROTECT, related_name="images")
+    outside = models.ForeignKey(OutsideStudy, null=True, on_delete=models.PROTECT, related_name="images")
+    """The study of another house that somebody brought it with; None for what a machine sent."""
     sop_instance_uid = models.CharField(max_length=64)
     copy = models.PositiveSmallIntegerField(default=0)
     sop_class_uid = models.CharField(max_length=64)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.header import Header, ScheduledReference
-from xraydesk.imaging.models import Image, PerformedStep, StepExam
+from xraydesk.imaging.models import Image, OutsideStudy, PerformedStep, StepExam
 from xraydesk.imaging.rules import Candidate, Person, StepSpan
 from xraydesk.imaging.states import ImageState, StepState
 from xraydesk.lib.prepared import Question, ask, rows_with
@@ -20,6 +20,8 @@ from xraydesk.patients.models import Patient
 
 IMAGES_AT_ONCE_MAX = 5000
 """No list is longer than this."""
+
+OUTSIDE_SHOWN_MAX = 50
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,12 @@ def step_spans(exam_id: int) -> list[StepSpan]:
         )
         for link in links
     ]
+
+
+def outside_of(patient: Patient) -> list[OutsideStudy]:
+    """The studies of other houses that are a patient's, the newest first, with the numbers they had there."""
+    found = OutsideStudy.objects.filter(exam__patient=patient).select_related("exam")
+    return list(found.order_by(F("performed_at").desc(nulls_last=True), "-id")[:OUTSIDE_SHOWN_MAX])
 
 
 def standing_states(exam_id: int) -> list[StepState]:

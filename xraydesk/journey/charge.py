@@ -35,7 +35,7 @@ from xraydesk.imaging.queries import standing_steps, views_of
 from xraydesk.imaging.states import FINAL_STEP_STATES, ImageState, StepState, deciding_step
 from xraydesk.journey.errors import Refused, WrongState
 from xraydesk.journey.policy import policies_of
-from xraydesk.journey.unscheduled import is_without_order
+from xraydesk.journey.unscheduled import is_done_elsewhere, is_without_order
 from xraydesk.lib.prepared import rows_with
 from xraydesk.lib.text import shortened
 from xraydesk.orders.models import Exam, Procedure
@@ -67,7 +67,7 @@ def review_charge(*, exam_id: int, at: datetime, by: str = BY_RULE) -> Charge | 
     Changes nothing where it stands so already, so that it may run as often as it likes.
     """
     exam = lock_exam(exam_id)
-    if exam is None:
+    if exam is None or is_done_elsewhere(exam.order):
         return None
     steps = standing_steps(exam.pk)
     state = deciding_step(StepState(step.state) for step in steps)

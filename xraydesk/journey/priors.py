@@ -28,6 +28,8 @@ from xraydesk.siteplan.reading import from_json
 FIND_TASK = "find_priors"
 """Name of the job that asks the archives of the site file; `links` owns it."""
 
+SIDES = ("L", "R", "B")
+
 EARLIER_EXAMS_MAX = 200
 """Earlier exams of one patient that are looked at, the newest first."""
 
@@ -70,6 +72,27 @@ def _ask_archives(exam_id: int) -> None:
             task.defer(exam_id=exam_id)
     except job_errors.AlreadyEnqueued:
         return
+
+
+def compare_with(*, exam_id: int, prior: Exam, why: str, at: datetime) -> None:
+    """A person puts one exam of the patient beside another, whatever the two look at. Inside a transaction."""
+    (exam,) = performing.lock_exams([exam_id])
+    on = clock.local_day(prior.created_at, prior.site.timezone)
+    looked = _was_looked_at(prior) or Looked("", "", on)
+    state, where = _where_it_is(prior)
+    study = Study(prior.study_instance_uid, looked, words=prior.procedure_text, accession=prior.accession)
+    actions.put_prior(exam=exam, relevant=Relevant(study, why), state=state, where=where, at=at)
+
+
+def came(*, exam: Exam, at: datetime) -> None:
+    """Images of an exam reached everybody who is to have them: where it is compared with, it is there. Inside a transaction."""
+    waiting = Prior.objects.filter(
+        site=exam.site_id, study_instance_uid=exam.study_instance_uid, state=PriorState.COMING
+    )
+    for prior in waiting.select_for_update().order_by("id"):
+        state, where = _where_it_is(exam)
+        if state is PriorState.THERE:
+            actions.moved(prior, to=where, why="", at=at)
 
 
 @transaction.atomic
@@ -144,9 +167,15 @@ def _earlier(exam: Exam) -> list[Exam]:
 
 def _was_looked_at(exam: Exam) -> Looked | None:
     link = exam.stepexam_set.filter(voided=False).select_related("step").order_by("step__started_at").first()
-    if link is None or exam.procedure is None:
+    if link is None:
         return None
     day = clock.local_day(link.step.started_at, exam.site.timezone)
+    outside = exam.outside_studies.first() if exam.procedure is None else None
+    if outside is not None:
+        side = outside.laterality.upper()
+        return Looked(outside.body_part.upper(), side if side in SIDES else "", day)
+    if exam.procedure is None:
+        return None
     return Looked(exam.procedure.body_part, exam.laterality, day)
 
 

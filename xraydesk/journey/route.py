@@ -23,9 +23,11 @@ from xraydesk.journey import performing
 from xraydesk.journey.distribute import images_reached
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.judge import Shown, hold_doubtful
+from xraydesk.journey.priors import came
 from xraydesk.journey.recall import recall
 from xraydesk.journey.routed import routed_exams
 from xraydesk.journey.turns import defer_delivery, defer_requisition
+from xraydesk.journey.unscheduled import is_done_elsewhere
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.reading import from_json
 from xraydesk.siteplan.routing_plan import DestinationPlan
@@ -64,7 +66,9 @@ def queue_deliveries(*, exam_id: int, at: datetime, shown: Shown = MappingProxyT
     asked = routed_exams([exam], at=at)[exam.pk]
     begun: list[Delivery] = []
     wants_history = False
-    for image in hold_doubtful(exam, waiting, shown=shown, at=at):
+    elsewhere = is_done_elsewhere(exam.order)
+    # Whether its label fits was judged by whoever said whose it is: no room and no clock of ours saw it made.
+    for image in waiting if elsewhere else hold_doubtful(exam, waiting, shown=shown, at=at):
         gone = destinations(asked, image.modality, plan)
         if is_requisition(image, exam.site):
             gone = documents_too(destinations(asked, _usual_modality(exam), plan), plan)
@@ -72,7 +76,7 @@ def queue_deliveries(*, exam_id: int, at: datetime, shown: Shown = MappingProxyT
             wants_history = True
         begun += actions.insert_deliveries(image=image, ways=gone, at=at)
     _ask_to_send(exam.site, {d.destination for d in begun})
-    if wants_history and begun:
+    if wants_history and begun and not elsewhere:
         defer_requisition(exam_id=exam.pk)
     return len(begun)
 
@@ -147,6 +151,8 @@ def _sent_where_all_have_it(image: Image, *, at: datetime) -> bool:
         return False
     actions.move_image(image, action=ImageAction.SEND, at=at, by="rule")
     exam = image.exam
+    if exam is not None and is_done_elsewhere(exam.order):
+        came(exam=exam, at=at)
     record(
         site_id=image.site_id,
         kind=FactKind.IMAGE_SENT,

@@ -24,12 +24,20 @@ from xraydesk.patients.models import Patient
 DESK_AUTHORITY = "DESK"
 """Issuer of the numbers that the desk gives where nobody else has: placers from the block U…, unknown patients."""
 
+OUTSIDE_SOURCE = "outside:"
+"""Begins the source of the orders that the desk makes itself for what another house did."""
+
 WITHOUT_ORDER = "Exam without an order"
 
 
 def is_without_order(order: Order) -> bool:
     """True of an order that the desk made itself for what a machine began."""
     return order.placer_authority == DESK_AUTHORITY and order.source.startswith("modality:")
+
+
+def is_done_elsewhere(order: Order) -> bool:
+    """True of an order that stands for a study of another house: nothing of it is planned or charged here."""
+    return order.placer_authority == DESK_AUTHORITY and order.source.startswith(OUTSIDE_SOURCE)
 
 
 def unscheduled_key(accession: str) -> str:

@@ -52,6 +52,7 @@ from xraydesk.project import (  # noqa: E402 - their commands are added by impor
     cli_batch,  # noqa: F401
     cli_codes,  # noqa: F401
     cli_doctor,  # noqa: F401
+    cli_media,  # noqa: F401
     cli_people,  # noqa: F401
     cli_plan,  # noqa: F401
     cli_read,  # noqa: F401

@@ -164,6 +164,7 @@ _REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.IMAGE_HELD: (review_charges,),
     FactKind.DECISION_UNDONE: (send_images, review_charges, tell_ehrs),
     FactKind.EXAM_ENDED: (send_images, review_charges, tell, tell_ehrs, plan_porter, find_priors),
+    FactKind.OUTSIDE_TAKEN: (send_images, tell, tell_ehrs),
     FactKind.EXAM_DISCONTINUED: (send_images, review_charges, tell, tell_ehrs, plan_porter),
     FactKind.EXAM_REOPENED: (book_accepted, review_charges, plan_porter),
     FactKind.REPORT_RECEIVED: (review_charges, tell, tell_ehrs, end_calling_readers),

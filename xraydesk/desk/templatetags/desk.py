@@ -67,6 +67,12 @@ def person(name: str) -> str:
 
 
 @register.filter
+def dicom_name(name: str) -> str:
+    """A name as DICOM writes it, as people read it; its first group of letters."""
+    return " ".join(name.partition("=")[0].replace("^", " ").split()) or "no name"
+
+
+@register.filter
 def clock_time(at: datetime | None) -> str:
     """`10:40` today, `Mon 10:40` within six days, else `12 Feb 2026 10:40`; empty for none."""
     if at is None:

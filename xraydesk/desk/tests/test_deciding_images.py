@@ -53,9 +53,17 @@ def opened(site: Site, image: Image) -> str:
 
 
 @pytest.mark.django_db
-def test_the_page_says_what_speaks_against_an_image_and_how_much(site: Site) -> None:
+def test_the_page_says_what_speaks_against_an_image_and_how_much(
+    site: Site, tmp_path: Path, settings: Any
+) -> None:
+    settings.XRAYDESK_SPOOL = tmp_path
     exam = performed(site, laterality="R")
     image = came(exam, laterality="L", view_position="PA", marker_texts=("L HAND",))
+    html = opened(site, image)
+    assert "Its file is not kept here any more." in html
+    assert "picture.png" not in html
+    (tmp_path / image.path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / image.path).touch()
     html = opened(site, image)
     assert "Says left, ordered right" in html
     assert "part, side and view, 100" in html

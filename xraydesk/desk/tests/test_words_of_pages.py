@@ -25,7 +25,15 @@ def test_no_kind_of_item_is_without_a_way_to_end_it_a_clock_and_a_place_in_the_f
 
 @pytest.mark.parametrize("ending", [e for ways in ENDINGS.values() for e in ways], ids=lambda e: e.word)
 def test_every_button_leads_somewhere(ending: object) -> None:
-    arguments = {"accession": ["A1"], "image": [1], "message": [1], "finding": [1], "item": [1], "": []}
+    arguments = {
+        "accession": ["A1"],
+        "image": [1],
+        "message": [1],
+        "finding": [1],
+        "outside": [1],
+        "item": [1],
+        "": [],
+    }
     assert reverse(ending.url_name, args=arguments[ending.argument])  # type: ignore[attr-defined]
 
 

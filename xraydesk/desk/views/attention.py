@@ -103,6 +103,7 @@ def _button(way: Ending, item: Item, member: Member) -> Button | None:
         "accession": item.accession,
         "image": item.data.get("image"),
         "finding": item.data.get("finding"),
+        "outside": item.data.get("outside"),
         "message": item.message,
         "item": item.pk,
     }

@@ -26,12 +26,13 @@ from xraydesk.desk.views.merging import merges_of
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
 from xraydesk.imaging.models import Image, Prior
-from xraydesk.imaging.queries import counts_of_exam
+from xraydesk.imaging.queries import counts_of_exam, outside_of
 from xraydesk.imaging.states import ImageState
 from xraydesk.journey import perform, reconcile
 from xraydesk.journey.check import missing_checks
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.exam_view import find, views_of
+from xraydesk.journey.unscheduled import is_done_elsewhere
 from xraydesk.lib import clock
 from xraydesk.lib.units import gycm2_from_gym2
 from xraydesk.links.models import Message
@@ -113,6 +114,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "pictures": [
             i for i in images if (i.path or i.released_at) and i.modality != "SR" and i.state in PICTURED
         ][:PICTURES_SHOWN_MAX],
+        "outside": exam.outside_studies.first() if is_done_elsewhere(exam.order) else None,
         "priors": list(Prior.objects.filter(exam=exam).order_by("-performed_on", "id")[:PRIORS_SHOWN_MAX]),
         "readable": readable(facts),
         "going": where_images_go(view.exam, images, at=clock.now()),
@@ -138,6 +140,7 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
             "triage": member.may(Permission.TRIAGE),
             "perform": member.may(Permission.PERFORM),
             "images": member.may(Permission.DECIDE_IMAGES),
+            "bring": member.may(Permission.BRING_IN),
             "opened": member.may(Permission.OPEN_IMAGES),
             "messages": member.may(Permission.SEE_MESSAGES),
         },
@@ -165,6 +168,7 @@ def patient_page(request: HttpRequest, member: Member, patient_id: int) -> HttpR
         "banner": banner_of(patient),
         "views": views_of(exams, site=member.site, limit=EXAMS_OF_PATIENT_MAX),
         "notices": notices_of_patient(patient.pk),
+        "outside": outside_of(patient),
         "visits": patient.visits.order_by("-changed_at")[:20],
         "may_order": member.may(Permission.ORDER),
         "merges": merges_of(patient),

@@ -16,6 +16,7 @@ from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import looked_at
 from xraydesk.desk.compared import compared
+from xraydesk.desk.views.picture import can_be_shown
 from xraydesk.imaging import actions
 from xraydesk.imaging.labelled_rules import Way, findings_of_json, heaviest_first
 from xraydesk.imaging.models import Delivery, Image
@@ -71,6 +72,7 @@ def image_page(request: HttpRequest, member: Member, image_id: int) -> HttpRespo
     findings = heaviest_first(findings_of_json(image.findings))
     context: dict[str, Any] = {
         "image": image,
+        "has_picture": can_be_shown(image),
         "findings": findings,
         "fix": any(finding.way is Way.ANATOMY for finding in findings),
         "words": actions.header_of(image).marker_texts if image.header else (),

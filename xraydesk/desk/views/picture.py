@@ -18,6 +18,13 @@ from xraydesk.imaging.states import ImageState
 from xraydesk.links.dicom.picture import NoPicture, picture_of
 
 
+def can_be_shown(image: Image) -> bool:
+    """True where an image may have a picture, and its file is still kept here."""
+    return (
+        bool(image.path) and image.modality != "SR" and (Path(settings.XRAYDESK_SPOOL) / image.path).is_file()
+    )
+
+
 @require_safe
 @needs(Permission.SEE_PATIENT, Permission.DECIDE_IMAGES)
 def image_picture(request: HttpRequest, member: Member, image_id: int) -> HttpResponse:

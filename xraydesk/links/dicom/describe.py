@@ -11,17 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from xraydesk.links.dicom.dose_codec import is_dose_report, read_dose_report
+from xraydesk.links.dicom.file_head import where_it_begins
 from xraydesk.links.dicom.header_codec import (
     DECODED_BYTES_MAX,
     check_depth,
@@ -33,14 +26,9 @@ from xraydesk.links.dicom.header_codec import (
 from xraydesk.links.dicom.object_file import read_object
 from xraydesk.links.dicom.reading import BadDataSet, items_of
 
-PREAMBLE_BYTES = 128
 MPPS_CLASS = "1.2.840.10008.3.1.2.3.3"
 WORKLIST_CLASS = "1.2.840.10008.5.1.4.31"
 _INFLATE_STEP = 1_048_576
-
-_VALUE_REPRESENTATIONS = frozenset(
-    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
-)
 
 
 class NotReadable(ValueError):
@@ -80,56 +68,15 @@ def _told(dataset: Dataset) -> dict[str, Any]:
 def _whole_dataset(path: Path) -> Any:
     """The data set of a file with or without a preamble; raises BadDataSet."""
     with path.open("rb") as file:
-        file.seek(PREAMBLE_BYTES)
-        has_preamble = file.read(4) == b"DICM"
-        if not has_preamble:
-            file.seek(0)
-        syntax = _transfer_syntax(file)
-        offset = file.tell()
-        if syntax == DeflatedExplicitVRLittleEndian:
+        begins = where_it_begins(file)
+        if begins.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
             with tempfile.NamedTemporaryFile(suffix=".dcm") as inflated:
                 _inflate(file, inflated.file)
                 yield read_object(
                     Path(inflated.name), dataset_offset=0, transfer_syntax=str(ExplicitVRLittleEndian)
                 )
             return
-        if not syntax:
-            syntax = _guessed_syntax(file, has_preamble=has_preamble)
-    yield read_object(path, dataset_offset=offset, transfer_syntax=syntax)
-
-
-def _transfer_syntax(file: BinaryIO) -> str:
-    """The transfer syntax that the file meta information names; leaves the file where the data set begins."""
-    start = file.tell()
-    if file.read(2) != b"\x02\x00":
-        file.seek(start)
-        return ""
-    file.seek(start)
-    try:
-        meta = read_dataset(file, False, True, stop_when=_is_past_meta)
-        return text(meta, "TransferSyntaxUID")
-    except Exception as error:  # pydicom lets many kinds through for broken input
-        raise BadDataSet(f"its file meta information cannot be read ({type(error).__name__})") from None
-
-
-def _is_past_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return bool(tag.group != 2)
-
-
-def _guessed_syntax(file: BinaryIO, *, has_preamble: bool) -> str:
-    """The uncompressed syntax that the first element is written in (PS3.5 7.1); leaves the file where it was."""
-    start = file.tell()
-    head = file.read(8)
-    file.seek(start)
-    if len(head) < 8:
-        raise BadDataSet("it is cut short" if has_preamble else "it is no DICOM")
-    little = int.from_bytes(head[:2], "little") <= int.from_bytes(head[:2], "big")
-    explicit = head[4:6] in _VALUE_REPRESENTATIONS
-    if not has_preamble and int.from_bytes(head[:2], "little" if little else "big") not in (2, 8, 16, 32, 64):
-        raise BadDataSet("it is no DICOM")
-    if explicit:
-        return str(ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
-    return str(ImplicitVRLittleEndian)
+    yield read_object(path, dataset_offset=begins.dataset_offset, transfer_syntax=begins.transfer_syntax_uid)
 
 
 def _inflate(file: BinaryIO, into: Any) -> None:

@@ -148,7 +148,7 @@ def _study(exam: Exam, fact: Fact) -> Found:
     ended = Fact.objects.filter(
         site=exam.site_id,
         accession=exam.accession,
-        kind__in=(FactKind.EXAM_ENDED, FactKind.EXAM_DISCONTINUED),
+        kind__in=(FactKind.EXAM_ENDED, FactKind.EXAM_DISCONTINUED, FactKind.OUTSIDE_TAKEN),
     )
     shown = rows.studies(exam.site, [exam.pk]) if ended.exists() else []
     if not shown:

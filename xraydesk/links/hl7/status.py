@@ -12,6 +12,7 @@ from xraydesk.links.hl7.times import write_time
 WORDS: dict[FactKind, tuple[str, str]] = {
     FactKind.EXAM_BEGUN: ("SC", "IP"),
     FactKind.EXAM_ENDED: ("SC", "CM"),
+    FactKind.OUTSIDE_TAKEN: ("SC", "CM"),
     FactKind.EXAM_DISCONTINUED: ("SC", "DC"),
     FactKind.EXAM_CANCELLED: ("OC", "CA"),
     FactKind.EXAM_PARTED: ("SC", "HD"),

@@ -18,6 +18,7 @@ from pydicom.uid import (
 
 from tests.shared_data import shared_data
 from xraydesk.links.dicom import describe as module
+from xraydesk.links.dicom import file_head
 from xraydesk.links.dicom.describe import NotReadable, describe
 
 
@@ -171,6 +172,6 @@ def test_whatever_pydicom_lets_through_for_broken_meta_information_is_a_refusal(
         raise NotImplementedError
 
     path = saved(tmp_path, image())
-    monkeypatch.setattr(module, "read_dataset", broken)
+    monkeypatch.setattr(file_head, "read_dataset", broken)
     with pytest.raises(NotReadable, match="file meta information"):
         describe(path)

@@ -1,0 +1,145 @@
+"""Images of other houses on the pages: brought by upload, given to a patient, refused; and who may."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from tests.factories import make_exam, make_patient, make_site
+from xraydesk.access.models import Site
+from xraydesk.access.roles import Role
+from xraydesk.desk.tests.people import signed_in
+from xraydesk.imaging.models import Image, OutsideStudy, Prior
+from xraydesk.journey.tests.performing import site_with_pacs
+from xraydesk.lib.ids import new_uid
+from xraydesk.links.dicom.tests.test_media import made
+from xraydesk.project import uploads
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def site(settings: Any, tmp_path: Path) -> Site:
+    settings.XRAYDESK_SPOOL = tmp_path / "spool"
+    return site_with_pacs()
+
+
+def packed(*studies: str, **said: Any) -> SimpleUploadedFile:
+    """A zip file of a disc with one image of each study."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as into:
+        for number, study in enumerate(studies):
+            one = io.BytesIO()
+            made(study, **said).save_as(one, enforce_file_format=True)
+            into.writestr(f"DICOM/IM{number}", one.getvalue())
+        into.writestr("viewer.exe", b"MZ" + bytes(100))
+    return SimpleUploadedFile("disc.zip", content.getvalue())
+
+
+def uploaded(site: Site, file: SimpleUploadedFile, *, source: str = "St. Mary's") -> str:
+    client = signed_in(site)
+    answer = client.post(reverse("outside-bring"), {"source": source, "files": [file]}, follow=True)
+    return answer.content.decode()
+
+
+def test_an_upload_is_kept_and_waits_with_what_it_says_of_its_patient(site: Site) -> None:
+    html = uploaded(site, packed(new_uid(), new_uid()))
+    assert "2 objects of 2 studies were kept." in html
+    assert "1 files were left: it is no DICOM." in html
+    assert "Prüfer Ada" in html
+    assert "Chest two views, 1 Mar 2026" in html
+    assert "Say whose" in signed_in(site).get(reverse("outside")).content.decode()
+
+
+def test_an_upload_of_single_files_without_a_source_or_without_an_image_is_said(site: Site) -> None:
+    assert "Say where the images come from" in uploaded(site, packed(new_uid()), source=" ")
+    assert "None of 1 files" in uploaded(site, SimpleUploadedFile("letter.pdf", b"%PDF-1.4 and more"))
+    answer = signed_in(site).post(reverse("outside-bring"), {"source": "St. Mary's"}, follow=True)
+    assert "No file came" in answer.content.decode()
+    assert not Image.objects.exists()
+
+
+def test_an_upload_over_the_limit_comes_as_no_file(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "UPLOAD_BYTES_MAX", 100)
+    assert "No file came" in uploaded(site, packed(new_uid()))
+    assert not Image.objects.exists()
+
+
+def test_a_person_sees_the_header_beside_our_patient_and_gives_it(site: Site) -> None:
+    exam = make_exam(site, patient=make_patient(site, number="N1"))
+    uploaded(site, packed(new_uid()))
+    study = OutsideStudy.objects.get()
+    page = reverse("outside-study", args=[study.pk])
+    client = signed_in(site)
+    assert "the same name and birth date" in client.get(page).content.decode()
+    html = client.get(page, {"patient": exam.patient_id}).content.decode()
+    assert "To Prüfer, Ada, MRN N1" in html
+    assert "MARY-77" in html
+    form = {"patient": exam.patient_id, "beside": exam.accession}
+    answer = client.post(reverse("outside-take", args=[study.pk]), form, follow=True)
+    study.refresh_from_db()
+    assert study.exam is not None
+    assert f"It is exam {study.exam.accession} here" in answer.content.decode()
+    assert Prior.objects.get(exam=exam).accession == study.exam.accession
+    again = client.post(reverse("outside-take", args=[study.pk]), form, follow=True)
+    assert "taken in already" in again.content.decode()
+    here = client.get(reverse("exam", args=[study.exam.accession])).content.decode()
+    assert "There: patient 0815 ST-MARY, accession MARY-77" in here
+    assert "Not answered yet" not in here
+    patient = client.get(reverse("patient", args=[exam.patient_id])).content.decode()
+    assert "MARY-77" in patient
+    assert "ST-MARY" in patient
+
+
+def test_somebody_else_is_found_without_a_name_in_an_address_and_what_differs_is_said(site: Site) -> None:
+    make_patient(site, number="N9", family="Other", given="Bob", name_folded="other bob", sex="M")
+    uploaded(site, packed(new_uid()))
+    page = reverse("outside-study", args=[OutsideStudy.objects.get().pk])
+    html = signed_in(site).post(page, {"find": "other"}).content.decode()
+    assert "Other, Bob" in html
+    assert "another name" in html
+    assert "another sex" in html
+    assert "Nobody here is found" in signed_in(site).post(page, {"find": "zzz"}).content.decode()
+
+
+def test_a_study_is_refused_with_a_word_of_why(site: Site) -> None:
+    uploaded(site, packed(new_uid()))
+    study = OutsideStudy.objects.get()
+    address = reverse("outside-refuse", args=[study.pk])
+    client = signed_in(site)
+    assert "Say in a word why" in client.post(address, {"why": " "}, follow=True).content.decode()
+    assert "goes nowhere" in client.post(address, {"why": "of a cousin"}, follow=True).content.decode()
+    assert (
+        "Not taken in: of a cousin" in client.get(reverse("outside-study", args=[study.pk])).content.decode()
+    )
+    assert Image.objects.get().state == "rejected"
+
+
+@pytest.mark.parametrize("role", [Role.RADIOLOGIST, Role.PORTER, Role.MANAGER])
+def test_only_who_may_bring_images_in_sees_them(site: Site, role: Role) -> None:
+    uploaded(site, packed(new_uid()))
+    study = OutsideStudy.objects.get()
+    addresses = [reverse("outside"), reverse("outside-study", args=[study.pk])]
+    assert [signed_in(site, role).get(address).status_code for address in addresses] == [404, 404]
+
+
+def test_a_stranger_of_another_site_finds_no_such_study(site: Site) -> None:
+    uploaded(site, packed(new_uid()))
+    study = OutsideStudy.objects.get()
+    stranger = signed_in(make_site("X"))
+    assert stranger.get(reverse("outside-study", args=[study.pk])).status_code == 404
+    for name in ("outside-take", "outside-refuse"):
+        assert stranger.post(reverse(name, args=[study.pk]), {"why": "x"}).status_code == 404
+
+
+@pytest.mark.parametrize("role", [Role.TECHNOLOGIST, Role.ADMINISTRATOR, Role.COORDINATOR])
+def test_who_may_bring_images_in_has_the_page_in_the_menu(site: Site, role: Role) -> None:
+    answer = signed_in(site, role).get(reverse("outside"))
+    assert answer.status_code == 200
+    assert 'data-go="outside"' in answer.content.decode()

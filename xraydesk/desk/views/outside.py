@@ -1,0 +1,241 @@
+"""Images of other houses: brought by a person, and given to a patient of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from xraydesk.access.members import Member
+from xraydesk.access.roles import Permission
+from xraydesk.desk.access import needs
+from xraydesk.desk.answers import SeeOther, done, refused
+from xraydesk.desk.banner import Banner, banner_of, looked_at
+from xraydesk.desk.views.picture import can_be_shown
+from xraydesk.imaging.models import Image, OutsideStudy
+from xraydesk.imaging.outside_rules import OutsideState, differs
+from xraydesk.imaging.queries import person_of
+from xraydesk.journey import outside
+from xraydesk.journey.errors import Refused
+from xraydesk.lib import clock
+from xraydesk.links.dicom.media import NoMedium, Told, bring_in
+from xraydesk.orders.models import Exam
+from xraydesk.patients.models import Patient
+from xraydesk.patients.queries import search
+
+UPLOAD_FILES_MAX = 2_000
+SHOWN_MAX = 100
+SERIES_SHOWN_MAX = 30
+EXAMS_SHOWN_MAX = 20
+FOUND_MAX = 10
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A patient who may be meant, why, and what speaks against it."""
+
+    banner: Banner
+    why: str
+    against: tuple[str, ...]
+
+
+@require_safe
+@needs(Permission.BRING_IN)
+def outside_page(request: HttpRequest, member: Member) -> HttpResponse:
+    """What was brought and waits, what became of the rest, and the form to bring more."""
+    studies = OutsideStudy.objects.filter(site=member.site).select_related("exam")
+    counted = studies.annotate(
+        holds=Count("images", distinct=True), series=Count("images__series_instance_uid", distinct=True)
+    )
+    context = {
+        "waiting": counted.filter(state=OutsideState.WAITING).order_by("brought_at", "id")[:SHOWN_MAX],
+        "decided": counted.exclude(state=OutsideState.WAITING).order_by("-decided_at", "-id")[:SHOWN_MAX],
+    }
+    return render(request, "desk/outside.html", context)
+
+
+@require_POST
+@needs(Permission.BRING_IN)
+def bring(request: HttpRequest, member: Member) -> SeeOther:
+    """Take what was uploaded: a zip file, or the files of a disc."""
+    here = reverse("outside")
+    files = request.FILES.getlist("files")[:UPLOAD_FILES_MAX]
+    source = " ".join(request.POST.get("source", "").split())[:120]
+    if not source:
+        return refused(request, Refused("Say where the images come from. Nothing was kept."), to=here)
+    if not files:
+        return refused(
+            request, Refused("No file came, or more than a page takes: then use the command."), to=here
+        )
+    total = Told()
+    taken: dict[int, OutsideStudy] = {}
+    try:
+        with TemporaryDirectory(prefix="xraydesk-medium-") as room:
+            for number, file in enumerate(files):
+                told, studies = bring_in(
+                    _on_the_disk(file, Path(room), number),
+                    site=member.site,
+                    source=source,
+                    at=clock.now(),
+                    by=member.who,
+                )
+                _add(total, told)
+                taken |= {study.pk: study for study in studies}
+    except NoMedium as why:
+        return refused(request, Refused(str(why)), to=here)
+    return done(request, _said(total, list(taken.values())), to=here)
+
+
+def _on_the_disk(file: UploadedFile[Any], room: Path, number: int) -> Path:
+    """Where an uploaded file lies; what its sender calls it is not looked at."""
+    path = getattr(file, "temporary_file_path", None)
+    if path is not None:
+        return Path(path())
+    kept = room / f"{number}"
+    with kept.open("wb") as into:
+        for chunk in file.chunks():
+            into.write(chunk)
+    return kept
+
+
+def _add(total: Told, told: Told) -> None:
+    total.files += told.files
+    total.kept += told.kept
+    total.known += told.known
+    total.left += told.left
+
+
+def _said(told: Told, studies: list[OutsideStudy]) -> str:
+    """What came of an upload, in a few sentences."""
+    if not told.kept and not told.known:
+        return f"None of {told.files} files is a DICOM object that can be taken."
+    by_rule = sum(study.exam_id is not None for study in studies)
+    parts = [
+        f"{told.kept} objects of {len(studies)} {'study' if len(studies) == 1 else 'studies'} were kept."
+    ]
+    if told.known:
+        parts.append(f"{told.known} were here already.")
+    if by_rule:
+        parts.append(f"{by_rule} went on by itself.")
+    if left := sum(told.left.values()):
+        parts.append(f"{left} files were left: {'; '.join(sorted(told.left))}.")
+    return " ".join(parts)
+
+
+def study_or_404(member: Member, study_id: int) -> OutsideStudy:
+    """A study of the member's own site; raises Http404."""
+    study = (
+        OutsideStudy.objects.select_related("site", "exam__patient")
+        .filter(site=member.site, pk=study_id)
+        .first()
+    )
+    if study is None:
+        raise Http404
+    return study
+
+
+@needs(Permission.BRING_IN)
+def study_page(request: HttpRequest, member: Member, study_id: int) -> HttpResponse:
+    """One study of another house beside a patient of ours. A search comes by POST: no name stands in an address."""
+    study = study_or_404(member, study_id)
+    if study.exam is not None:
+        looked_at(member, study.exam.patient, what="outside study", accession=study.exam.accession)
+    said = outside.header_of(study)
+    words = request.POST.get("find", "").strip()
+    waits = study.state == OutsideState.WAITING
+    choices = []
+    if words:
+        found = search(site=member.site, text=words, limit=FOUND_MAX)
+        choices = [Choice(banner_of(p), "", differs(said, person_of(p))) for p in found]
+    elif waits:
+        offered = outside.who_is_meant(study)
+        people = Patient.objects.in_bulk([one.patient_id for one in offered])
+        choices = [
+            Choice(banner_of(p), one.why, differs(said, person_of(p)))
+            for one in offered
+            if (p := people.get(one.patient_id))
+        ]
+    chosen = _chosen(request, member)
+    context: dict[str, Any] = {
+        "study": study,
+        "waits": waits,
+        "series": _series(study),
+        "image": _picture(study) if member.may(Permission.DECIDE_IMAGES) else None,
+        "words": words,
+        "choices": choices,
+        "chosen": Choice(banner_of(chosen), "", differs(said, person_of(chosen))) if chosen else None,
+        "exams": _exams(chosen) if chosen else [],
+    }
+    if chosen is not None:
+        looked_at(member, chosen, what="outside study")
+    return render(request, "desk/outsidestudy.html", context)
+
+
+def _chosen(request: HttpRequest, member: Member) -> Patient | None:
+    asked = request.GET.get("patient", "")
+    if not asked.isdecimal() or len(asked) > 18:
+        return None
+    return Patient.objects.filter(site=member.site, pk=int(asked), merged_into=None).first()
+
+
+def _exams(patient: Patient) -> list[Exam]:
+    """Exams that a study may stand beside, the newest first; none that was done elsewhere."""
+    found = Exam.objects.filter(patient=patient, outside_studies=None).order_by("-created_at", "-id")
+    return list(found[:EXAMS_SHOWN_MAX])
+
+
+def _series(study: OutsideStudy) -> list[dict[str, Any]]:
+    """What a study holds, series by series."""
+    rows = Image.objects.filter(outside=study).values("series_instance_uid", "modality", "body_part")
+    return [
+        dict(row)
+        for row in rows.annotate(holds=Count("pk")).order_by("series_instance_uid")[:SERIES_SHOWN_MAX]
+    ]
+
+
+def _picture(study: OutsideStudy) -> Image | None:
+    """The first object of a study that has a picture to show."""
+    first = study.images.exclude(modality__in=("SR", "DOC", "PR", "KO")).order_by("id").first()
+    return first if first is not None and can_be_shown(first) else None
+
+
+@require_POST
+@needs(Permission.BRING_IN)
+def take_in(request: HttpRequest, member: Member, study_id: int) -> SeeOther:
+    """The study is this patient's: it goes on under our numbers."""
+    study = study_or_404(member, study_id)
+    patient, beside = request.POST.get("patient", ""), request.POST.get("beside", "")
+    here = reverse("outside-study", args=[study.pk])
+    other = Exam.objects.filter(site=member.site, accession=beside).first() if beside else None
+    try:
+        exam = outside.take_in(
+            study_id=study.pk,
+            patient_id=int(patient) if patient.isdecimal() and len(patient) < 19 else 0,
+            compared_with=other.pk if other else None,
+            at=clock.now(),
+            by=member.who,
+        )
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(request, f"It is exam {exam.accession} here, and goes on under our numbers.", to=here)
+
+
+@require_POST
+@needs(Permission.BRING_IN)
+def refuse(request: HttpRequest, member: Member, study_id: int) -> SeeOther:
+    """The study is not taken in."""
+    study = study_or_404(member, study_id)
+    here = reverse("outside-study", args=[study.pk])
+    try:
+        outside.refuse(study_id=study.pk, why=request.POST.get("why", ""), at=clock.now(), by=member.who)
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(request, "It is not taken in, and goes nowhere.", to=here)
