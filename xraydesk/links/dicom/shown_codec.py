@@ -60,6 +60,9 @@ _PASSPORT = {
 }
 """ICAO 9303 part 3, section 6: what a Latin letter is written as without its mark."""
 
+_SPACE = re.compile(r"[^\S\x00-\x7f]")
+"""Spaces that are not the ordinary one, such as one that no line breaks at."""
+
 _WORD = re.compile(r"[^\s^=,;/()]+")
 _MARKED_TWICE = re.compile(r"\[not shown\](?:\s+\[not shown\])+")
 
@@ -68,7 +71,7 @@ def shown_name(name: str, terms: Sequence[str], *, number: str = "") -> str:
     """A person's name in the letters of `terms`; `number` stands for a patient of whose name nothing is left."""
     if can_write(terms, [name]):
         return name
-    alphabetic, *others = name.split("=")
+    alphabetic, *others = _SPACE.sub(" ", name).split("=")
     spelt = _spelt(alphabetic, terms)
     groups = [spelt or "", *(group if can_write(terms, [group]) else "" for group in others)]
     found = "=".join(groups).rstrip("=")
@@ -82,7 +85,7 @@ def shown_text(text: str, terms: Sequence[str]) -> str:
     """A text in the letters of `terms`: word by word as it stands, transliterated, or marked as not shown."""
     if can_write(terms, [text]):
         return text
-    marked = _WORD.sub(lambda word: _spelt(word[0], terms) or NOT_SHOWN, text)
+    marked = _WORD.sub(lambda word: _spelt(word[0], terms) or NOT_SHOWN, _SPACE.sub(" ", text))
     return _MARKED_TWICE.sub(NOT_SHOWN, marked)
 
 

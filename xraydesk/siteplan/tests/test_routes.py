@@ -123,6 +123,12 @@ def test_a_file_without_rules_is_as_it_was() -> None:
             "destination 1, notices",
             "told of no other images",
         ),
+        (
+            "port = 11113",
+            'port = 11113\ncommits = true\nresearch = "R"',
+            "destination 1, commits",
+            "nobody promises",
+        ),
         ("port = 11113", "port = 11113\noutside = true", "destination 1, outside", "tls = true"),
         ("port = 11113", 'port = 11113\nmoves_to = "PACS"', "destination 1, moves_to", "finds = true"),
         (

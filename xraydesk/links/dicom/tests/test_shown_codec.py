@@ -115,6 +115,7 @@ def test_an_entry_is_matched_under_both_names_and_answered_under_the_one_that_is
 
 @given(st.text(max_size=30), st.sampled_from([(term.value,) for term in CharacterSet]))
 @example("山田 ½ Ⅳ", ("ISO_IR 6",))
+@example("Anna\N{NO-BREAK SPACE}Maria", ("ISO_IR 6",))
 @example("ʻOkina\u0301", ("ISO_IR 144",))
 def test_whatever_is_shown_can_be_written(text: str, terms: tuple[str, ...]) -> None:
     assert can_write(terms, [shown_text(text, terms)])

@@ -9,7 +9,7 @@ import pytest
 from xraydesk.attention.models import Item
 from xraydesk.journey.merge import undo_merge
 from xraydesk.links.hl7.merging import MERGES, PAIRS_MAX, read_merges
-from xraydesk.links.hl7.patient import EVENTS, NOT_OURS
+from xraydesk.links.hl7.patient import EVENTS, NOT_OURS, numbers_named
 from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.hl7.refusals import Rejected
 from xraydesk.links.hl7.tests.sent import adt, header, order
@@ -32,6 +32,11 @@ def read(event: str, *segments: str) -> object:
 
 PID = "PID|1||N1^^^HOSP^MR||Prüfer^Ada||19690512|F||||||||||AC9"
 MRG = "MRG|N2^^^HOSP^MR||AC1||V1"
+
+
+def test_a_message_names_the_numbers_of_those_that_stay_and_of_those_that_go() -> None:
+    raw = "\r".join((header("ADT^A40", "C1"), PID, MRG, PID)).encode()
+    assert numbers_named(read_message(raw)) == ("N1", "N2")
 
 
 @pytest.mark.parametrize("event", [event for event in MERGES if event not in ("A24", "A37")])
