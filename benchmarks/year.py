@@ -7,7 +7,8 @@ end, a year has 3,650 faults. So many are run, one close after the other, with a
 - In: `xraydesk.links.tests.faulty` plays a sender and a wire by seeds: new orders, changes,
   cancellations, merges and news of patients, over a wire that loses answers, cuts frames at
   any byte, puts noise between them, repeats messages at once and long after, swaps neighbours
-  and lies about character sets. The desk's own receiver takes them, on an embedded PostgreSQL.
+  and lies about character sets; every other time what travels comes at one moment over as many
+  connections. The desk's own receiver takes them, on an embedded PostgreSQL.
 - Out: `xraydesk.links.outgoing.tests.faulty` plays a receiver that is away, does not answer,
   keeps a message and loses the answer, refuses, and chokes on some for good. The desk's own sender sends to it.
 
@@ -38,6 +39,8 @@ FAULTS_A_YEAR = 365 * 1000 // 100
 MINUTES_MAX = 60
 STEPS_A_SEED = 60
 TURNS_A_SEED = 30
+SEEDS_A_LINE = 5
+"""So often it says how far it is."""
 
 
 def main(faults: int = FAULTS_A_YEAR, minutes: int = MINUTES_MAX, seed: int = 1) -> None:
@@ -78,6 +81,8 @@ def main(faults: int = FAULTS_A_YEAR, minutes: int = MINUTES_MAX, seed: int = 1)
             receiver.settle(site)
             counts.update(receiver.counts)
             seeds += 1
+            if seeds % SEEDS_A_LINE == 0:
+                print(f"{counts.total()} faults in {time.monotonic() - begun:.0f} s", flush=True)
         share = counts.total() / FAULTS_A_YEAR
         print(
             f"{counts.total()} faults, {share:.2f} of a year, in {seeds} seeds from {seed} on:"

@@ -100,7 +100,8 @@ class FaultyReceiver:
     def _send(self, site: Site) -> None:
         send.send_out(site_id=site.pk, outlink=LINK)
         self.check(site)
-        Message.objects.filter(site=site, direction="out").update(next_at=clock.now() - timedelta(seconds=1))
+        waiting = Message.objects.filter(site=site, direction="out", state__in=("queued", "sent"))
+        waiting.update(next_at=clock.now() - timedelta(seconds=1))
 
     def check(self, site: Site) -> None:
         """Every message is on its way, taken there, or before a person; the messages of each exam came in order."""
