@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version as version_of_package
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
+from django.urls import reverse
 
 from xraydesk.lib import clock
 from xraydesk.links.fhir import (
@@ -173,8 +174,18 @@ def _search(request: HttpRequest, caller: Caller, name: str, query: QueryDict) -
     return answer(found)
 
 
+def root(request: HttpRequest) -> HttpResponseBase:
+    """The base itself: who looks there is led to what is served; several interactions at once are posted to it."""
+    if request.method not in ("GET", "HEAD"):
+        return together(request)
+    if request.GET:
+        words = "Nothing is searched for in all types at once here: ask one, such as Patient; metadata tells of each."
+        return answer_refusal(refuse(400, "not-supported", words))
+    return HttpResponseRedirect(reverse("fhir-metadata"))
+
+
 @fhir
-def root(request: HttpRequest, caller: Caller) -> HttpResponse:
+def together(request: HttpRequest, caller: Caller) -> HttpResponse:
     """Several interactions at once: all or none (transaction), or each by itself (batch)."""
     only(request, "POST")
     bundle = body_of(request)

@@ -95,6 +95,19 @@ def test_a_bundle_is_taken_at_the_base_with_or_without_a_stroke() -> None:
         assert client.post(address, bundle, content_type="application/fhir+json").status_code == 200
 
 
+def test_who_looks_at_the_base_is_led_to_what_is_served() -> None:
+    anybody = Client()
+    told = anybody.get("/fhir/R4/", follow=True)
+    assert (told.redirect_chain, told.json()["resourceType"]) == (
+        [("/fhir/R4/metadata", 302)],
+        "CapabilityStatement",
+    )
+    searched = anybody.get("/fhir/R4/?_type=Patient,Coverage")
+    assert (searched.status_code, searched.json()["resourceType"]) == (400, "OperationOutcome")
+    assert anybody.put("/fhir/R4/").status_code == 401
+    assert caller(make_site()).put("/fhir/R4/").status_code == 405
+
+
 def test_a_patient_comes_back_as_it_was_sent_until_somebody_changes_it() -> None:
     site = make_site()
     client = caller(site)
