@@ -128,6 +128,11 @@ def note_about(step: PerformedStep, note: str, *, exam_id: int) -> int:
     return int(step.attributes.get(note, {}).get(str(exam_id), 0))
 
 
+def part_from_step(step: PerformedStep, *, exam_id: int) -> None:
+    """One of several exams of a step goes on by itself: the step tells of the others."""
+    StepExam.objects.filter(step=step, exam=exam_id).delete()
+
+
 def void(step: PerformedStep, *, exam_ids: Iterable[int] | None = None) -> None:
     """Say that a step does not count for its exams (or for some of them)."""
     links = StepExam.objects.filter(step=step)

@@ -186,6 +186,8 @@ def begin_by_hand(*, exam_id: int, room_id: int, at: datetime, by: str) -> Perfo
 def end_by_hand(*, exam_id: int, at: datetime, by: str) -> PerformedStep:
     """A person says that the exam has ended; for a modality's step too, where the machine keeps silent.
 
+    Of several exams that one step carries out, this one alone.
+
     Raises UnknownExam, and WrongState where the exam is not under way.
     """
     return _finish_by_hand(exam_id, StepReport("", state=StepState.COMPLETED), at=at, by=by)
@@ -215,11 +217,31 @@ def _finish_by_hand(exam_id: int, report: StepReport, *, at: datetime, by: str) 
     if link is None:
         raise WrongState(f"Exam {exam.accession} is not under way.")
     step = link.step
+    if not step.by_hand and step.stepexam_set.filter(voided=False).exclude(exam=exam).exists():
+        step = _apart(exam, step=step, by=by)
     attributes = {} if step.by_hand else {actions.ENDED_BY_HAND: by}
     exams = performing.lock_exams(step.stepexam_set.filter(voided=False).values_list("exam", flat=True))
     told = replace(report, sop_instance_uid=step.sop_instance_uid, attributes=attributes)
     _end(step, exams, report=told, at=at, by=by)
     return step
+
+
+def _apart(exam: Exam, *, step: PerformedStep, by: str) -> PerformedStep:
+    """Give one of several exams that a machine's step carries out a step of its own, so that it alone ends.
+
+    The machine goes on with the others, and what it tells of its step at the end is about them.
+    """
+    report = StepReport(new_uid(), ae_title=step.ae_title, modality=step.modality)
+    actions.part_from_step(step, exam_id=exam.pk)
+    return actions.insert_step(
+        site=step.site,
+        report=report,
+        exams=[exam],
+        room=step.room,
+        started_at=step.started_at,
+        by=by,
+        by_hand=True,
+    )
 
 
 @transaction.atomic

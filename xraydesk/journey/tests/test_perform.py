@@ -9,6 +9,7 @@ from django.db import connection
 
 from tests.factories import AT, make_booking, make_exam, make_patient, make_site
 from xraydesk.attention.models import Item
+from xraydesk.dose.queries import dose_of_exam
 from xraydesk.imaging.header import ScheduledReference
 from xraydesk.imaging.models import PerformedStep, StepExam
 from xraydesk.imaging.states import StepState
@@ -315,6 +316,59 @@ def test_discontinued_by_hand_with_a_reason() -> None:
         exam_id=exam.pk, reason_code="110505", reason_text="refused", at=AT, by="user:tech"
     )
     assert stage(exam) == "discontinued"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_several_exams_of_one_step_a_person_ends_or_breaks_off_one_alone(first: bool) -> None:
+    site = make_site()
+    exams = [make_exam(site), make_exam(site)]
+    for number, exam in enumerate(exams):
+        make_booking(exam, start=AT + minutes(10 * number))
+    uid = begun(site, *exams)
+    off, on = exams if first else exams[::-1]
+    perform.discontinue_by_hand(exam_id=off.pk, reason_code="110513", reason_text="", at=AT, by="user:t")
+    assert [stage(off), stage(on)] == ["discontinued", "begun"]
+    late = received(site, header(off), at=AT + minutes(1))
+    told(
+        site,
+        uid,
+        COMPLETED,
+        at=AT + minutes(9),
+        dap_gym2=3e-5,
+        referenced_images=(late.sop_instance_uid, "1.2.9"),
+    )
+    assert [stage(off), stage(on)] == ["discontinued", "ended"]
+    assert facts(off).count("discontinued") == 1
+    assert "discontinued" not in facts(on)
+    assert [dose_of_exam(exam_id=exam.pk).total_dap_gym2 for exam in (off, on)] == [None, 3e-5]
+    late.refresh_from_db()
+    assert late.state == "matched"
+
+
+def test_of_two_exams_of_one_step_a_person_ends_both_one_after_the_other_and_the_machine_may_still_tell() -> (
+    None
+):
+    site = make_site()
+    one, two = make_exam(site), make_exam(site)
+    uid = begun(site, one, two)
+    perform.end_by_hand(exam_id=one.pk, at=AT, by="user:t")
+    assert [stage(one), stage(two)] == ["ended", "begun"]
+    perform.end_by_hand(exam_id=two.pk, at=AT, by="user:t")
+    assert [stage(one), stage(two)] == ["ended", "ended"]
+    told(site, uid, COMPLETED, at=AT + minutes(1))
+    assert PerformedStep.objects.get(sop_instance_uid=uid).state == COMPLETED
+
+
+def test_a_step_for_several_exams_counts_once_whoever_else_tells() -> None:
+    """One total for all of a step's exams stands with the first, until images say whose dose is whose."""
+    site = make_site()
+    one, two = make_exam(site), make_exam(site)
+    uid = begun(site, one, two)
+    told(site, uid, COMPLETED, dap_gym2=5e-5)
+    assert [dose_of_exam(exam_id=e.pk).total_dap_gym2 for e in (one, two)] == [5e-5, None]
+    received(site, header(two, dap_gym2=2e-5))
+    received(site, header(one, dap_gym2=3e-5))
+    assert [dose_of_exam(exam_id=e.pk).total_dap_gym2 for e in (one, two)] == [3e-5, 2e-5]
 
 
 def test_a_machines_step_takes_over_one_begun_by_hand() -> None:

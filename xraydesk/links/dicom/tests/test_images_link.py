@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import threading
@@ -9,8 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from django.db import DatabaseError
@@ -22,6 +25,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from tests.factories import AT, make_booking, make_exam, make_patient
 from tests.shared_data import shared_data
 from xraydesk.attention.models import Item
+from xraydesk.desk.tests.people import signed_in
 from xraydesk.dose.queries import dose_of_exam
 from xraydesk.dose.report import DoseSource
 from xraydesk.imaging.models import Commitment, Delivery, Image, PerformedStep
@@ -354,6 +358,132 @@ def test_a_machine_that_names_no_step_is_given_a_name(machine: Machine, site) ->
 def test_a_station_that_the_site_does_not_name_is_the_callers(machine: Machine, site) -> None:
     machine.create(referencing(make_exam(site), PerformedStationAETitle="CONSOLE7"), new_uid())
     assert PerformedStep.objects.get().room.code == "XR1"
+
+
+def grouped(*exams: Exam, **values: Any) -> Dataset:
+    """One step for several scheduled ones (IHE SWF.b, group case)."""
+    items = [referencing(exam).ScheduledStepAttributesSequence[0] for exam in exams]
+    return creation(ScheduledStepAttributesSequence=items, **values)
+
+
+def shown(site, exam: Exam) -> str:
+    """The exam's stage as its page and the board show it."""
+    browser = signed_in(site)
+    page = browser.get(f"/exams/{exam.accession}").content.decode()
+    (on_page,) = re.findall(r"Stages: ([\w ]+)</h2>", page)
+    board = browser.get("/", {"day": f"{AT:%Y-%m-%d}"}).content.decode()
+    found = re.findall(rf'data-stage="(\w+)" href="[^"]*{exam.accession}', board)
+    return " ".join([on_page, *dict.fromkeys(found)])
+
+
+def test_one_step_for_several_exams_and_several_steps_for_one(machine: Machine, desk, site) -> None:
+    """Rows 35 and 36, grouped: each exam stands as it was done, and dose is counted once."""
+    patient = make_patient(site)
+    exams = [make_exam(site, patient=patient) for _ in range(3)]
+    for number, exam in enumerate(exams):
+        make_booking(exam, start=AT + timedelta(minutes=20 * number))
+    one, two, three = exams
+    first, second = new_uid(), new_uid()
+    assert machine.create(grouped(one, two), first).Status == 0
+    assert [stage(exam) for exam in exams] == ["begun", "begun", "scheduled"]
+    assert machine.create(grouped(one, three, PerformedProcedureStepID="P2"), second).Status == 0
+    assert stored(desk, drawn(two)) == [0]
+    total = {"ImageAndFluoroscopyAreaDoseProduct": "0.5"}
+    assert machine.set(end(**total), first).Status == 0
+    # The first goes on in the second step; what is done is done.
+    assert [stage(exam) for exam in exams] == ["begun", "ended", "begun"]
+    assert machine.set(end(**total), first).Status == 0x0110
+    assert machine.set(end("DISCONTINUED", **reason("110513")), second).Status == 0
+    assert [stage(exam) for exam in exams] == ["ended", "ended", "discontinued"]
+    doses = [dose_of_exam(exam_id=exam.pk).total_dap_gym2 for exam in exams]
+    assert doses == [pytest.approx(5e-6), None, None]
+    assert [shown(site, exam).split()[0] for exam in exams] == ["ended", "ended", "discontinued"]
+
+
+def test_a_wrong_entry_among_several_reopens_all_of_the_step_and_holds_their_images(
+    machine: Machine, desk, site
+) -> None:
+    """Rows 36 and 40, grouped."""
+    exams = [make_exam(site), make_exam(site)]
+    for number, exam in enumerate(exams):
+        make_booking(exam, start=AT + timedelta(minutes=20 * number))
+    uid = new_uid()
+    assert machine.create(grouped(*exams), uid).Status == 0
+    images = [drawn(exam) for exam in exams]
+    assert stored(desk, *images) == [0, 0]
+    assert machine.set(end("DISCONTINUED", **reason("110514")), uid).Status == 0
+    assert [stage(exam) for exam in exams] == ["scheduled", "scheduled"]
+    assert list(Image.objects.values_list("state", flat=True)) == ["held", "held"]
+    assert machine.create(grouped(exams[0]), new_uid()).Status == 0
+    assert [stage(exam) for exam in exams] == ["begun", "scheduled"]
+
+
+def reason(code: str) -> dict[str, Any]:
+    return {
+        "PerformedProcedureStepDiscontinuationReasonCodeSequence": [
+            item(CodeValue=code, CodingSchemeDesignator="DCM", CodeMeaning="why")
+        ]
+    }
+
+
+@pytest.mark.data
+def test_a_real_machines_step_is_taken_over_the_wire(desk, site) -> None:
+    """Implicit VR with group lengths, as it came; a step of nobody known makes an exam of its own."""
+    folder = shared_data("mpps")
+    association = desk.associate([MODALITY_PERFORMED_STEP])
+    begun_file, ended_file = (dcmread(folder / f"mpps-{n}1.dcm") for n in ("inprogress", "completed"))
+    uid = begun_file.file_meta.MediaStorageSOPInstanceUID
+    assert association.send_n_create(begun_file, MODALITY_PERFORMED_STEP, uid)[0].Status == 0
+    (exam,) = Exam.objects.filter(accession="113425301")
+    assert stage(exam) == "begun"
+    assert association.send_n_set(ended_file, MODALITY_PERFORMED_STEP, uid)[0].Status == 0
+    association.release()
+    assert stage(exam) == "ended"
+    assert len(PerformedStep.objects.get().referenced_images) == 2
+    assert dose_of_exam(exam_id=exam.pk).total_dap_gym2 == pytest.approx(0.5703e-5)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("message", ["ncreate", "nset"])
+def test_what_dcm4che_says_is_needed_of_a_step_is_enough(desk, site, message) -> None:
+    """Its description of a step: with a value for every attribute of type 1, all of type 2 empty, nothing else."""
+    root = ElementTree.parse(shared_data("mpps", f"mpps-{message}-iod.xml")).getroot()
+    said = least_of(root)
+    association = desk.associate([MODALITY_PERFORMED_STEP])
+    uid = new_uid()
+    if message == "nset":
+        assert association.send_n_create(creation(), MODALITY_PERFORMED_STEP, uid)[0].Status == 0
+        series = root.find("DataElement[@keyword='PerformedSeriesSequence']/Item")
+        assert series is not None
+        said.PerformedSeriesSequence = [least_of(series)]
+        said.PerformedProcedureStepStatus = "COMPLETED"
+        said.PerformedProcedureStepEndDate, said.PerformedProcedureStepEndTime = "20260302", "102000"
+        status = association.send_n_set(said, MODALITY_PERFORMED_STEP, uid)[0].Status
+    else:
+        said.PerformedProcedureStepStatus = "IN PROGRESS"
+        said.PerformedProcedureStepStartDate, said.PerformedProcedureStepStartTime = "20260302", "101500"
+        status = association.send_n_create(said, MODALITY_PERFORMED_STEP, uid)[0].Status
+    association.release()
+    assert status == 0
+
+
+FILLED = {"UI": "1.2.3", "DA": "20260302", "TM": "101500", "US": 1, "IS": "1", "DS": "1"}
+
+
+def least_of(node: ElementTree.Element) -> Dataset:
+    """The smallest data set that dcm4che's description of an object lets pass."""
+    made = Dataset()
+    for element in node.findall("DataElement"):
+        kind, vr, tag = element.get("type"), element.get("vr", ""), int(element.get("tag", ""), 16)
+        if kind not in {"1", "2"} or element.find("If") is not None:
+            continue
+        if vr == "SQ":
+            of_items = element.find("Item")
+            filled = kind == "1" and of_items is not None
+            made.add_new(tag, vr, [least_of(of_items)] if filled else [])
+        else:
+            made.add_new(tag, vr, FILLED.get(vr, "X") if kind == "1" else None)
+    return made
 
 
 # -- promises --------------------------------------------------------------------------------
