@@ -204,7 +204,11 @@ class Upper:
         ):
             loop = _loop()
             loop.set_exception_handler(lambda _, told: self.failures.append(told.get("exception") or told))
-            loop.run_until_complete(self._converse(data))
+            try:
+                loop.run_until_complete(self._converse(data))
+            finally:  # what one left must not be held against the next
+                for kept in (self.listener._all, self.listener._placed, self.listener._waiting):
+                    kept.clear()
         for failure in self.failures:
             raise failure if isinstance(failure, BaseException) else Left(str(failure))
 

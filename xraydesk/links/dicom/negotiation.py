@@ -63,6 +63,8 @@ def read_proposal(data: bytes, address: str) -> Proposal:
         length_max = _length_max(primitive)
     except Exception as error:  # any broken bytes from outside end here, and then the association
         raise BrokenPdu(f"no association request ({type(error).__name__})") from None
+    if not all(context.abstract_syntax and context.transfer_syntax for context in contexts):
+        raise BrokenPdu("a presentation context proposes nothing")
     if 0 < length_max < 8:
         raise BrokenPdu("the peer takes no data at all")
     return Proposal(primitive, called_ae, length_max, caller)

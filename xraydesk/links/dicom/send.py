@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
+from pynetdicom import _config as pynetdicom_config
 from pynetdicom.association import Association
 
 from xraydesk.access.models import Site
@@ -31,6 +32,9 @@ from xraydesk.links.dicom.deidentify import NotForResearch, Project, for_researc
 from xraydesk.links.dicom.rejection_codec import rejection_document
 from xraydesk.links.dicom.secure import tls_to
 from xraydesk.siteplan.routing_plan import DestinationPlan
+
+# A file that is given by its path goes as it lies there, without being read whole.
+pynetdicom_config.STORE_SEND_CHUNKED_DATASET = True
 
 NETWORK_SECONDS_MAX = 30
 CONTEXTS_MAX = 128
@@ -72,21 +76,27 @@ def _waiting(exam_id: int, destination: str) -> list[Delivery]:
 def _batches(waiting: Sequence[Delivery]) -> Iterator[list[Delivery]]:
     """Parts whose kinds of object fit into the presentation contexts of one association."""
     batch: list[Delivery] = []
-    kinds: set[tuple[str, str]] = set()
+    contexts: set[tuple[str, tuple[str, ...]]] = set()
     for delivery in waiting:
-        kind = _kind(delivery)
-        if kind not in kinds and len(kinds) >= CONTEXTS_MAX:
+        wanted = contexts.union(_contexts(_kind(delivery)))
+        if len(wanted) > CONTEXTS_MAX:
             yield batch
-            batch, kinds = [], set()
+            batch, wanted = [], {*_contexts(_kind(delivery))}
         batch.append(delivery)
-        kinds.add(kind)
+        contexts = wanted
     yield batch
 
 
 def _kind(delivery: Delivery) -> tuple[str, str]:
-    """SOP class and transfer syntax; plain ones are one kind, because they can be rewritten."""
-    syntax = delivery.image.transfer_syntax_uid
-    return delivery.image.sop_class_uid, PLAIN[0] if syntax in PLAIN else syntax
+    """SOP class and transfer syntax."""
+    return delivery.image.sop_class_uid, delivery.image.transfer_syntax_uid
+
+
+def _contexts(kind: tuple[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What is proposed for a kind: its own transfer syntax alone, so that it can go as it came; a plain one in either, too."""
+    sop_class, syntax = kind
+    own = (sop_class, (syntax,))
+    return (own, (sop_class, PLAIN)) if syntax in PLAIN else (own,)
 
 
 def _send_batch(
@@ -95,8 +105,8 @@ def _send_batch(
     """Send a part over one association; False where there was none."""
     ae = AE(ae_title=site.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = NETWORK_SECONDS_MAX
-    for sop_class, syntax in dict.fromkeys(map(_kind, batch)):
-        ae.add_requested_context(sop_class, list(PLAIN) if syntax in PLAIN else [syntax])
+    for sop_class, syntaxes in dict.fromkeys(each for one in batch for each in _contexts(_kind(one))):
+        ae.add_requested_context(sop_class, list(syntaxes))
     try:
         tls = tls_to(to)
     except OSError as error:
@@ -135,20 +145,13 @@ def _send_batch(
 
 def _send(association: Association, delivery: Delivery, to: DestinationPlan) -> str:
     """Send one image; why it was not taken, empty where it was. Raises NotForResearch where it must not go there."""
-    image = delivery.image
-    if image.note is not None:
-        dataset = _note(image)
-    else:
-        try:
-            dataset = dcmread(Path(settings.XRAYDESK_SPOOL) / image.path)
-        except (OSError, InvalidDicomError) as error:
-            return f"its file cannot be read ({type(error).__name__})"
-        correct(dataset, image.corrections, at=clock.now())
-    if to.research:
-        dataset = for_research(dataset, Project(to.research, settings.SECRET_KEY.encode(), to.shift_dates))
     try:
-        answer = association.send_c_store(dataset)
-    except (ValueError, RuntimeError, AttributeError, TypeError) as error:
+        to_send = _as_sent(association, delivery.image, to)
+    except (OSError, InvalidDicomError) as error:
+        return f"its file cannot be read ({type(error).__name__})"
+    try:
+        answer = association.send_c_store(to_send)
+    except (ValueError, RuntimeError, AttributeError, TypeError, OSError, InvalidDicomError) as error:
         # pynetdicom says so where no context was accepted, or the data set cannot be encoded.
         return f"it takes no such object, or it cannot be written ({type(error).__name__})"
     status = answer.get("Status")
@@ -156,6 +159,31 @@ def _send(association: Association, delivery: Delivery, to: DestinationPlan) -> 
         return "it did not answer"
     # Warnings (Bxxx) mean that it was stored (PS3.4 table B.2-1).
     return "" if status == 0x0000 or status & 0xF000 == 0xB000 else f"it answered {status:04X}"
+
+
+def _as_sent(association: Association, image: Image, to: DestinationPlan) -> Dataset | Path:
+    """An image as this destination gets it: its file, untouched, where nothing is to be changed."""
+    path = Path(settings.XRAYDESK_SPOOL) / image.path
+    if image.note is not None:
+        dataset = _note(image)
+    elif image.corrections or to.research or not _takes_as_it_came(association, image):
+        dataset = dcmread(path)
+        correct(dataset, image.corrections, at=clock.now())
+    else:
+        path.stat()  # what is gone is told as that
+        return path
+    if to.research:
+        dataset = for_research(dataset, Project(to.research, settings.SECRET_KEY.encode(), to.shift_dates))
+    return dataset
+
+
+def _takes_as_it_came(association: Association, image: Image) -> bool:
+    """True where the image's own transfer syntax was accepted: its bytes go as they came, a portion at a time."""
+    return any(
+        (context.abstract_syntax, context.transfer_syntax[0])
+        == (image.sop_class_uid, image.transfer_syntax_uid)
+        for context in association.accepted_contexts
+    )
 
 
 def _note(image: Image) -> Dataset:
