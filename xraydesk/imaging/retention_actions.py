@@ -8,10 +8,11 @@ from datetime import datetime
 from xraydesk.imaging.models import Image
 
 
-def release(image: Image, *, why: str, at: datetime) -> None:
-    """Let go of an image's file; whoever deletes it does so after this is committed. The row stays for ever."""
-    image.released_at, image.released_why = at, why[:120]
-    image.save(update_fields=["released_at", "released_why"])
+def release(images: Sequence[Image], *, why: str, at: datetime) -> None:
+    """Let go of the files of images; whoever deletes them does so after this is committed. The rows stay for ever."""
+    Image.objects.filter(pk__in=[image.pk for image in images], released_at=None).update(
+        released_at=at, released_why=why[:120]
+    )
 
 
 def file_deleted(image_ids: Sequence[int]) -> None:

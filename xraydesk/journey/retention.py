@@ -90,9 +90,9 @@ def _release_some(site: Site, *, after: int, at: datetime) -> tuple[int, int] | 
     for image, standing in _standing(site, keys):
         # Judged once more under its lock: somebody may have decided about it meanwhile.
         if image.released_at is None and why_kept(standing, policy, at=at) is Kept.MAY_GO:
-            why = where_it_is(standing.state, standing.ways)
-            retention_actions.release(image, why=why, at=at)
-            released.append((image, why))
+            released.append((image, where_it_is(standing.state, standing.ways)))
+    for why in sorted({why for _, why in released}):
+        retention_actions.release([image for image, is_why in released if is_why == why], why=why, at=at)
     _tell(site, released, at=at)
     return keys[-1], len(released)
 
