@@ -14,6 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from xraydesk.links.dicom.dose_codec import read_dose_report
+from xraydesk.links.dicom.promise_codec import question
 from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.hl7.report import read_reports
 from xraydesk.parties import inbox, late
@@ -45,6 +46,7 @@ from xraydesk.parties.inbox import Inbox
 from xraydesk.parties.mllp import Sender, escaped
 from xraydesk.parties.modality import Machine
 from xraydesk.parties.objects import dose_report, expose, image
+from xraydesk.parties.pacs import Promises
 from xraydesk.parties.readers import Reader
 from xraydesk.parties.reports import NOTES, Reports, leave_note, link_of
 from xraydesk.parties.technologist import Technologist
@@ -359,6 +361,27 @@ def test_a_reader_calls_until_it_is_read_back_and_sometimes_the_first_does_not_a
             assert calls[1][1]["recipient"] == "Ward W3"
         assert calls[-1][1]["read_back"]
     assert firsts == {"no answer", "read back"}
+
+
+def test_the_simulated_pacs_promises_what_it_took_even_after_it_was_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = department(tmp_path)
+    told: list[tuple[list[str], list[str], int]] = []
+
+    def tell(self: Promises, report: Dataset, event_type: int) -> None:
+        failed = [item.ReferencedSOPInstanceUID for item in report.get("FailedSOPSequence", ())]
+        told.append(([i.ReferencedSOPInstanceUID for i in report.ReferencedSOPSequence], failed, event_type))
+
+    monkeypatch.setattr(Promises, "_tell", tell)
+    before = Promises(tmp_path / "kept.txt", here)
+    before.took("1.2.3")
+    before.took("1.2.3")
+    pacs = Promises(tmp_path / "kept.txt", here)
+    for uids in (["1.2.3"], ["1.2.3", "1.2.4"]):
+        pacs.asked.put(question("1.2.9", [("1.2.840.1", uid) for uid in uids]))
+    pacs.answer()
+    assert told == [(["1.2.3"], [], 1), (["1.2.3"], ["1.2.4"], 2)]
 
 
 def test_the_page_about_the_demonstration_tells_of_every_mishap() -> None:
