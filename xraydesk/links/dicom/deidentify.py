@@ -10,7 +10,7 @@ import hmac
 from base64 import b32encode
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cache
@@ -22,6 +22,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
+from xraydesk.imaging.rejection_rules import RejectionNote
 from xraydesk.links.dicom.sop_classes import DRAWN_BY_THE_MACHINE
 
 EDITION = "PS3.15 2026c E.1"
@@ -157,6 +158,31 @@ def for_research(dataset: Dataset, project: Project) -> Dataset:
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     return made
+
+
+def note_for_research(note: RejectionNote, project: Project) -> RejectionNote:
+    """What a rejection note says to a project: the same objects under the numbers that they have there, and nobody's name."""
+    pseudonym = project.pseudonym(note.patient_id_issuer, note.patient_id)
+    return RejectionNote(
+        code=note.code,
+        study_instance_uid=project.uid(note.study_instance_uid),
+        references=tuple(
+            replace(
+                one,
+                series_instance_uid=project.uid(one.series_instance_uid) if one.series_instance_uid else "",
+                sop_instance_uid=project.uid(one.sop_instance_uid),
+            )
+            for one in note.references
+        ),
+        patient_id=pseudonym,
+        patient_name=pseudonym,
+    )
+
+
+def declare_note(document: Dataset, project: Project) -> None:
+    """Say of a rejection note for a project that it tells nobody whose the images are; when it was written goes too."""
+    document.ContentDate, document.ContentTime = DUMMIES["DA"], DUMMIES["TM"]
+    _declare(document, project)
 
 
 def _clean(dataset: Dataset, project: Project, shift: timedelta | None) -> None:

@@ -28,7 +28,13 @@ from xraydesk.journey.route import (
     record_sent,
 )
 from xraydesk.lib import clock
-from xraydesk.links.dicom.deidentify import NotForResearch, Project, for_research
+from xraydesk.links.dicom.deidentify import (
+    NotForResearch,
+    Project,
+    declare_note,
+    for_research,
+    note_for_research,
+)
 from xraydesk.links.dicom.rejection_codec import rejection_document
 from xraydesk.links.dicom.secure import tls_to
 from xraydesk.siteplan.routing_plan import DestinationPlan
@@ -164,17 +170,15 @@ def _send(association: Association, delivery: Delivery, to: DestinationPlan) -> 
 def _as_sent(association: Association, image: Image, to: DestinationPlan) -> Dataset | Path:
     """An image as this destination gets it: its file, untouched, where nothing is to be changed."""
     path = Path(settings.XRAYDESK_SPOOL) / image.path
+    project = Project(to.research, settings.SECRET_KEY.encode(), to.shift_dates) if to.research else None
     if image.note is not None:
-        dataset = _note(image)
-    elif image.corrections or to.research or not _takes_as_it_came(association, image):
+        return _note(image, project)
+    if image.corrections or project or not _takes_as_it_came(association, image):
         dataset = dcmread(path)
         correct(dataset, image.corrections, at=clock.now())
-    else:
-        path.stat()  # what is gone is told as that
-        return path
-    if to.research:
-        dataset = for_research(dataset, Project(to.research, settings.SECRET_KEY.encode(), to.shift_dates))
-    return dataset
+        return for_research(dataset, project) if project else dataset
+    path.stat()  # what is gone is told as that
+    return path
 
 
 def _takes_as_it_came(association: Association, image: Image) -> bool:
@@ -186,14 +190,23 @@ def _takes_as_it_came(association: Association, image: Image) -> bool:
     )
 
 
-def _note(image: Image) -> Dataset:
-    """The rejection note that an image of ours stands for, made anew each time it is sent, and always the same."""
-    return rejection_document(
-        note_of_json(image.note or {}),
-        sop_instance_uid=image.sop_instance_uid,
-        series_instance_uid=image.series_instance_uid,
-        at=clock.in_zone(image.received_at, image.site.timezone),
+def _note(image: Image, project: Project | None) -> Dataset:
+    """The rejection note that an image of ours stands for, made anew each time it is sent, and always the same.
+
+    A project knows the objects by other numbers, and is told of those.
+    """
+    note, at = note_of_json(image.note or {}), clock.in_zone(image.received_at, image.site.timezone)
+    own, series = image.sop_instance_uid, image.series_instance_uid
+    if project is None:
+        return rejection_document(note, sop_instance_uid=own, series_instance_uid=series, at=at)
+    document = rejection_document(
+        note_for_research(note, project),
+        sop_instance_uid=project.uid(own),
+        series_instance_uid=project.uid(series),
+        at=at,
     )
+    declare_note(document, project)
+    return document
 
 
 def correct(dataset: Dataset, corrections: dict[str, str], *, at: datetime) -> None:

@@ -16,7 +16,12 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from tests.factories import AT
+from xraydesk.access.models import Site
+from xraydesk.imaging.models import Image
+from xraydesk.imaging.rejection_rules import KEY_OBJECT_SELECTION, Reference, RejectionCode, RejectionNote
 from xraydesk.lib.ids import is_uid, new_uid
+from xraydesk.links.dicom import send
 from xraydesk.links.dicom.deidentify import SHIFT_DAYS_MAX, SHIFTED, NotForResearch, Project, for_research
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
@@ -218,3 +223,51 @@ def test_dcmtk_reads_what_was_made_and_finds_nobody_in_it(tmp_path: Path) -> Non
         ["dcm2pnm", "--min-max-window", str(path), str(tmp_path / "made.pgm")], capture_output=True, text=True
     )
     assert (drawn.returncode, drawn.stderr) == (0, "")
+
+
+def test_a_rejection_note_names_the_objects_as_the_project_knows_them_and_nobody() -> None:
+    """What a project has is taken back under the numbers that it was given."""
+    original = image()
+    sent = for_research(original, LUNGS)
+    note = RejectionNote(
+        code=RejectionCode.WRONG_ENTRY,
+        study_instance_uid=str(original.StudyInstanceUID),
+        references=(
+            Reference(
+                1,
+                str(original.get("SeriesInstanceUID") or ""),
+                str(original.SOPClassUID),
+                str(original.SOPInstanceUID),
+            ),
+        ),
+        accession="A-SECRET",
+        patient_id=str(original.PatientID),
+        patient_id_issuer=str(original.get("IssuerOfPatientID") or ""),
+        patient_name="Secret^Name",
+        patient_birth_date="19690512",
+        patient_sex="F",
+    )
+    row = Image(
+        site=Site(timezone="UTC"),
+        sop_instance_uid=new_uid(),
+        series_instance_uid=new_uid(),
+        note=note.as_json(),
+        received_at=AT,
+    )
+    told = send._note(row, LUNGS)
+    assert told.SOPClassUID == KEY_OBJECT_SELECTION
+    [study] = told.CurrentRequestedProcedureEvidenceSequence
+    [series] = study.ReferencedSeriesSequence
+    [named] = series.ReferencedSOPSequence
+    assert study.StudyInstanceUID == told.StudyInstanceUID == sent.StudyInstanceUID
+    assert series.SeriesInstanceUID == sent.get("SeriesInstanceUID", "")
+    assert named.ReferencedSOPInstanceUID == sent.SOPInstanceUID
+    assert told.PatientID == told.PatientName == sent.PatientID
+    assert (told.AccessionNumber, told.PatientBirthDate, told.PatientSex) == ("", "", "")
+    assert told.ContentDate == "19000101"
+    assert told.PatientIdentityRemoved == "YES"
+    assert told.SOPInstanceUID != row.sop_instance_uid
+    assert send._note(row, LUNGS) == told
+    assert "SECRET" not in str(told)
+    assert "Secret" not in str(told)
+    assert send._note(row, None).AccessionNumber == "A-SECRET"
