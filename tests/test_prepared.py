@@ -308,3 +308,16 @@ def _values(row: Model) -> dict[str, Any]:
 def test_rows_are_locked_in_a_transaction_only() -> None:
     with pytest.raises(TransactionManagementError):
         rows_with(Exam, "id = $1", [1], lock=True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_was_cut_since_the_last_step_is_opened_anew() -> None:
+    """Row 48."""
+    assert ask(OF_NOTHING) == [(1,)]
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+    other.close()
+    assert connection.health_check_enabled
+    connection.health_check_done = False
+    assert ask(OF_NOTHING) == [(1,)]

@@ -440,6 +440,7 @@ def _ask(
     PostgreSQL answers them one after the other, each on what is committed when its turn comes. Their values are
     written out by the driver; their plans are kept where they can be.
     """
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     driver = connection.connection
