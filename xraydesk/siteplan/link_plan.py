@@ -36,7 +36,7 @@ class Sends(StrEnum):
 
 @dataclass(frozen=True)
 class OutlinkPlan:
-    """A system that the desk sends HL7 v2 to, over MLLP or into a folder. Applications and facilities stand in MSH-3 to MSH-6."""
+    """A system that the desk sends HL7 v2 to, over MLLP, or into a folder, here or by SFTP. Applications and facilities stand in MSH-3 to MSH-6."""
 
     name: str
     host: str
@@ -50,16 +50,24 @@ class OutlinkPlan:
     insecure: bool = False
     """True where it may lie beyond loopback and be spoken to in clear."""
     folder: str = ""
-    """Where each message is put as a file of its own, in place of a host and port."""
+    """Where each message is put as a file of its own: here in place of a host and port, with a `user` at the host."""
     certificate: str = ""
     """File with the certificate that the desk shows there (PEM); with `key`."""
     key: str = ""
     authority: str = ""
     """File with the certificates that are trusted there; empty for those that this machine trusts."""
+    user: str = ""
+    """Whom the desk signs in as at a host that takes files by SFTP; with `key`, or `password`. Empty for any other way."""
+    password: str = ""
+    """File with that user's password."""
+    host_keys: tuple[str, ...] = ()
+    """What the host shows that it is the right one: fingerprints (`SHA256:…`), any of which is good."""
 
     @property
     def where(self) -> str:
         """Where it is reached, as people read it."""
+        if self.user:
+            return f"sftp://{self.host}:{self.port}/{self.folder.lstrip('/')}"
         return self.folder or f"{self.host}:{self.port}"
 
 

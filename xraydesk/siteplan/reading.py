@@ -224,7 +224,7 @@ def _issuer(t: Table) -> IssuerPlan:
 
 
 def _outlink(t: Table) -> OutlinkPlan:
-    has_folder = "folder" in t.data
+    has_folder = "folder" in t.data and "user" not in t.data
     return t.done(
         OutlinkPlan(
             name=t.code("name"),
@@ -239,6 +239,9 @@ def _outlink(t: Table) -> OutlinkPlan:
             sending_facility=t.text("sending_facility", length_max=180),
             receiving_application=t.text("receiving_application", length_max=180),
             receiving_facility=t.text("receiving_facility", length_max=180),
+            user=t.text("user", default="", length_max=120),
+            password=t.text("password", default="", length_max=500),
+            host_keys=t.texts("host_keys", length_max=64),
             tls=t.yes_no("tls"),
             insecure=t.yes_no("insecure"),
         )

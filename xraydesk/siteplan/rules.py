@@ -31,6 +31,7 @@ SEXES = ("", "F", "M")
 LINK_KINDS = ("orders", "results", "dicom")
 AE_TITLE_RULE = "an AE title has 1 to 16 characters, no backslash and no space at either end"
 PATIENT_CLASS_RULE = "a patient class is one capital letter as in PV1-2 (I, O, E…)"
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _PATIENT_CLASS = re.compile(r"[A-Z]|\*")
 
 Problems = Iterator[Problem]
@@ -381,9 +382,33 @@ def _certificates(to: OutlinkPlan | DestinationPlan, place: tuple[str, int]) -> 
         yield Problem((*place, "tls"), "certificates are for tls = true")
 
 
+def _sftp(outlink: OutlinkPlan, i: int) -> Problems:
+    if not outlink.folder:
+        yield Problem(("outlink", i, "folder"), "is missing: where files are put at the host")
+    if bool(outlink.key) == bool(outlink.password):
+        yield Problem(("outlink", i, "user"), "signs in with a key or a password: write one of the two")
+    if not outlink.host_keys:
+        yield Problem(
+            ("outlink", i, "host_keys"),
+            "is missing: the fingerprint of the host's key, as `ssh-keyscan HOST | ssh-keygen -lf -` tells it",
+        )
+    for j, written in enumerate(outlink.host_keys):
+        if not _FINGERPRINT.fullmatch(written):
+            yield Problem(("outlink", i, "host_keys", j), f"“{written}” is no fingerprint; write SHA256:…")
+    if outlink.tls or outlink.insecure or outlink.certificate or outlink.authority:
+        yield Problem(
+            ("outlink", i, "user"), "SFTP has its own keys: leave tls, insecure and certificates out"
+        )
+
+
 def _outlinks(plan: SitePlan) -> Problems:
     yield from _once([p.name for p in plan.outlinks], lambda i: ("outlink", i, "name"), "outlink")
     for i, outlink in enumerate(plan.outlinks):
+        if outlink.user:
+            yield from _sftp(outlink, i)
+            continue
+        if outlink.password or outlink.host_keys:
+            yield Problem(("outlink", i, "user"), "is missing: a password and keys of a host are for SFTP")
         if outlink.folder and not outlink.folder.startswith("/"):
             yield Problem(
                 ("outlink", i, "folder"), "is written from the root of the machine, as /srv/hl7/out"

@@ -14,6 +14,12 @@ TAKEN = "CA"
 """A file that lies there is taken; what becomes of it nobody says."""
 
 
+def names_of(number: str, sequence: int) -> tuple[str, str]:
+    """The name of a message's file, which sorts as it was queued, and the one under which it is begun."""
+    name = f"{sequence:012d}-{''.join(c for c in number if c.isalnum())}"
+    return f"{name}.hl7", f".{name}.part"
+
+
 class Folder:
     """Puts messages into a folder that another system empties; it must be there, for the desk makes none."""
 
@@ -34,8 +40,7 @@ class Folder:
         A name that ends in `.hl7` is whole: it is written under another one first. The same
         message again replaces its file. Raises NotReached where the folder cannot be written to.
         """
-        name = f"{sequence:012d}-{''.join(c for c in number if c.isalnum())}"
-        whole, begun = self._folder / f"{name}.hl7", self._folder / f".{name}.part"
+        whole, begun = (self._folder / name for name in names_of(number, sequence))
         try:
             with begun.open("wb") as file:
                 file.write(raw)

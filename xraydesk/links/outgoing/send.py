@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 from django.db import transaction
@@ -29,7 +30,10 @@ from xraydesk.links.subscriptions.wire import HookWire
 from xraydesk.siteplan.link_plan import EhrPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
-Link = Wire | Folder | FhirWire | HookWire
+if TYPE_CHECKING:
+    from xraydesk.links.outgoing.sftp import SftpFolder
+
+Link: TypeAlias = "Wire | Folder | SftpFolder | FhirWire | HookWire"
 System = OutlinkPlan | EhrPlan | Hook
 """Who is told: a system of the site file, or a program that subscribed."""
 
@@ -96,6 +100,11 @@ def _link_to(to: System, site: Site) -> Link:
         return HookWire(to)
     if isinstance(to, EhrPlan):
         return FhirWire(to, site)
+    if to.user:
+        # Read where it is used alone: it adds a dozen MiB to the memory of a process.
+        from xraydesk.links.outgoing.sftp import SftpFolder
+
+        return SftpFolder(to)
     return Folder(to) if to.folder else Wire(to)
 
 

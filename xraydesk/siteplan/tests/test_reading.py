@@ -855,6 +855,40 @@ def test_a_rule_that_cannot_be_followed_is_told(wrong: str, says: str) -> None:
         read_toml_text(with_rules(f"[link.fields]\n{wrong}\n"))
 
 
+SFTP = f"""host = "files.example"
+port = 22
+folder = "in/hl7"
+user = "xraydesk"
+key = "/etc/xraydesk/sftp"
+host_keys = ["SHA256:{"A" * 43}"]"""
+
+
+def test_a_system_may_take_files_by_sftp() -> None:
+    text = OUT.replace('host = "127.0.0.1"\nport = 11114', SFTP)
+    plan = read_toml_text(GOOD + text)
+    (outlink,) = plan.outlinks
+    assert (outlink.user, outlink.where) == ("xraydesk", "sftp://files.example:22/in/hl7")
+    assert from_json(to_json(plan)) == plan
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "says"),
+    [
+        ('folder = "in/hl7"\n', "", "folder", "where files are put"),
+        ('key = "/etc/xraydesk/sftp"\n', "", "user", "one of the two"),
+        ('key = "', 'password = "/p"\nkey = "', "user", "one of the two"),
+        (f'host_keys = ["SHA256:{"A" * 43}"]', "", "host_keys", "fingerprint of the host's key"),
+        ("SHA256:", "MD5:", "host_keys 1", "is no fingerprint"),
+        ("user =", "tls = true\nuser =", "user", "leave tls"),
+        ('user = "xraydesk"\n', "", "user", "are for SFTP"),
+    ],
+)
+def test_what_is_wrong_with_sftp_is_told(old: str, new: str, field: str, says: str) -> None:
+    text = OUT.replace('host = "127.0.0.1"\nport = 11114', SFTP.replace(old, new))
+    told = wrong(GOOD + text)
+    assert [one for one in told if one[1] == f"outlink 1, {field}" and says in one[2]], told
+
+
 def test_a_system_may_have_a_folder_in_place_of_a_host() -> None:
     text = OUT.replace('host = "127.0.0.1"\nport = 11114', 'folder = "/srv/hl7/out"')
     (outlink,) = read_toml_text(GOOD + text).outlinks
