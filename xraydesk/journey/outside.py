@@ -27,6 +27,7 @@ from xraydesk.journey import performing
 from xraydesk.journey.errors import Refused, WrongState
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.priors import compare_with, look_for_priors
+from xraydesk.journey.reconcile import come_again
 from xraydesk.journey.unscheduled import DESK_AUTHORITY, OUTSIDE_SOURCE
 from xraydesk.lib import clock, locks
 from xraydesk.lib.ids import new_uid
@@ -81,7 +82,7 @@ def bring(
     known = list(Image.objects.filter(site=site, sop_instance_uid=header.sop_instance_uid).order_by("copy"))
     same = next((image for image in known if image.sha256 == stored.sha256), None)
     if same is not None:
-        return same
+        return same if same.released_at is None else come_again(same, stored, at=at, by=by)
     wall = header.acquired_at
     acquired_at = clock.at_wall_time(wall.date(), wall.time(), site.timezone) if wall else None
     study = outside_actions.put_study(

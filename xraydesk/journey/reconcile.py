@@ -66,9 +66,7 @@ def receive_image(
     same = next((image for image in known if image.sha256 == stored.sha256), None)
     if same is not None:
         return (
-            same
-            if same.released_at is None
-            else _come_again(same, stored, at=at, by=f"modality:{calling_ae}")
+            same if same.released_at is None else come_again(same, stored, at=at, by=f"modality:{calling_ae}")
         )
     if len(known) >= COPIES_MAX:
         raise TooManyCopies
@@ -108,7 +106,7 @@ def receive_image(
     return image
 
 
-def _come_again(image: Image, stored: StoredFile, *, at: datetime, by: str) -> Image:
+def come_again(image: Image, stored: StoredFile, *, at: datetime, by: str) -> Image:
     """The file of an image is here again that had been let go of: it can be looked at, decided on and sent as before."""
     image = Image.objects.select_for_update(of=("self",)).select_related("exam").get(pk=image.pk)
     if image.released_at is not None:

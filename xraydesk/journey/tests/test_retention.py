@@ -13,11 +13,12 @@ from xraydesk.attention.actions import close_items, raise_item
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.facts.models import Fact
+from xraydesk.imaging.header import StoredFile
 from xraydesk.imaging.models import Delivery, Image, Prior
 from xraydesk.imaging.retention import kept_images
 from xraydesk.imaging.retention_rules import FREE_BYTES_WARN, Kept, why_kept
 from xraydesk.imaging.states import StepState
-from xraydesk.journey import reconcile, retention, route
+from xraydesk.journey import outside, reconcile, retention, route
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.tests.performing import PACS, begun, header, open_items, received, site_with_pacs, told
 from xraydesk.orders.models import Exam
@@ -219,3 +220,28 @@ def test_requisitions_stay_and_go_as_images_do(site) -> None:
     Image.objects.filter(pk=image.pk).update(modality="DOC", calling_ae_title=site.ae_title)
     assert retention.release_due(site=site, at=AT + timedelta(days=29)) == 0
     assert retention.release_due(site=site, at=LATER) == 1
+
+
+def test_what_another_house_made_stays_and_goes_by_the_same_rules_and_can_be_brought_again(site) -> None:
+    said = header(None, patient_id="X1", patient_name="Stranger^Ann")
+
+    def brought(path: str, *, at) -> Image:
+        return outside.bring(
+            site=site,
+            header=said,
+            stored=StoredFile(path, 1000, "f" * 64),
+            words="Chest",
+            institution="Elsewhere",
+            source="a disc",
+            at=at,
+            by="user:c",
+        )
+
+    image = brought("o1.dcm", at=AT)
+    assert reasons(site, at=LATER) == [Kept.UNDECIDED]
+    outside.refuse(study_id=image.outside_id, why="nobody's", at=AT, by="user:c")
+    assert reasons(site, at=AT + timedelta(days=29)) == [Kept.DAYS]
+    assert retention.release_due(site=site, at=LATER) == 1
+    Image.objects.update(path="")
+    again = brought("o2.dcm", at=LATER)
+    assert (again.pk, again.path, again.released_at) == (image.pk, "o2.dcm", None)
