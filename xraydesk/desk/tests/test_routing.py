@@ -27,8 +27,12 @@ from xraydesk.siteplan.reading import read_toml, read_toml_text
 
 pytestmark = pytest.mark.django_db
 FILE = Path(__file__).parents[3] / "site" / "hospital.toml"
+HOSPITAL = FILE.read_text(encoding="utf-8")
+FROM, TO = HOSPITAL.index("# Who is called when"), HOSPITAL.index("# Who sends orders and patients")
 MORE = (
-    FILE.read_text(encoding="utf-8")
+    # Without its on-call plan, which the page shows among the rules.
+    HOSPITAL[:FROM]
+    + HOSPITAL[TO:]
     + '\n[[destination]]\nname = "WS"\nae_title = "WS"\nhost = "h"\nport = 104\n'
 )
 RULE = '[[route]]\nrule = "STATs to the workstation"\nto = ["WS"]\npriorities = ["stat"]\n'
