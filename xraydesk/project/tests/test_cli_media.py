@@ -1,0 +1,70 @@
+"""`xraydesk media`: a look at what was brought, and bringing it in."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.factories import make_patient
+from xraydesk.access.models import Site
+from xraydesk.imaging.models import Image, OutsideStudy
+from xraydesk.journey.tests.performing import site_with_pacs
+from xraydesk.lib.ids import new_uid
+from xraydesk.links.dicom.tests.test_media import disc, made
+from xraydesk.project import cli_media
+from xraydesk.project.cli import run
+from xraydesk.project.config import config
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def site(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setenv("XRAYDESK_HOME", os.environ["XRAYDESK_HOME"])
+    config.cache_clear()
+    settings.XRAYDESK_SPOOL = tmp_path / "spool"
+    return site_with_pacs()
+
+
+def test_a_medium_is_looked_at_and_brought_in(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_patient(site, number="N1")
+    certain, waiting = new_uid(), new_uid()
+    path = disc(
+        tmp_path / "cd", made(certain, PatientID="N1", IssuerOfPatientID="HOSP"), made(waiting), made(waiting)
+    )
+    assert run(["media", "look", str(path), "--json"]) == 0
+    told = capsys.readouterr()
+    rows = [json.loads(line) for line in told.out.splitlines()]
+    assert [(row["patient_id"], row["objects"], row["becomes"]) for row in rows] == [
+        ("N1", 1, ""),
+        ("0815", 2, ""),
+    ]
+    assert told.err == "2 left: it is no DICOM.\n"
+    assert not Image.objects.exists()
+    assert run(["media", "bring", str(path), "--from", "St. Mary's", "--json"]) == 0
+    told = capsys.readouterr()
+    exam = OutsideStudy.objects.get(study_instance_uid=certain).exam
+    assert exam is not None
+    becomes = [json.loads(line)["becomes"] for line in told.out.splitlines()]
+    assert becomes == [f"exam {exam.accession}", "waiting"]
+    assert told.err.startswith("3 objects kept, 0 were here already.\n")
+
+
+def test_what_cannot_be_read_or_would_be_kept_by_another_user_is_said(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = str(tmp_path / "gone")
+    assert run(["media", "look", gone]) == 2
+    assert run(["media", "bring", gone, "--from", "x"]) == 2
+    assert capsys.readouterr().err.count("There is no such folder or file.") == 2
+    path = disc(tmp_path / "cd", made(new_uid()))
+    with monkeypatch.context() as other:
+        other.setattr(cli_media.os, "geteuid", lambda: 12345)
+        assert run(["media", "bring", str(path), "--from", "x"]) == 2
+    assert "Ask as the user who started" in capsys.readouterr().err
