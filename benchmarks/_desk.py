@@ -50,6 +50,21 @@ def running(line: list[str], port: int, **kwargs: Any) -> Iterator[subprocess.Po
         process.wait(20)
 
 
+def cpu_seconds(*roots: int) -> float:
+    """Processor time that these processes and all below them have had, those included that have ended."""
+    ticks: dict[int, tuple[int, int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            ticks[int(stat.parent.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+    wanted, found = set(roots), 0
+    while new := {pid for pid, (parent, _) in ticks.items() if parent in wanted} - wanted:
+        wanted |= new
+    for pid in wanted & ticks.keys():
+        found += ticks[pid][1]
+    return found / os.sysconf("SC_CLK_TCK")
+
+
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
     """A folder on the disk, deleted afterwards."""
@@ -62,8 +77,11 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def database(home: Path) -> Iterator[None]:
-    """An embedded PostgreSQL of this home, durable as in use, with the desk's tables; Django is set up on it."""
+def database(home: Path) -> Iterator[int]:
+    """An embedded PostgreSQL of this home, durable as in use, with the desk's tables; Django is set up on it.
+
+    Gives the number of its process.
+    """
     os.environ["XRAYDESK_HOME"] = str(home)
     os.environ["DJANGO_SETTINGS_MODULE"] = "xraydesk.project.settings"
     sys.path.insert(0, str(ROOT))
@@ -85,7 +103,7 @@ def database(home: Path) -> Iterator[None]:
         with contextlib.suppress(Exception):
             _create_database()
         call_command("migrate", verbosity=0)
-        yield
+        yield server.pid
     finally:
         from django.db import connections
 
@@ -102,12 +120,12 @@ def _create_database() -> None:
 
 
 @contextlib.contextmanager
-def dicom_listener(home: Path) -> Iterator[int]:
-    """`xraydesk dicom` on a free port."""
+def dicom_listener(home: Path) -> Iterator[tuple[int, int]]:
+    """`xraydesk dicom` on a free port: the port, and the number of its process."""
     port = free_port()
     line = [sys.executable, "-m", "xraydesk", "dicom", "--home", str(home), "--dicom", f"127.0.0.1:{port}"]
-    with running(line, port, cwd=ROOT):
-        yield port
+    with running(line, port, cwd=ROOT) as process:
+        yield port, process.pid
 
 
 def fill(exams: int, rooms: int) -> list[Any]:

@@ -3,13 +3,16 @@
 Method. A computed radiography image of 10 MB (16 bits, a ramp with grain) is sent over
 loopback by one plain client process for each association (`_client.py`, no copy, PDUs as
 large as the server takes up to 128 KiB), the next one after the answer to the last, each
-with a SOP Instance UID of its own. One association, then four and eight at once. All servers write
+with a SOP Instance UID of its own. One association, then four, then eight at once. All servers write
 to the same disk, in folders of their own, emptied before each run. What stands behind
 their Success differs, and is named in the table: the desk has flushed the file to the disk
 and committed its row and its match to an exam; storescp has written a file and flushed
 nothing (its bit-preserving mode, which is its fastest, is used as well); Orthanc has
 written and, by its default, flushed the file and its SQLite index. The disk's own speed
 for written and flushed files of that size is measured first: nobody who flushes can be faster.
+
+The last column is the processor time of an image: of the server and all below it, PostgreSQL's
+for the desk. It is what can be compared where others use the machine too.
 
     python benchmarks/storage.py [images]
 """
@@ -26,7 +29,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from _client import Client, association_request, encoded, store_command, values
-from _desk import database, dicom_listener, fill, folder, free_port, running
+from _desk import cpu_seconds, database, dicom_listener, fill, folder, free_port, running
 from pydicom.dataset import Dataset
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
@@ -34,6 +37,9 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 ROWS = COLUMNS = 2290
 LENGTH_MAX = 131_072
 PLACEHOLDER = "1.2.826.0.1.3680043.10.543.100000"
+ASSOCIATIONS = (1, 4, 8)
+Server = tuple[int, str, tuple[int, ...]]
+"""Port, AE title, processes."""
 
 
 def image(accession: str, study: str, patient_id: str, name: str) -> bytes:
@@ -112,17 +118,19 @@ def disk(work: Path, data: bytes, images: int) -> float:
 
 
 @contextlib.contextmanager
-def _storescp(work: Path, *options: str) -> Iterator[tuple[int, str]]:
+def _storescp(work: Path, *options: str) -> Iterator[Server]:
     target = work / ("storescp" + "".join(options))
     target.mkdir()
     port = free_port()
-    with running(["storescp", *options, "-pdu", "131072", "-od", str(target), "--fork", str(port)], port):
-        yield port, "STORESCP"
+    with running(
+        ["storescp", *options, "-pdu", "131072", "-od", str(target), "--fork", str(port)], port
+    ) as process:
+        yield port, "STORESCP", (process.pid,)
     shutil.rmtree(target)
 
 
 @contextlib.contextmanager
-def _orthanc(work: Path) -> Iterator[tuple[int, str]]:
+def _orthanc(work: Path) -> Iterator[Server]:
     port, web = free_port(), free_port()
     config, target = work / "orthanc.json", work / "orthanc"
     config.write_text(
@@ -130,21 +138,21 @@ def _orthanc(work: Path) -> Iterator[tuple[int, str]]:
         f'"HttpPort": {web}, "DicomPort": {port}, "DicomAet": "ORTHANC", "DicomCheckCalledAet": false,'
         f'"MaximumPduLength": 131072, "RemoteAccessAllowed": false, "AuthenticationEnabled": false}}'
     )
-    with running(["Orthanc", str(config)], port):
-        yield port, "ORTHANC"
+    with running(["Orthanc", str(config)], port) as process:
+        yield port, "ORTHANC", (process.pid,)
     shutil.rmtree(target)
 
 
 @contextlib.contextmanager
-def _desk(home: Path) -> Iterator[tuple[int, str]]:
-    with dicom_listener(home) as port:
-        yield port, "XRAYDESK"
+def _desk(home: Path, postgres: int) -> Iterator[Server]:
+    with dicom_listener(home) as (port, pid):
+        yield port, "XRAYDESK", (pid, postgres)
     shutil.rmtree(home / "spool", ignore_errors=True)
 
 
 def main(images: int) -> None:
     """Print the table."""
-    with folder() as work, database(work / "home"):
+    with folder() as work, database(work / "home") as postgres:
         booking = fill(1, 1)[0]
         exam, patient = booking.exam, booking.exam.patient
         name = f"{patient.family}^{patient.given}"
@@ -152,11 +160,12 @@ def main(images: int) -> None:
         from django.db import connections
 
         connections.close_all()
+        alone = disk(work, data, min(images, 20))
         print(
-            f"{images} images of {len(data) / 1e6:.1f} MB; the disk alone: {disk(work, data, images):.1f} files a second, flushed"
+            f"{images} images of {len(data) / 1e6:.1f} MB; the disk alone: {alone:.1f} files a second, flushed"
         )
-        servers: dict[str, Callable[[], contextlib.AbstractContextManager[tuple[int, str]]]] = {
-            "xraydesk (flushed, committed)": lambda: _desk(work / "home"),
+        servers: dict[str, Callable[[], contextlib.AbstractContextManager[Server]]] = {
+            "xraydesk (flushed, committed)": lambda: _desk(work / "home", postgres),
         }
         if shutil.which("storescp"):
             servers["storescp (not flushed)"] = lambda: _storescp(work)
@@ -164,17 +173,22 @@ def main(images: int) -> None:
         if shutil.which("Orthanc"):
             servers["Orthanc (flushed)"] = lambda: _orthanc(work)
         first = 0
-        for associations in (1, 4, 8):
+        for associations in ASSOCIATIONS:
             ours = 0.0
+            each = images // associations * associations or associations
             for title, server in servers.items():
-                with server() as (port, called):
+                with server() as (port, called, pids):
                     measure(port, called, data, images=associations, associations=associations, first=first)
                     first += associations
-                    rate = measure(port, called, data, images=images, associations=associations, first=first)
-                    first += images
+                    before = cpu_seconds(*pids)
+                    rate = measure(port, called, data, images=each, associations=associations, first=first)
+                    cpu = (cpu_seconds(*pids) - before) / each
+                    first += each
                 ours = ours or rate
                 print(
                     f"{associations} association(s)   {title:30} {rate:7.1f} images/s   {rate / ours:5.2f} x the desk"
+                    f"   {cpu * 1000:6.1f} ms CPU an image",
+                    flush=True,
                 )
 
 

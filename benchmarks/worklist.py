@@ -6,7 +6,9 @@ desk's own answers, so that all three hold the same. One plain client (`_client.
 each in turn, round about: an association, one C-FIND, release, over loopback with
 TCP_NODELAY. Two queries: one station's list of the day (25 answers), and one exam by
 accession number (1 answer). The time is from before the connection to the answer to the
-release; p50 and p99 in milliseconds, and each peer's p50 over the desk's.
+release; p50 and p99 in milliseconds, and each peer's p50 over the desk's; for the desk the processor time of a
+query too, its own and PostgreSQL's. At the larger size, 300 machines then ask the desk for their own list, each every
+30 seconds in its own beat, for 45 seconds: the same times, and the share of one core that it takes.
 
     python benchmarks/worklist.py [rounds [exams]]
 """
@@ -14,17 +16,19 @@ release; p50 and p99 in milliseconds, and each peer's p50 over the desk's.
 from __future__ import annotations
 
 import contextlib
+import random
 import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
 from _client import Client, association_request, encoded, find_command, values
-from _desk import database, dicom_listener, fill, folder, free_port, running
+from _desk import cpu_seconds, database, dicom_listener, fill, folder, free_port, running
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.sequence import Sequence
@@ -33,6 +37,7 @@ MWL = "1.2.840.10008.5.1.4.31"
 IMPLICIT = "1.2.840.10008.1.2"
 SIZES, MATCHES = (1_000, 10_000), 25
 WARM_UP = 64
+POLLERS, POLL_SECONDS, POLLED_SECONDS = 300, 30.0, 45.0
 ORTHANC_PLUGIN = Path("/usr/share/orthanc/plugins/libModalityWorklists.so")
 _KEYS = (
     "AccessionNumber", "ReferringPhysicianName", "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
@@ -155,14 +160,14 @@ def main(rounds: int) -> None:
 
 def of_size(exams: int, rounds: int) -> None:
     """Print the table for so many exams."""
-    with folder() as work, database(work / "home"), contextlib.ExitStack() as stack:
-        _of_size(exams, rounds, work, stack)
+    with folder() as work, database(work / "home") as postgres, contextlib.ExitStack() as stack:
+        _of_size(exams, rounds, work, stack, postgres)
 
 
-def _of_size(exams: int, rounds: int, work: Path, stack: contextlib.ExitStack) -> None:
+def _of_size(exams: int, rounds: int, work: Path, stack: contextlib.ExitStack, postgres: int) -> None:
     rooms = exams // MATCHES
     bookings = fill(exams, rooms)
-    desk = stack.enter_context(dicom_listener(work / "home"))
+    desk, pid = stack.enter_context(dicom_listener(work / "home"))
     files = work / "files"
     files.mkdir()
     _files(desk, files, exams, rooms)
@@ -184,16 +189,68 @@ def _of_size(exams: int, rounds: int, work: Path, stack: contextlib.ExitStack) -
             # The desk's eight threads have each a database connection, which plans a question at first.
             for _ in range(WARM_UP if once is ask["xraydesk"] else 1):
                 once()
+        spent = 0.0
         for _ in range(rounds):
             for name, once in ask.items():
+                before = cpu_seconds(pid, postgres) if name == "xraydesk" else 0.0
                 times[name].append(once())
+                spent += cpu_seconds(pid, postgres) - before if name == "xraydesk" else 0.0
         ours = statistics.median(times["xraydesk"])
         for name, taken in times.items():
             taken.sort()
             p50, p99 = statistics.median(taken), taken[min(len(taken) - 1, int(len(taken) * 0.99))]
             print(
-                f"{name:10} p50 {p50 * 1e3:8.2f} ms   p99 {p99 * 1e3:8.2f} ms   {p50 / ours:6.2f} x the desk's p50"
+                f"{name:10} p50 {p50 * 1e3:8.2f} ms   p99 {p99 * 1e3:8.2f} ms   {p50 / ours:6.2f} x the desk's p50",
+                flush=True,
             )
+        print(f"{'xraydesk':10} {spent / rounds * 1e3:.1f} ms CPU a query, with PostgreSQL's")
+    if rooms >= POLLERS:
+        polled(desk, (pid, postgres))
+
+
+def polled(port: int, pids: tuple[int, ...]) -> None:
+    """Many machines that ask for their lists, each in its own beat."""
+    chance = random.Random(1)
+    due = sorted(
+        (start + POLL_SECONDS * turn, machine)
+        for machine in range(1, POLLERS + 1)
+        for start in [chance.uniform(0, POLL_SECONDS)]
+        for turn in range(3)
+        if start + POLL_SECONDS * turn < POLLED_SECONDS
+    )
+    lock, times, late = threading.Lock(), [], []
+    begun, before = time.perf_counter(), cpu_seconds(*pids)
+
+    def ask() -> None:
+        while True:
+            with lock:
+                if not due:
+                    return
+                at, machine = due.pop(0)
+            wait = begun + at - time.perf_counter()
+            if wait > 0:
+                time.sleep(wait)
+            asked = time.perf_counter()
+            client = Client(port, association_request(MWL, IMPLICIT, f"XR{machine}", "XRAYDESK"))
+            found = client.find(_request(query(station=f"XR{machine}")))
+            client.close()
+            took = time.perf_counter() - asked
+            with lock:
+                times.append(took)
+                late.append(found != MATCHES)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lasted = time.perf_counter() - begun
+    times.sort()
+    print(
+        f"\n{POLLERS} machines, each every {POLL_SECONDS:.0f} s, for {lasted:.0f} s: {len(times)} queries, {sum(late)} answered wrongly, "
+        f"p50 {statistics.median(times) * 1e3:.2f} ms   p99 {times[int(len(times) * 0.99)] * 1e3:.2f} ms   "
+        f"{(cpu_seconds(*pids) - before) / lasted * 100:.0f} % of one core"
+    )
 
 
 if __name__ == "__main__":
