@@ -1,7 +1,7 @@
 """Where received objects lie while they are written, and how they become kept files.
 
-A file is written below `spool/incoming`, renamed to the place that its row will name, and flushed to the
-disk with its new name before there is a row; what a crash leaves in `incoming` is swept at the next start.
+A file is written below `spool/incoming`, flushed to the disk and only then renamed to the
+place that its row will name; what a crash leaves in `incoming` is swept at the next start.
 """
 
 from __future__ import annotations
@@ -36,23 +36,21 @@ class SpooledFile:
     is_kept: bool = False
 
     def keep(self, relative: str) -> Path:
-        """Make it last: rename to `spool/relative`, flush to the disk, flush the folders. OSError where the disk cannot.
+        """Make it last: flush to the disk, rename to `spool/relative`, flush the folders. OSError where the disk cannot.
 
-        `relative` is made from our own numbers, never from what the object says. Renamed first, the file is flushed
-        together with its new name. Where that fails, or the power does, no row names it: it is deleted or swept.
+        `relative` is made from our own numbers, never from what the object says.
         """
         target = (self.spool / relative).resolve()
         if not target.is_relative_to(self.spool.resolve()):
             raise ValueError("a kept file lies below the spool")
         new = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flush(self.path)
         os.rename(self.path, target)
-        self.path = target
-        flush(target)
         flush(target.parent)
         for folder in new:  # a new folder lasts only once the one above it holds its name
             flush(folder.parent)
-        self.is_kept = True
+        self.path, self.is_kept = target, True
         return target
 
     def discard(self) -> None:
