@@ -115,6 +115,7 @@ urlpatterns: list[URLPattern] = [
     path("outside/bring", outside.bring, name="outside-bring"),
     path("outside/<int:study_id>", outside.study_page, name="outside-study"),
     path("outside/<int:study_id>/take-in", outside.take_in, name="outside-take"),
+    path("outside/<int:study_id>/report", outside.report, name="outside-report"),
     path("outside/<int:study_id>/refuse", outside.refuse, name="outside-refuse"),
     path("pictures", pictures.pictures, name="pictures"),
     path("pictures/learn", pictures.learn, name="pictures-learn"),

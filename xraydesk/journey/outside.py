@@ -28,7 +28,8 @@ from xraydesk.journey.errors import Refused, WrongState
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.priors import compare_with, look_for_priors
 from xraydesk.journey.reconcile import come_again
-from xraydesk.journey.unscheduled import DESK_AUTHORITY, OUTSIDE_SOURCE
+from xraydesk.journey.report import receive_report
+from xraydesk.journey.unscheduled import DESK_AUTHORITY, OUTSIDE_SOURCE, is_done_elsewhere
 from xraydesk.lib import clock, locks
 from xraydesk.lib.ids import new_uid
 from xraydesk.lib.text import shortened
@@ -40,9 +41,14 @@ from xraydesk.orders.states import TriageAction
 from xraydesk.patients.demographics import Demographics
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.patients.queries import search
+from xraydesk.results.models import Report
+from xraydesk.results.reporting import SaidExam, SaidReport
+from xraydesk.results.states import ReportAction
 
 STUDY_IMAGES_MAX = 2000
 """A study of more objects than these is not taken in by the desk: it goes to the archive by its own import."""
+
+REPORT_LENGTH_MAX = 20_000
 
 KNOWN_MAX = 40
 BORN_THAT_DAY_MAX = 500
@@ -193,6 +199,29 @@ def is_asked_about(study: OutsideStudy) -> bool:
     return Item.objects.filter(site=study.site_id, key=study_key(study.pk), closed_at=None).exists()
 
 
+@transaction.atomic
+def keep_report(*, study_id: int, text: str, read_by: str, at: datetime, by: str) -> None:
+    """Somebody copies the report of the other house: it stands with the exam, and is told on as reports are.
+
+    Raises UnknownStudy, and WrongState where the study is no exam done elsewhere, or nothing or too much is said.
+    """
+    study = _locked(study_id)
+    if study.exam is None or not is_done_elsewhere(study.exam.order):
+        raise WrongState("Say first whose the study is. Nothing was kept.")
+    words = text.replace("\r\n", "\n").strip()
+    if not words or len(words) > REPORT_LENGTH_MAX:
+        raise WrongState(f"A report is a text of at most {REPORT_LENGTH_MAX:,} letters. Nothing was kept.")
+    is_known = Report.objects.filter(exam=study.exam).exists()
+    said = SaidReport(
+        exam=SaidExam(accession=study.exam.accession),
+        action=ReportAction.CORRECT if is_known else ReportAction.FINAL,
+        text=words,
+        radiologist_name=shortened(" ".join(read_by.split()), 200),
+        said_at=at,
+    )
+    receive_report(site=study.site, report=said, link="", by=by, at=at)
+
+
 def who_is_meant(study: OutsideStudy) -> tuple[Offered, ...]:
     """The patients of ours who may be meant, the most alike first."""
     said = header_of(study)
@@ -319,7 +348,7 @@ def _compare(exam: Exam, study: OutsideStudy, compared_with: int, *, at: datetim
 def _locked(study_id: int) -> OutsideStudy:
     study = (
         OutsideStudy.objects.select_for_update(of=("self",))
-        .select_related("site")
+        .select_related("site", "exam__order")
         .filter(pk=study_id)
         .first()
     )

@@ -15,6 +15,7 @@ from xraydesk.journey.errors import PatientConflict, UnknownExam
 from xraydesk.journey.performing import lock_exams, tell
 from xraydesk.journey.policy import identifier_authority
 from xraydesk.journey.tell import look_for_findings
+from xraydesk.journey.unscheduled import is_done_elsewhere
 from xraydesk.orders.models import Exam
 from xraydesk.patients import queries as patients
 from xraydesk.patients.models import Patient
@@ -79,7 +80,8 @@ def _receive(exam: Exam, said: SaidReport, *, at: datetime, by: str) -> Received
         by=by,
         data={"state": report.state, "version": report.version, "category": report.category},
     )
-    if not said.shares:
+    # What must be told of a study of another house, its own readers told there.
+    if not said.shares and not is_done_elsewhere(exam.order):
         look_for_findings(report=report, at=at, by=by)
     return ReceivedReport(exam, report, decision.outcome)
 

@@ -14,12 +14,15 @@ from django.urls import reverse
 from tests.factories import make_exam, make_patient, make_site
 from xraydesk.access.models import Site
 from xraydesk.access.roles import Role
+from xraydesk.attention.models import Item
 from xraydesk.desk.tests.people import signed_in
+from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Image, OutsideStudy, Prior
 from xraydesk.journey.tests.performing import site_with_pacs
 from xraydesk.lib.ids import new_uid
 from xraydesk.links.dicom.tests.test_media import made
 from xraydesk.project import uploads
+from xraydesk.results.models import Report
 
 pytestmark = pytest.mark.django_db
 
@@ -106,6 +109,27 @@ def test_somebody_else_is_found_without_a_name_in_an_address_and_what_differs_is
     assert "another name" in html
     assert "another sex" in html
     assert "Nobody here is found" in signed_in(site).post(page, {"find": "zzz"}).content.decode()
+
+
+def test_a_report_of_the_other_house_is_kept_with_its_exam_and_calls_nobody(site: Site) -> None:
+    uploaded(site, packed(new_uid()))
+    study = OutsideStudy.objects.get()
+    client = signed_in(site)
+    address = reverse("outside-report", args=[study.pk])
+    form = {"text": "Large pneumothorax on the left.", "read_by": "Dr Grey, St. Mary's"}
+    assert "Say first whose" in client.post(address, form, follow=True).content.decode()
+    client.post(reverse("outside-take", args=[study.pk]), {"patient": make_patient(site).pk})
+    assert "at most 20,000 letters" in client.post(address, {"text": " "}, follow=True).content.decode()
+    assert "told on as reports are" in client.post(address, form, follow=True).content.decode()
+    kept = Report.objects.get(exam__outside_studies=study)
+    assert (kept.state, kept.text, kept.radiologist_name) == ("final", form["text"], form["read_by"])
+    client.post(address, form | {"text": "Large pneumothorax on the right."})
+    kept.refresh_from_db()
+    assert (kept.state, kept.version) == ("corrected", 2)
+    assert not Item.objects.filter(closed_at=None).exists()
+    told = Fact.objects.filter(kind="report received", accession=kept.exam.accession)
+    assert told.count() == 2
+    assert signed_in(make_site("X")).post(address, form).status_code == 404
 
 
 def test_a_study_is_refused_with_a_word_of_why(site: Site) -> None:

@@ -25,6 +25,7 @@ from xraydesk.imaging.outside_rules import OutsideState, differs
 from xraydesk.imaging.queries import person_of
 from xraydesk.journey import outside
 from xraydesk.journey.errors import Refused
+from xraydesk.journey.unscheduled import is_done_elsewhere
 from xraydesk.lib import clock
 from xraydesk.links.dicom.media import NoMedium, Told, bring_in
 from xraydesk.orders.models import Exam
@@ -133,7 +134,7 @@ def _said(told: Told, studies: list[OutsideStudy]) -> str:
 def study_or_404(member: Member, study_id: int) -> OutsideStudy:
     """A study of the member's own site; raises Http404."""
     study = (
-        OutsideStudy.objects.select_related("site", "exam__patient")
+        OutsideStudy.objects.select_related("site", "exam__patient", "exam__order")
         .filter(site=member.site, pk=study_id)
         .first()
     )
@@ -171,6 +172,7 @@ def study_page(request: HttpRequest, member: Member, study_id: int) -> HttpRespo
         "image": _picture(study) if member.may(Permission.DECIDE_IMAGES) else None,
         "words": words,
         "choices": choices,
+        "may_report": study.exam is not None and is_done_elsewhere(study.exam.order),
         "chosen": Choice(banner_of(chosen), "", differs(said, person_of(chosen))) if chosen else None,
         "exams": _exams(chosen) if chosen else [],
     }
@@ -239,3 +241,17 @@ def refuse(request: HttpRequest, member: Member, study_id: int) -> SeeOther:
     except Refused as why:
         return refused(request, why, to=here)
     return done(request, "It is not taken in, and goes nowhere.", to=here)
+
+
+@require_POST
+@needs(Permission.BRING_IN)
+def report(request: HttpRequest, member: Member, study_id: int) -> SeeOther:
+    """The report of the other house, copied by hand."""
+    study = study_or_404(member, study_id)
+    here = reverse("outside-study", args=[study.pk])
+    text, read_by = request.POST.get("text", ""), request.POST.get("read_by", "")
+    try:
+        outside.keep_report(study_id=study.pk, text=text, read_by=read_by, at=clock.now(), by=member.who)
+    except Refused as why:
+        return refused(request, why, to=here)
+    return done(request, "Its report is kept, and told on as reports are.", to=here)
