@@ -137,6 +137,12 @@ def test_a_file_without_rules_is_as_it_was() -> None:
             "destination 1, history",
             "not for research",
         ),
+        (
+            "port = 11113",
+            'port = 11113\ncommits = true\nresearch = "R"',
+            "destination 1, commits",
+            "nobody promises to keep them",
+        ),
     ],
 )
 def test_what_is_wrong_with_them_is_told_with_its_field(old: str, new: str, field: str, word: str) -> None:
