@@ -58,10 +58,16 @@ def tree_of(dataset: Dataset, *, depth: int = 0) -> dict[int, Element]:
     if depth > DEPTH_MAX or len(dataset) > KEYS_MAX:
         raise BadKey(0, "the query is too deep or too long")
     tree: dict[int, Element] = {}
-    for element in dataset:
-        tag = int(element.tag)
+    for key in sorted(dataset.keys()):
+        tag = int(key)
         if tag & 0xFFFF == 0:
             continue
+        try:
+            element = dataset[key]
+        except (
+            Exception
+        ):  # pydicom lets many kinds through for broken input; a value is decoded when asked for
+            raise BadKey(tag, "the value of a key cannot be read") from None
         if element.VR == "SQ":
             items = tuple(tree_of(item, depth=depth + 1) for item in element.value)
             tree[tag] = Element("SQ", items=items)

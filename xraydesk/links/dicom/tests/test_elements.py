@@ -116,6 +116,13 @@ def test_a_query_that_is_too_deep_or_too_long_is_refused():
         tree_of(long)
 
 
+def test_a_key_whose_value_cannot_be_read_is_named():
+    broken = b"\x10\x00\xc0\x21US\x03\x00\x01\x02\x03"
+    with pytest.raises(BadKey) as caught:
+        tree_of(read_dataset(BytesIO(broken), False, True))
+    assert caught.value.tag == 0x001021C0
+
+
 def test_group_lengths_and_binary_values_are_no_keys():
     asked = Dataset()
     asked.add_new(0x00080000, "UL", 4)
