@@ -8,7 +8,9 @@ where a conversation leaves something behind. `tests/seeds` holds inputs that to
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import shutil
 import struct
 import tempfile
 from base64 import b64decode, b64encode
@@ -260,7 +262,9 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 @cache
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="xraydesk-fuzz-"))
+    path = tempfile.mkdtemp(prefix="xraydesk-fuzz-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return Path(path)
 
 
 @cache
