@@ -90,6 +90,7 @@ def test_a_version_is_named_in_any_form_of_http(form: str) -> None:
 
 def test_a_bundle_is_taken_at_the_base_with_or_without_a_stroke() -> None:
     client = caller(make_site())
+    client.handler.enforce_csrf_checks = True  # as it is outside of tests
     bundle = json.dumps({"resourceType": "Bundle", "type": "batch", "entry": []})
     for address in ("/fhir/R4", "/fhir/R4/"):
         assert client.post(address, bundle, content_type="application/fhir+json").status_code == 200
