@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import signal
 from datetime import timedelta
 from typing import Any
@@ -44,7 +45,12 @@ AGAIN_SECONDS = (0.2, 0.5, 1.0, 2.0)
 
 
 def run(config: Config) -> None:
-    """Work until told to end; a database that goes away is waited for."""
+    """Work until told to end; a database that goes away is waited for.
+
+    Jobs run in threads, and load what they need when they need it. The modules of pydicom load one another in a
+    circle: two threads that begin with it at one moment leave it half loaded until the process ends. So one loads it.
+    """
+    importlib.import_module("xraydesk.links.dicom.lanes")
     asyncio.run(Work(config.worker_jobs_at_once).until_told_to_end())
 
 

@@ -144,3 +144,36 @@ def test_a_job_given_back_whose_twin_waits_already_leaves_the_work_to_it() -> No
         cursor.execute("SELECT id, status::text FROM procrastinate_jobs ORDER BY id")
         assert cursor.fetchall() == [(twin, "todo"), (alone, "todo")]
     assert given_back < twin
+
+
+LOADING = """
+import sys
+
+import django
+
+django.setup()
+from xraydesk.project import worker
+from xraydesk.project.config import Config
+
+assert "pydicom" not in sys.modules
+
+
+async def begin(_: worker.Work) -> None:
+    print(sys.modules["pydicom"].valuerep.__name__, "pynetdicom" in sys.modules)
+
+
+worker.Work.until_told_to_end = begin
+worker.run(Config.model_construct(worker_jobs_at_once=1))
+"""
+
+
+def test_what_two_jobs_would_load_at_one_moment_is_loaded_before_any_begins(tmp_path: Path) -> None:
+    """pydicom that two threads load at once stays half loaded: no image would leave until the next start."""
+    told = {"DJANGO_SETTINGS_MODULE": "xraydesk.project.settings", "XRAYDESK_SECRET_KEY": "k"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING],
+        env=os.environ | told | {"XRAYDESK_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["pydicom.valuerep", "True"], done.stderr
