@@ -31,8 +31,17 @@ def client(site: Site) -> Client:
     return signed_in(site)
 
 
+@pytest.fixture(autouse=True)
+def minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The minute in which a test begins stays the same while it runs."""
+    monkeypatch.setitem(BEGUN, "at", clock.now().replace(second=0, microsecond=0))
+
+
+BEGUN: dict[str, datetime] = {}
+
+
 def soon(minutes: int = 60) -> datetime:
-    return clock.now().replace(second=0, microsecond=0) + timedelta(minutes=minutes)
+    return BEGUN["at"] + timedelta(minutes=minutes)
 
 
 def live(exam: Exam) -> Booking:

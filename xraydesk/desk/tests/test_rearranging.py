@@ -34,8 +34,17 @@ def site() -> Site:
     return make_site()
 
 
+@pytest.fixture(autouse=True)
+def minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The minute in which a test begins stays the same while it runs."""
+    monkeypatch.setitem(BEGUN, "at", clock.now().replace(second=0, microsecond=0))
+
+
+BEGUN: dict[str, datetime] = {}
+
+
 def soon() -> datetime:
-    return clock.now().replace(second=0, microsecond=0) + 10 * MIN
+    return BEGUN["at"] + 10 * MIN
 
 
 def full(site: Site) -> list[Exam]:
