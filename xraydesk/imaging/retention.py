@@ -85,11 +85,20 @@ def _unsafe(plain: Collection[str], policy: RetentionPolicy, at: datetime) -> Q:
 
 
 def kept_images(
-    *, site: Site, plain: Collection[str], policy: RetentionPolicy, at: datetime
+    *,
+    site: Site,
+    plain: Collection[str],
+    nameless: Collection[str],
+    policy: RetentionPolicy,
+    at: datetime,
 ) -> QuerySet[Any]:
-    """Every image whose file is here, with the reason as `kept`, the same that `retention_rules.why_kept` gives."""
+    """Every image whose file is here, with the reason as `kept`, the same that `retention_rules.why_kept` gives.
+
+    `nameless` are the destinations for research.
+    """
     cutoff = at - timedelta(days=policy.days)
     ways = Delivery.objects.filter(image=OuterRef("pk"))
+    originals = ways.exclude(state=DeliveryState.WITHDRAWN).exclude(destination__in=list(nameless))
     # A promise counts from when it was given, the word of one that gives none from when it took the image.
     young_way = Exists(
         ways.exclude(state=DeliveryState.WITHDRAWN).filter(
@@ -108,6 +117,7 @@ def kept_images(
         kept=Case(
             When(state__in=[ImageState.QUARANTINED, ImageState.HELD], then=Value(Kept.UNDECIDED.value)),
             When(state=ImageState.MATCHED, then=Value(Kept.NOT_SENT.value)),
+            When(~Q(Exists(originals)), state=ImageState.SENT, then=Value(Kept.NOWHERE.value)),
             When(Q(Exists(ways.filter(_unsafe(plain, policy, at))), state=ImageState.SENT), then=Value(Kept.NOT_SAFE.value)),
             When(asked_about(), then=Value(Kept.ASKED_ABOUT.value)),
             When(awaited_priors(), then=Value(Kept.PRIORS.value)),
@@ -118,10 +128,17 @@ def kept_images(
     )  # fmt: skip
 
 
-def totals(*, site: Site, plain: Collection[str], policy: RetentionPolicy, at: datetime) -> list[Total]:
+def totals(
+    *,
+    site: Site,
+    plain: Collection[str],
+    nameless: Collection[str],
+    policy: RetentionPolicy,
+    at: datetime,
+) -> list[Total]:
     """The files that are here by reason, in the order of the reasons."""
     rows = (
-        kept_images(site=site, plain=plain, policy=policy, at=at)
+        kept_images(site=site, plain=plain, nameless=nameless, policy=policy, at=at)
         .values("kept")
         .annotate(files=Count("pk"), size=Sum("size_bytes"), oldest=Min("received_at"))
         .order_by()

@@ -15,6 +15,7 @@ class Kept(StrEnum):
 
     UNDECIDED = "a person decides where it belongs"
     NOT_SENT = "it is not everywhere yet that it goes"
+    NOWHERE = "no destination has it under its patient's name"
     NOT_SAFE = "a destination has it, and it is not safe there yet"
     ASKED_ABOUT = "a person is asked about its exam"
     PRIORS = "studies to compare its exam with are on their way"
@@ -42,6 +43,8 @@ class Way:
     kept_at: datetime | None = None
     commits: bool = False
     is_gone: bool = False
+    is_nameless: bool = False
+    """True for research: what it has tells nobody whose it is, and stands for no original."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ def why_kept(standing: Standing, policy: RetentionPolicy, *, at: datetime) -> Ke
     # What was rejected is to be nowhere.
     is_due = standing.state is not ImageState.REJECTED
     due = [way for way in standing.ways if is_due and way.state is not DeliveryState.WITHDRAWN]
+    if is_due and all(way.is_nameless for way in due):
+        return Kept.NOWHERE
     safe = [safe_since(way, policy, at=at) for way in due]
     if None in safe:
         return Kept.NOT_SAFE

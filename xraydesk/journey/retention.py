@@ -51,6 +51,10 @@ def _plain(site: Site) -> list[str]:
     return [to.name for to in destinations_of(site) if not to.commits]
 
 
+def _nameless(site: Site) -> list[str]:
+    return [to.name for to in destinations_of(site) if to.research]
+
+
 def ask_to_release() -> bool:
     """Ask for the job that lets go of what may go, in place of within the hour; False where it waits already."""
     task = jobs.configure_task(
@@ -80,9 +84,9 @@ def release_due(*, site: Site, at: datetime, images_max: int = IMAGES_A_ROUND_MA
 def _release_some(site: Site, *, after: int, at: datetime) -> tuple[int, int] | None:
     """Let go of some files; the last image looked at, and how many were. None where there is none after `after`."""
     policy = policy_of(site)
-    may_go = retention.kept_images(site=site, plain=_plain(site), policy=policy, at=at).filter(
-        kept=Kept.MAY_GO.value, pk__gt=after
-    )
+    may_go = retention.kept_images(
+        site=site, plain=_plain(site), nameless=_nameless(site), policy=policy, at=at
+    ).filter(kept=Kept.MAY_GO.value, pk__gt=after)
     keys = list(may_go.order_by("id").values_list("pk", flat=True)[:IMAGES_AT_ONCE])
     if not keys:
         return None
@@ -119,6 +123,7 @@ def _standing(site: Site, keys: Sequence[int]) -> Iterable[tuple[Image, Standing
                 one.kept_at,
                 commits=plan is not None and plan.commits,
                 is_gone=plan is None,
+                is_nameless=plan is not None and bool(plan.research),
             )
         )
     for image in images:
@@ -183,7 +188,7 @@ def overview(*, site: Site, at: datetime) -> Overview:
     plans = {to.name: to for to in destinations_of(site)}
     plain, policy = _plain(site), policy_of(site)
     return Overview(
-        totals=retention.totals(site=site, plain=plain, policy=policy, at=at),
+        totals=retention.totals(site=site, plain=plain, nameless=_nameless(site), policy=policy, at=at),
         destinations=[
             Destination(
                 one.destination,

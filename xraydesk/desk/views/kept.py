@@ -23,6 +23,7 @@ from xraydesk.lib import clock
 ENDS = {
     Kept.UNDECIDED: ("attention", "?kind=images", "somebody decides"),
     Kept.NOT_SENT: ("sending", "", "its exam ends, and every destination takes it"),
+    Kept.NOWHERE: ("sending", "", "a destination that is not for research takes it"),
     Kept.NOT_SAFE: ("sending", "", "each destination promises to keep it, or enough time has passed"),
     Kept.ASKED_ABOUT: ("attention", "?kind=images", "the item is dealt with"),
     Kept.PRIORS: ("attention", "", "they are there, or somebody says that they are not to be had"),

@@ -28,12 +28,13 @@ from xraydesk.siteplan.routing_plan import DestinationPlan
 pytestmark = pytest.mark.django_db
 KEEPER = replace(PACS, commits=True)
 PLAIN = DestinationPlan("WS", "WS", "127.0.0.1", 11114)
+STUDY = DestinationPlan("STUDY", "STUDY", "127.0.0.1", 11115, research="Wrists")
 LATER = AT + timedelta(days=31)
 
 
 @pytest.fixture
 def site():
-    return site_with_pacs(KEEPER, PLAIN)
+    return site_with_pacs(KEEPER, PLAIN, STUDY)
 
 
 def sent(site) -> tuple[Exam, Image]:
@@ -54,7 +55,9 @@ def sent(site) -> tuple[Exam, Image]:
 def reasons(site, *, at) -> list[str]:
     """Why each file is here: as the database says it, and as the rule says it of each row."""
     policy = retention.policy_of(site)
-    asked = kept_images(site=site, plain=["WS"], policy=policy, at=at).order_by("id")
+    asked = kept_images(site=site, plain=["WS", "STUDY"], nameless=["STUDY"], policy=policy, at=at).order_by(
+        "id"
+    )
     said = list(asked.values_list("kept", flat=True))
     keys = [image.pk for image in asked]
     with transaction.atomic():
@@ -68,6 +71,7 @@ def test_the_database_and_the_rule_give_the_same_reason_for_every_file(site) -> 
     for name in (
         "may go", "not safe", "plain just taken", "waiting", "promised lately", "gone", "held", "quarantined",
         "matched", "rejected", "rejected lately", "asked about", "priors", "waived", "decided lately",
+        "nowhere", "research alone", "research too",
     ):  # fmt: skip
         cases[name] = sent(site)
     first = {
@@ -100,6 +104,11 @@ def test_the_database_and_the_rule_give_the_same_reason_for_every_file(site) -> 
     )  # fmt: skip
     second["waived"].update(destination="OLD", keeping="seen there", kept_at=AT)
     state["decided lately"].update(decided_at=LATER - timedelta(days=2))
+    for ways in (first, second):
+        ways["nowhere"].update(state="withdrawn")
+    first["research alone"].update(state="withdrawn")
+    second["research alone"].update(destination="STUDY")
+    second["research too"].update(destination="STUDY")
     found = dict(zip(cases, reasons(site, at=LATER), strict=True))
     assert found == {
         "may go": Kept.MAY_GO, "not safe": Kept.NOT_SAFE, "plain just taken": Kept.NOT_SAFE,
@@ -107,11 +116,12 @@ def test_the_database_and_the_rule_give_the_same_reason_for_every_file(site) -> 
         "held": Kept.UNDECIDED, "quarantined": Kept.UNDECIDED, "matched": Kept.NOT_SENT,
         "rejected": Kept.MAY_GO, "rejected lately": Kept.DAYS, "asked about": Kept.ASKED_ABOUT,
         "priors": Kept.PRIORS, "waived": Kept.MAY_GO, "decided lately": Kept.DAYS,
+        "nowhere": Kept.NOWHERE, "research alone": Kept.NOWHERE, "research too": Kept.MAY_GO,
     }  # fmt: skip
     assert set(reasons(site, at=AT + timedelta(days=29))) & {"nothing: it may go"} == set()
-    assert retention.release_due(site=site, at=LATER) == 3
+    assert retention.release_due(site=site, at=LATER) == 4
     assert set(Image.objects.exclude(released_at=None)) == {
-        cases[n][1] for n in ("may go", "rejected", "waived")
+        cases[n][1] for n in ("may go", "rejected", "waived", "research too")
     }
     assert retention.release_due(site=site, at=LATER) == 0
 
