@@ -1,4 +1,4 @@
-"""A served desk and a browser, for every test beside this file that asks for one."""
+"""For every test beside this file: the minute in which it begins, and a served desk and a browser for those that ask."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from xraydesk.desk.tests.browser import Desk, browser, serving
+from xraydesk.desk.tests.minute import begin
+
+
+@pytest.fixture(autouse=True)
+def minute() -> None:
+    """Two questions of what is soon have one answer, though a minute turns between them."""
+    begin()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from django.test import Client
 from tests.factories import make_booking, make_exam, make_patient, make_site
 from xraydesk.access.models import Location, Membership, Site
 from xraydesk.access.roles import Permission, Role, allows
+from xraydesk.desk.tests.minute import begun
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.journey.ahead import Wish, hold
 from xraydesk.lib import clock
@@ -34,17 +35,8 @@ def client(site: Site) -> Client:
     return signed_in(site)
 
 
-@pytest.fixture(autouse=True)
-def minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The minute in which a test begins stays the same while it runs."""
-    monkeypatch.setitem(BEGUN, "at", clock.now().replace(second=0, microsecond=0))
-
-
-BEGUN: dict[str, datetime] = {}
-
-
 def soon(minutes: int = 60) -> datetime:
-    return BEGUN["at"] + timedelta(minutes=minutes)
+    return begun() + timedelta(minutes=minutes)
 
 
 def find(client: Client, exam: Exam, **query: str) -> str:

@@ -15,6 +15,7 @@ from xraydesk.access.models import Site
 from xraydesk.access.roles import Role
 from xraydesk.contact.models import Notice
 from xraydesk.desk.proposals import unsigned
+from xraydesk.desk.tests.minute import begun
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.facts.models import Fact
 from xraydesk.journey.book import propose_places
@@ -34,17 +35,8 @@ def site() -> Site:
     return make_site()
 
 
-@pytest.fixture(autouse=True)
-def minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The minute in which a test begins stays the same while it runs."""
-    monkeypatch.setitem(BEGUN, "at", clock.now().replace(second=0, microsecond=0))
-
-
-BEGUN: dict[str, datetime] = {}
-
-
 def soon() -> datetime:
-    return BEGUN["at"] + 10 * MIN
+    return begun() + 10 * MIN
 
 
 def full(site: Site) -> list[Exam]:
