@@ -25,6 +25,7 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification
 
 from tests import modality
 from tests.running import Desk, framed, running_desk, until
+from xraydesk.links.dicom.tests.peers import association_request
 
 pytestmark = pytest.mark.link
 
@@ -326,10 +327,8 @@ def test_dozens_of_half_open_associations_keep_no_machine_out(answers: Answers) 
 
 def test_the_wrong_called_title_and_an_unknown_caller_are_rejected(answers: Answers) -> None:
     assert echo(answers.desk, called="SOMEBODY") is None
-    entity = AE(ae_title="STRANGER")
-    entity.add_requested_context(ModalityWorklistInformationFind)
-    association = entity.associate("127.0.0.1", answers.desk.dicom, ae_title="XRAYDESK")
-    assert association.is_rejected
+    stranger = association_request([ModalityWorklistInformationFind], calling="STRANGER")
+    assert answers.raw(answers.desk.dicom, stranger) == bytes.fromhex("0300 00000004 00010103")
     answers.works()
 
 

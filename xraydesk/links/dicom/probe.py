@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from pynetdicom import AE
+from pynetdicom import AE, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 
 from xraydesk.links.dicom.doctor_rules import rejection_in_words
 from xraydesk.links.dicom.secure import tls_to
@@ -55,13 +56,20 @@ def probe(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS_MAX
     ae.connection_timeout = CONNECT_SECONDS_MAX
     ae.add_requested_context(VERIFICATION, list(MESSAGE_SYNTAXES))
-    association = ae.associate(host, port, ae_title=called, tls_args=tls)
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        said = rejection_in_words(
-            answer.result_source or 0, answer.diagnostic or 0, ours=calling, theirs=called
-        )
-        return Found(True, False, said)
+    # pynetdicom takes a rejection that comes before its caller's thread has looked for a failure to connect
+    # (`is_rejected` is false then), so the PDU itself is asked: it is told of before the connection is closed.
+    rejections: list[A_ASSOCIATE_RJ] = []
+
+    def heard(event: evt.Event) -> None:
+        if isinstance(event.pdu, A_ASSOCIATE_RJ):
+            rejections.append(event.pdu)
+
+    association = ae.associate(
+        host, port, ae_title=called, tls_args=tls, evt_handlers=[(evt.EVT_PDU_RECV, heard)]
+    )
+    if rejections:
+        source, reason = rejections[0].source or 0, rejections[0].reason_diagnostic or 0
+        return Found(True, False, rejection_in_words(source, reason, ours=calling, theirs=called))
     if not association.is_established:
         return Found(True, False, _NO_TLS if tls is not None else _NO_ASSOCIATION)
     try:

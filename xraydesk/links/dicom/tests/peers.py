@@ -71,9 +71,22 @@ class Running:
             ae.add_requested_context(abstract_syntax)
         return ae.associate("127.0.0.1", self.port, ae_title=called, **kw)
 
+    def refusal(
+        self, abstract_syntaxes: Iterable[str], *, calling: str = "XR1", called: str = "XRAYDESK"
+    ) -> tuple[int, int, int] | None:
+        """Result, source and reason of the desk's A-ASSOCIATE-RJ (PS3.8 table 9-21); None where it sent none.
+
+        Over a bare connection: pynetdicom's `is_rejected` is false where the rejection came before its caller's
+        thread had looked (it takes that for a failure to connect).
+        """
+        with self.raw() as peer:
+            peer.sendall(association_request(abstract_syntaxes, calling=calling, called=called))
+            kind, body = read_pdu(peer)
+        return (body[1], body[2], body[3]) if kind == 3 else None
+
     def raw(self) -> socket.socket:
         """A bare connection."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENT_SECONDS)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from xraydesk.journey.tests.performing import (
 )
 from xraydesk.lib.ids import new_uid
 from xraydesk.links.dicom import available, echo
+from xraydesk.links.dicom.admission import Verdict
 from xraydesk.links.dicom.notice_codec import notice_of
 from xraydesk.links.dicom.sop_classes import INSTANCE_AVAILABILITY, MODALITY_WORKLIST
 from xraydesk.links.dicom.tests.peers import listening
@@ -276,8 +277,11 @@ def test_a_pacs_that_never_tells_is_not_waited_for_and_a_person_sees_to_it(desk,
 def test_only_a_destination_that_announces_may_and_nothing_else(desk, site) -> None:
     exam = performed(site)
     assert tells(desk, exam, uids(exam), calling="XR1") == 0x0124
-    assert desk.associate([INSTANCE_AVAILABILITY], calling="STRANGER").is_rejected
-    assert desk.associate([INSTANCE_AVAILABILITY, MODALITY_WORKLIST], calling="PACS").is_rejected
+    assert desk.refusal([INSTANCE_AVAILABILITY], calling="STRANGER") == Verdict.CALLING_UNKNOWN.value
+    assert (
+        desk.refusal([INSTANCE_AVAILABILITY, MODALITY_WORKLIST], calling="PACS")
+        == Verdict.CALLING_UNKNOWN.value
+    )
     association = desk.associate([INSTANCE_AVAILABILITY], calling="PACS")
     of_nothing = notice_of({"study": "", "series": {}, "steps": [], "retrieve_ae": "PACS"})
     status, _ = association.send_n_create(of_nothing, INSTANCE_AVAILABILITY, new_uid())

@@ -17,6 +17,7 @@ import pytest
 from django.db import DatabaseError
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
+from pynetdicom.transport import AssociationSocket
 
 from tests.factories import AT, make_booking, make_exam, make_site
 from tests.running import collect_sockets
@@ -27,6 +28,7 @@ from xraydesk.lib.ids import new_uid
 from xraydesk.links import connections
 from xraydesk.links.connections import Caller
 from xraydesk.links.dicom import call_log, echo, mpps, worklist
+from xraydesk.links.dicom.admission import Verdict
 from xraydesk.links.dicom.doctor_rules import clock_ahead_seconds, clock_in_words
 from xraydesk.links.dicom.probe import probe
 from xraydesk.links.dicom.sop_classes import MODALITY_PERFORMED_STEP
@@ -63,8 +65,8 @@ def test_every_kind_of_call_is_counted_once_with_what_became_of_it(tmp_path, sit
         for _ in range(3):
             desk.associate([MWL]).release()
         desk.associate([ECHO], calling="PROBE").release()
-        assert desk.associate([MWL], calling="STRANGER").is_rejected
-        assert desk.associate([ECHO], called="NOBODY").is_rejected
+        assert desk.refusal([MWL], calling="STRANGER") == Verdict.CALLING_UNKNOWN.value
+        assert desk.refusal([ECHO], called="NOBODY") == Verdict.CALLED_UNKNOWN.value
         raw = desk.raw()
         raw.sendall(association_request([MWL], calling="A/B"))
         assert read_pdu(raw)[0] == 3
@@ -83,7 +85,7 @@ def test_somebody_who_is_let_in_may_do_what_a_machine_may_until_it_is_taken_back
     exam = make_exam(site)
     make_booking(exam)
     with desk_at(tmp_path) as desk:
-        assert desk.associate([MWL], calling="NEWCR").is_rejected
+        assert desk.refusal([MWL], calling="NEWCR") == Verdict.CALLING_UNKNOWN.value
     call = DicomCall.objects.get()
     caller = connections.let_in(site=site, call_id=call.pk, at=AT, by="user:admin")
     assert connections.let_in(site=site, call_id=call.pk, at=AT, by="user:admin") == caller
@@ -94,7 +96,7 @@ def test_somebody_who_is_let_in_may_do_what_a_machine_may_until_it_is_taken_back
         assert [answer.AccessionNumber for answer in found] == [exam.accession]
     assert connections.keep_out(site=site, caller_id=caller.pk, at=AT, by="user:admin") == "NEWCR"
     with desk_at(tmp_path) as desk:
-        assert desk.associate([MWL], calling="NEWCR").is_rejected
+        assert desk.refusal([MWL], calling="NEWCR") == Verdict.CALLING_UNKNOWN.value
         assert accessions(desk, query("XR1")) == [exam.accession]
     assert (AllowedCaller.objects.get().ended_by, AllowedCaller.objects.count()) == ("user:admin", 1)
 
@@ -229,6 +231,30 @@ def test_a_peer_that_answers_and_ones_that_do_not_are_told_apart() -> None:
         found = tried(port)
         assert (found.reached, found.echoed) == (True, False)
     assert "cannot be reached" in probe(host="no.such.host.invalid", port=1, called="P", calling="X").said
+
+
+def test_a_rejection_that_comes_before_we_have_looked_is_told_as_a_rejection(monkeypatch) -> None:
+    prepare = AssociationSocket.__init__
+
+    class SeenLate(threading.Event):
+        """Its waiter goes on once the other thread has read the answer and closed the connection."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            is_set = super().wait(timeout)
+            end = time.monotonic() + 60
+            while self.connection._is_connected and time.monotonic() < end:
+                time.sleep(0.001)
+            return is_set
+
+    def begin(connection, *arguments, **named) -> None:
+        prepare(connection, *arguments, **named)
+        if not connection._ready.is_set():
+            connection._ready = SeenLate()
+            connection._ready.connection = connection
+
+    with peer(require_calling_aet=["OTHER"]) as port:
+        monkeypatch.setattr(AssociationSocket, "__init__", begin)
+        assert "it does not know our AE title XRAYDESK" in tried(port).said
 
 
 def test_a_peer_that_hangs_up_is_told_as_it_is() -> None:
