@@ -4,7 +4,10 @@ Method. Each target of `tests/fuzzing.py` is a real part of the desk without soc
 the listener's associations with all that lies behind them (PDUs, states, DIMSE, data sets, worklist, steps,
 promises), the reader of objects and of files, the picture, the frames and messages of HL7 v2. It is fed a
 sound input of our own making, changed once or several times: bits, bytes, lengths at their limits, pieces
-left out, doubled, moved, or taken from another input. Python's tracing says which lines follow which in
+left out, doubled, moved, or taken from another input. At the upper layer half of the changes keep the shape:
+PDUs in another order, doubled, left out, taken from another conversation, cut into pieces of a byte or put
+together; values changed with lengths that fit, or lengths alone; and each beginning is first cut off at every byte.
+Python's tracing says which lines follow which in
 `xraydesk/links`; an input that goes where none went before is kept, and changed in turn. At the end the
 fewest inputs are kept that go everywhere (`tests/seeds`), which a test plays again. What fails in a way
 that is not promised is printed once for each place, with its input. Memory is told at the first tenth and
@@ -109,6 +112,87 @@ def changed(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     return bytes(told[:INPUT_BYTES_MAX])
 
 
+def pdus_of(data: bytes) -> list[bytes]:
+    """The PDUs of a conversation by their lengths; what fits none is the last one."""
+    found, start = [], 0
+    while start < len(data):
+        end = start + 6 + int.from_bytes(data[start + 2 : start + 6].ljust(4, b"\0"), "big")
+        found.append(data[start:end])
+        start = end
+    return found
+
+
+def values_of(pdu: bytes) -> list[tuple[bytes, bytes]]:
+    """Head (context and control) and bytes of each value of a P-DATA-TF."""
+    found, start = [], 6
+    while start + 6 <= len(pdu):
+        end = start + 4 + int.from_bytes(pdu[start : start + 4], "big")
+        found.append((pdu[start + 4 : start + 6], pdu[start + 6 : end]))
+        start = max(end, start + 6)
+    return found
+
+
+def data_pdu(values: list[tuple[bytes, bytes]]) -> bytes:
+    """One P-DATA-TF of these values, its lengths right."""
+    body = b"".join(struct.pack(">L", len(data) + 2) + head + data for head, data in values)
+    return struct.pack(">BxL", 4, len(body)) + body
+
+
+def in_pieces(values: list[tuple[bytes, bytes]], size: int) -> list[tuple[bytes, bytes]]:
+    """The values cut into pieces of so many bytes; the last of each alone says that it is the last."""
+    found = []
+    for head, data in values:
+        starts = range(0, max(len(data), 1), size)
+        for start in starts:
+            control = head[1] if start == starts[-1] else head[1] & ~2
+            found.append((bytes([head[0], control]), data[start : start + size]))
+    return found
+
+
+def changed_pdus(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+    """A conversation with one to eight changes to its PDUs."""
+    pdus = pdus_of(data[1:])
+    for _ in range(chance.choice((1, 1, 2, 2, 4, 8))):
+        at = chance.randrange(len(pdus) + 1)
+        here = pdus[at] if at < len(pdus) else b""
+        values = values_of(here) if here[:1] == b"\4" else []
+        kind = chance.randrange(9)
+        if kind == 0:
+            pdus[at : at + 1] = []
+        elif kind == 1:
+            pdus[at:at] = [here] * chance.choice((1, 1, 3, 20))
+        elif kind == 2:
+            pdus.insert(chance.randrange(len(pdus) + 1), here)
+            pdus[at : at + 1] = []
+        elif kind == 3:
+            pdus.insert(at, chance.choice(pdus_of(chance.choice(others)[1:]) or [b""]))
+        elif kind == 4 and values:
+            pieces = in_pieces(values, chance.choice((1, 2, 7, 100)))
+            pdus[at : at + 1] = (
+                [data_pdu(pieces)] if chance.random() < 0.5 else [data_pdu([p]) for p in pieces]
+            )
+        elif kind == 5 and values:
+            following = values_of(pdus[at + 1]) if pdus[at + 1 : at + 2] and pdus[at + 1][:1] == b"\4" else []
+            pdus[at : at + 2] = [data_pdu(values + following)]
+        elif kind == 6 and values:
+            which = chance.randrange(len(values))
+            head, value = values[which]
+            if chance.random() < 0.3:
+                head = bytes([chance.choice((head[0], 0, 1, 3, 5, 255)), chance.randrange(4)])
+            else:
+                value = changed(value, others, chance)
+            values[which] = (head, value)
+            pdus[at : at + 1] = [data_pdu(values)]
+        elif kind == 7 and len(here) > 6:
+            where = chance.choice((2, 6)) if values else 2
+            length = int.from_bytes(here[where : where + 4], "big") + chance.choice((-2, -1, 1, 2, 1_048_576))
+            pdus[at] = here[:where] + struct.pack(">L", length % 2**32) + here[where + 4 :]
+        else:
+            body = bytes(chance.choice((4, 4, 4, 0, 5, 74)))
+            pdus.insert(at, struct.pack(">BxL", chance.randrange(9), len(body)) + body)
+    return (data[:1] + b"".join(pdus))[:INPUT_BYTES_MAX]
+
+
 class Fuzzed:
     """One target: what is kept of its inputs, what they reach, what failed."""
 
@@ -123,8 +207,13 @@ class Fuzzed:
         self.tries = 0
         self.seconds = 0.0
         self.found: dict[str, bytes] = {}
-        for data in (*fuzzing.beginnings(name), *fuzzing.seeds(name)):
+        beginnings = fuzzing.beginnings(name)
+        for data in (*beginnings, *fuzzing.seeds(name)):
             self._try(data)
+        self._change = (changed, changed_pdus) if name == "upper_layer" else (changed,)
+        for data in beginnings if name == "upper_layer" else ():
+            for end in range(len(data)):
+                self._try(data[:end])
 
     def turn(self, seconds: float, chance: random.Random) -> None:
         """Try changed inputs for so long."""
@@ -133,7 +222,7 @@ class Fuzzed:
             inputs = [*self.kept]
             # What was found last has been changed the least.
             source = inputs[-1 - int(len(inputs) * chance.random() ** 2)]
-            self._try(changed(source, inputs, chance))
+            self._try(chance.choice(self._change)(source, inputs, chance))
         self.seconds += time.monotonic() - begun
 
     def _try(self, data: bytes) -> None:
