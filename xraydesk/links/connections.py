@@ -95,6 +95,8 @@ def let_in(*, site: Site, call_id: int, at: datetime, by: str) -> AllowedCaller:
         call = DicomCall.objects.filter(site=site, pk=call_id, outcome="CALLING_UNKNOWN").first()
         if call is None:
             raise Refused("That call is not kept any more, or it was not refused for its AE title.")
+        if not call.calling_ae:
+            raise Refused("That machine gave no AE title: enter one there, and let it call again.")
         caller, _ = AllowedCaller.objects.get_or_create(
             site=site, ae_title=call.calling_ae, ended_at=None, defaults={"at": at, "by": by}
         )

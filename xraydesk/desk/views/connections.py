@@ -124,7 +124,7 @@ def _strangers(member: Member) -> list[Stranger]:
         Stranger(
             calls=call,
             why=_words(call, member, call.calling_ae in known),
-            may_be_let_in=call.outcome == "CALLING_UNKNOWN" and call.calling_ae not in known,
+            may_be_let_in=call.outcome == "CALLING_UNKNOWN" and call.calling_ae not in {"", *known},
         )
         for call in rows[:REFUSED_SHOWN_MAX]
     ]

@@ -15,6 +15,9 @@ COMMAND_BYTES_MAX = 65_536
 PENDING = frozenset({0xFF00, 0xFF01})
 NO_DATA_SET = 0x0101
 _IS_COMMAND_AND_LAST = b"\x03"
+_UID_LENGTH_MAX = 64
+_NOT_READ = ("Priority", "MoveOriginatorApplicationEntityTitle", "MoveOriginatorMessageID")
+"""Elements of requests that change nothing here: a wrong value in them is no reason to end an association."""
 
 _ABOUT_REQUESTED = frozenset({"N_GET", "N_SET", "N_ACTION", "N_DELETE"})
 """Requests that name their object by Requested SOP Class and Instance UID (PS3.7 10.3)."""
@@ -40,10 +43,24 @@ def read_command(data: bytes, context_id: int) -> tuple[Any, bool]:
     message = dimse_messages.DIMSEMessage()
     try:
         message.decode_msg(fragment)
+        _mend(message.command_set)
         has_data_set = message.command_set.CommandDataSetType != NO_DATA_SET
-        return message.message_to_primitive(), has_data_set
+        primitive = message.message_to_primitive()
+        if is_request(primitive) and primitive.MessageID is None:
+            raise BrokenCommand("a request without a Message ID")
+        return primitive, has_data_set
     except Exception as error:  # any broken bytes from outside end here, and then the association
         raise BrokenCommand(f"no command set ({type(error).__name__})") from None
+
+
+def _mend(command: Dataset) -> None:
+    """Leave out what pynetdicom would refuse the whole message for: it gets an answer, where one is due."""
+    for keyword in _NOT_READ:
+        if keyword in command:
+            delattr(command, keyword)
+    for keyword in ("AffectedSOPInstanceUID", "RequestedSOPInstanceUID"):
+        if len(str(command.get(keyword) or "")) > _UID_LENGTH_MAX:
+            setattr(command, keyword, "?")
 
 
 def write_command(primitive: Any, *, has_data_set: bool) -> bytes:
