@@ -1,16 +1,16 @@
-"""Headers that every page carries."""
+"""What every page goes through: its headers, what no page takes, and what a form alone may open."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict, UnreadablePostError
 from django.utils.deprecation import MiddlewareMixin
 
-from xraydesk.desk.views.wrong import not_understood
+from xraydesk.desk.views.wrong import not_understood, of_a_form
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
@@ -62,6 +62,46 @@ class NoNul(MiddlewareMixin):
         if "\0" in request.path_info or any(map(_has_nul, (request.GET, _form(request)))):
             return not_understood(request, BadRequest())
         return None
+
+
+class OfAForm:
+    """Shows a page where somebody opens the address of a form, which would else be left blank.
+
+    FHIR answers in its own words.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self.later = iscoroutinefunction(get_response)
+        if self.later:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.later:
+            return self._answer_later(request)
+        response: HttpResponseBase = self.get_response(request)
+        return _explained(request, response) if _is_blank(request, response) else response
+
+    async def _answer_later(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = await self.get_response(request)
+        return (
+            await sync_to_async(_explained)(request, response) if _is_blank(request, response) else response
+        )
+
+
+def _is_blank(request: HttpRequest, response: HttpResponseBase) -> bool:
+    return (
+        response.status_code == 405 and request.method == "GET" and not request.path_info.startswith("/fhir/")
+    )
+
+
+def _explained(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    page = of_a_form(request)
+    page.headers["Allow"] = response.headers["Allow"]
+    return page
 
 
 def _form(request: HttpRequest) -> QueryDict:

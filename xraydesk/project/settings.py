@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "xraydesk.access.middleware.SignedIn",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "xraydesk.desk.middleware.OfAForm",
     "xraydesk.desk.middleware.NoNul",
     "django_htmx.middleware.HtmxMiddleware",
 ]

@@ -14,6 +14,7 @@ from xraydesk.journey.exam_view import name_of
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
+from xraydesk.rooms.models import Room
 
 register = template.Library()
 
@@ -83,6 +84,12 @@ def clock_time(at: datetime | None) -> str:
     if abs((local.date() - today).days) <= 6:
         return f"{local:%a %H:%M}"
     return f"{local:%d %b %Y %H:%M}"
+
+
+@register.filter
+def beyond_code(room: Room) -> str:
+    """`Chest` of the room `XR1 Chest`: its name beside its code, which is not said twice."""
+    return room.name.removeprefix(room.code).strip()
 
 
 @register.simple_tag

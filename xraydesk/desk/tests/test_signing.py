@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,25 @@ def test_what_is_not_there_is_said_on_a_page_of_our_own_for_strangers_too() -> N
         assert "There is nothing here" in text
         assert text.count("<h1") == 1
         assert "Django" not in text
+
+
+def test_what_went_wrong_is_told_in_the_time_of_the_department() -> None:
+    site = make_site()
+    site.timezone = "Pacific/Kiritimati"  # fourteen hours before what a page shows that knows no site
+    site.save()
+    text = signed_in(site).get("/no/such/page").content.decode()
+    said = re.search(r'<time datetime="([^"]+)"', text)
+    assert said is not None
+    assert datetime.fromisoformat(said[1]).utcoffset() == timedelta(hours=14)
+
+
+def test_the_address_of_a_form_opened_by_itself_says_what_to_do() -> None:
+    for client in (Client(), signed_in(make_site())):
+        answer = client.get("/messages/search")
+        assert answer.status_code == 405
+        assert answer["Allow"] == "POST"
+        assert "This page is the answer to a form" in answer.content.decode()
+        assert client.put("/messages/search").content == b""
 
 
 def test_a_broken_page_says_so_without_asking_the_database() -> None:

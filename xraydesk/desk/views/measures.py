@@ -136,10 +136,12 @@ def measure(request: HttpRequest, member: Member, key: str) -> HttpResponse:
         raise Http404
     days = last_days(site=member.site, day=day, count=1, at=clock.now())
     value = value_of(found, days.of(day), days.window(day), group)
+    rows = _behind(member, value)
     context = {
         "value": value,
         "day": day,
-        "rows": _behind(member, value),
+        "rows": rows,
+        "has_values": any(row.text for row in rows),
         "total": len(value.behind),
         "words": found.words,
         "may_open": member.may(Permission.SEE_PATIENT),
@@ -158,11 +160,13 @@ def room_measure(request: HttpRequest, member: Member, code: str) -> HttpRespons
         raise Http404
     value = Value(BY_KEY["exams"], "", None, tuple((accession, 1.0) for accession in use.exams))
     words = f"{round(use.busy_minutes)} of {round(use.open_minutes)} open minutes until now had an exam under way."
+    rows = _behind(member, value)
     context = {
         "value": value,
         "room": code,
         "day": day,
-        "rows": _behind(member, value),
+        "rows": rows,
+        "has_values": any(row.text for row in rows),
         "total": len(value.behind),
         "words": words,
         "may_open": member.may(Permission.SEE_PATIENT),

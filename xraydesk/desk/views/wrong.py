@@ -1,16 +1,23 @@
-"""Pages of our own for what went wrong: not here, not allowed, not understood, broken."""
+"""Pages of our own for what went wrong: not here, not allowed, not understood, from a form only, broken."""
 
 from __future__ import annotations
+
+from zoneinfo import ZoneInfo
 
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils import timezone
+
+from xraydesk.desk.access import signed_in
 
 
 def _answer(request: HttpRequest | None, status: int, heading: str, sentence: str) -> HttpResponse:
     try:
-        text = render_to_string("desk/wrong.html", {"heading": heading, "sentence": sentence}, request)
+        member = signed_in(request) if request is not None else None
+        with timezone.override(ZoneInfo(member.site.timezone) if member is not None else None):
+            text = render_to_string("desk/wrong.html", {"heading": heading, "sentence": sentence}, request)
     finally:
         if isinstance(request, ASGIRequest):
             # Django answers exceptions there in a thread of no request, whose connection nobody else would give back.
@@ -45,6 +52,16 @@ def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
         400,
         "That was not understood",
         "Nothing was changed. Go back and try it from the page itself.",
+    )
+
+
+def of_a_form(request: HttpRequest) -> HttpResponse:
+    """405: an address that a form posts to, opened by itself, as a browser does that opens old pages again."""
+    return _answer(
+        request,
+        405,
+        "This page is the answer to a form",
+        "Nothing was changed. Go back to the page with the form and send it once more.",
     )
 
 

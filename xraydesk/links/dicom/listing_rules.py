@@ -174,6 +174,8 @@ def _has_a_place(standing: Standing, wall: _Wall) -> Check:
         return Check(
             what, False, f"The patient did not come {when}; take the no-show back, or book it again."
         )
+    if booked.state is BookingState.DONE and standing.step and standing.step.state is StepState.COMPLETED:
+        return Check(what, True, f"It had one {when}, and was done.")
     if booked.state is BookingState.DONE:
         return Check(what, False, "It was discontinued, and is not to be done again.")
     return Check(what, True, f"It is booked {when}.")

@@ -111,6 +111,14 @@ def test_the_most_final_reason_comes_first(standing, machine, why):
     assert judged.why == why
 
 
+def test_what_was_done_had_its_place():
+    was_done = Done(StepState.COMPLETED, "XR1", AT, AT + timedelta(minutes=5))
+    judged = told(replace(WAITS, step=was_done, booked=replace(BOOKED, state=BookingState.DONE)))
+    assert [check.why for check in judged.checks if not check.passed] == [judged.why]
+    assert judged.why == "It was done in XR1 and ended at 15:05."
+    assert judged.checks[2].why == "It had one at 15:00, and was done."
+
+
 def test_what_was_broken_off_and_keeps_its_place_is_to_be_done_again():
     again = told(replace(WAITS, step=Done(StepState.DISCONTINUED, "XR1", AT, AT)))
     assert again.listed
