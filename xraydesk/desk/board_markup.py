@@ -195,10 +195,11 @@ def held_block(held: HeldBlock, *, zone: ZoneInfo, may_open: bool) -> str:
 
 
 def many(one: Folded, *, number: str, href: str, what: str) -> str:
-    """What is done and folded: how many, and the page that shows them one by one. `number` makes its id."""
+    """What is done and folded: how many, and the page, if any, that shows them one by one. `number` makes its id."""
+    tag, leads = ("a", f' href="{escape(href)}"') if href else ("span", "")
     return (
         f'<li id="f-{escape(number)}" data-live style="--s:{one.start};--d:{one.length};--g:{one.label};--n:{one.count}">'
-        f'<a class="many" href="{escape(href)}"><i></i><span>{one.count} {what}</span></a></li>'
+        f'<{tag}{leads} class="many"><i></i><span>{one.count} {what}</span></{tag}></li>'
     )
 
 

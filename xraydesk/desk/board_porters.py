@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
@@ -40,9 +39,18 @@ class PorterLane:
 
 
 def porter_lanes(
-    *, site: Site, window: Window, at: datetime, zone: ZoneInfo, link: Callable[[str], str]
+    *,
+    site: Site,
+    window: Window,
+    at: datetime,
+    zone: ZoneInfo,
+    link: Callable[[str], str],
+    jobs_url: str = "",
 ) -> list[PorterLane]:
-    """A lane for each porter who has a job in what is shown, one query; none where there are no jobs."""
+    """A lane for each porter who has a job in what is shown, one query; none where there are no jobs.
+
+    What is done leads to `jobs_url`, the list of all jobs; empty for a role that does not see it.
+    """
     jobs = (
         TransportJob.objects.filter(
             site=site, due_at__gte=window.start, due_at__lt=window.end + timedelta(minutes=30)
@@ -59,13 +67,18 @@ def porter_lanes(
         lanes.setdefault(key, (name, []))[1].append(job)
     named = sorted(lanes.items(), key=lambda one: (one[0] == NOBODY, one[0]))
     return [
-        PorterLane(key, name, SafeString("".join(_line(key, found, window, zone, link))))
+        PorterLane(key, name, SafeString("".join(_line(key, found, window, zone, link, jobs_url))))
         for key, (name, found) in named
     ]
 
 
 def _line(
-    key: str, jobs: Sequence[TransportJob], window: Window, zone: ZoneInfo, link: Callable[[str], str]
+    key: str,
+    jobs: Sequence[TransportJob],
+    window: Window,
+    zone: ZoneInfo,
+    link: Callable[[str], str],
+    jobs_url: str,
 ) -> list[str]:
     """What is done folded into one block, then the jobs that are under way or to come, in order of time."""
     shown = [(job, found) for job in jobs if (found := window.clipped(*_stretch(job)))]
@@ -90,7 +103,7 @@ def _line(
         parts.append(_block(job, start, length, label=label, row=row, zone=zone, link=link))
     if done:
         parts.append(
-            many(folded(done, until=after[0]), number=f"p-{key}", href=reverse("jobs"), what="jobs done")
+            many(folded(done, until=after[0]), number=f"p-{key}", href=jobs_url, what="jobs done")
         )
     return parts[::-1]
 

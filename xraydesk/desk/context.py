@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from xraydesk.desk.access import signed_in
+from xraydesk.desk.access import landing_of, signed_in
 from xraydesk.desk.nav import menu
 from xraydesk.facts import queries as facts
 from xraydesk.lib import clock
@@ -20,6 +20,7 @@ def desk(request: HttpRequest) -> dict[str, Any]:
     return {
         "member": member,
         "menu": menu(member, request.path),
+        "home": landing_of(member),
         "frame_at": clock.now(),
         "revision": facts.revision(site_id=member.site.pk),
     }

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from xraydesk.desk import words
+from xraydesk.access.members import Member
+from xraydesk.desk import access, words
 from xraydesk.journey.exam_view import name_of
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
@@ -84,6 +86,12 @@ def clock_time(at: datetime | None) -> str:
     if abs((local.date() - today).days) <= 6:
         return f"{local:%a %H:%M}"
     return f"{local:%d %b %Y %H:%M}"
+
+
+@register.filter
+def may_open(member: Member, url_name: str) -> bool:
+    """True where the page of that name is one that the member's role opens: nothing leads to a page that is not there."""
+    return access.may_open(member, reverse(url_name))
 
 
 @register.filter

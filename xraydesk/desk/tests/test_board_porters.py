@@ -48,6 +48,7 @@ def lanes(site: Site) -> list[PorterLane]:
         at=AT,
         zone=ZoneInfo("America/Bogota"),
         link=lambda accession: f"/?exam={accession}",
+        jobs_url="/jobs",
     )
 
 

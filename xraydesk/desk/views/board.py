@@ -134,6 +134,7 @@ def board(request: HttpRequest, member: Member) -> HttpResponse:
     chosen = _chosen(seen, asked, member)
     proposed = _proposed(chosen, asked, member, at) if chosen else None
     number = _number(asked, proposed)
+    may_see_jobs = member.may(Permission.SEE_TRANSPORT)
     context = {
         "day": asked.day,
         "before": asked.day - timedelta(days=1),
@@ -166,7 +167,15 @@ def board(request: HttpRequest, member: Member) -> HttpResponse:
         "by_itself": done_by_itself(
             site=member.site, since=seen.first, until=seen.after, room_ids=room_ids_of(member)
         ),
-        "porters": porter_lanes(site=member.site, window=window, at=at, zone=zone, link=_link(asked)),
+        "porters": porter_lanes(
+            site=member.site,
+            window=window,
+            at=at,
+            zone=zone,
+            link=_link(asked),
+            jobs_url=reverse("jobs") if may_see_jobs else "",
+        ),
+        "may_see_jobs": may_see_jobs,
         "panel": _panel(seen, asked, member, at=at, view=chosen, proposed=proposed) if chosen else None,
         **_urls(asked, window, zone),
     }
