@@ -14,7 +14,9 @@ from xraydesk.quality.models import Feedback
 from xraydesk.quality.queries import of_exam
 from xraydesk.quality.reasons import FeedbackReason
 from xraydesk.quality.rules import WHOLE_EXAM, views_to_judge
-from xraydesk.results.models import Report, ReportVersion
+from xraydesk.results.models import Document, Report, ReportVersion
+from xraydesk.results.queries import documents_of, is_named
+from xraydesk.results.reporting import DocumentKind
 from xraydesk.results.states import ReportState
 
 VERSIONS_SHOWN_MAX = 20
@@ -34,6 +36,8 @@ class ShownReport:
     note: str
     whole: bool
     earlier: tuple[ReportVersion, ...] = ()
+    documents: tuple[tuple[Document, bool], ...] = ()
+    """Documents beside it, and whether it names them as it stands now."""
 
 
 def report_shown(view: ExamView, member: Member) -> ShownReport | None:
@@ -45,7 +49,14 @@ def report_shown(view: ExamView, member: Member) -> ShownReport | None:
     if not member.may(Permission.SEE_RESULTS):
         return ShownReport(report, note, whole=False)
     earlier = report.versions.filter(version__lt=report.version).order_by("-version")
-    return ShownReport(report, note, whole=True, earlier=tuple(earlier[:VERSIONS_SHOWN_MAX]))
+    documents = tuple(
+        (one, bool(one.text) or is_named(one, report))
+        for one in documents_of(report.exam)
+        if one.kind != DocumentKind.TEXT
+    )
+    return ShownReport(
+        report, note, whole=True, earlier=tuple(earlier[:VERSIONS_SHOWN_MAX]), documents=documents
+    )
 
 
 @dataclass(frozen=True)

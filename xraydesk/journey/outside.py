@@ -25,10 +25,10 @@ from xraydesk.imaging.outside_rules import Known, Offered, OutsideState, offered
 from xraydesk.imaging.states import ImageAction, ImageState, StepAction
 from xraydesk.journey import performing
 from xraydesk.journey.errors import Refused, WrongState
+from xraydesk.journey.outside_report import copy_text, locked_study, say_report
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.priors import compare_with, look_for_priors
 from xraydesk.journey.reconcile import come_again
-from xraydesk.journey.report import receive_report
 from xraydesk.journey.unscheduled import DESK_AUTHORITY, OUTSIDE_SOURCE, is_done_elsewhere
 from xraydesk.lib import clock, locks
 from xraydesk.lib.ids import new_uid
@@ -41,9 +41,7 @@ from xraydesk.orders.states import TriageAction
 from xraydesk.patients.demographics import Demographics
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.patients.queries import search
-from xraydesk.results.models import Report
-from xraydesk.results.reporting import SaidExam, SaidReport
-from xraydesk.results.states import ReportAction
+from xraydesk.results.document_actions import drop_documents, give_documents
 
 STUDY_IMAGES_MAX = 2000
 """A study of more objects than these is not taken in by the desk: it goes to the archive by its own import."""
@@ -189,6 +187,7 @@ def refuse(*, study_id: int, why: str, at: datetime, by: str) -> OutsideStudy:
     for image in _images(study):
         actions.move_image(image, action=ImageAction.REJECT, at=at, by=by, why=said)
     outside_actions.refuse_study(study, why=said, at=at, by=by)
+    drop_documents(study)
     close_items(site_id=study.site_id, key=study_key(study.pk), at=at, by=by, how="it is not taken in")
     _tell(study, FactKind.OUTSIDE_REFUSED, at=at, by=by)
     return study
@@ -211,15 +210,7 @@ def keep_report(*, study_id: int, text: str, read_by: str, at: datetime, by: str
     words = text.replace("\r\n", "\n").strip()
     if not words or len(words) > REPORT_LENGTH_MAX:
         raise WrongState(f"A report is a text of at most {REPORT_LENGTH_MAX:,} letters. Nothing was kept.")
-    is_known = Report.objects.filter(exam=study.exam).exists()
-    said = SaidReport(
-        exam=SaidExam(accession=study.exam.accession),
-        action=ReportAction.CORRECT if is_known else ReportAction.FINAL,
-        text=words,
-        radiologist_name=shortened(" ".join(read_by.split()), 200),
-        said_at=at,
-    )
-    receive_report(site=study.site, report=said, link="", by=by, at=at)
+    copy_text(study, text=words, read_by=shortened(" ".join(read_by.split()), 200), at=at, by=by)
 
 
 def who_is_meant(study: OutsideStudy) -> tuple[Offered, ...]:
@@ -278,6 +269,8 @@ def _take(study: OutsideStudy, patient_id: int, *, at: datetime, by: str) -> Exa
     how = f"it is exam {exam.accession} here"
     close_items(site_id=study.site_id, key=study_key(study.pk), at=at, by=by, how=how)
     _tell(study, FactKind.OUTSIDE_TAKEN, at=at, by=by)
+    give_documents(study, exam=exam)
+    say_report(study, at=at, by=by)
     return exam
 
 
@@ -346,12 +339,7 @@ def _compare(exam: Exam, study: OutsideStudy, compared_with: int, *, at: datetim
 
 
 def _locked(study_id: int) -> OutsideStudy:
-    study = (
-        OutsideStudy.objects.select_for_update(of=("self",))
-        .select_related("site", "exam__order")
-        .filter(pk=study_id)
-        .first()
-    )
+    study = locked_study(study_id)
     if study is None:
         raise UnknownStudy("There is no such study of another house here.")
     return study

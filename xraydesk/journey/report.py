@@ -20,9 +20,10 @@ from xraydesk.orders.models import Exam
 from xraydesk.patients import queries as patients
 from xraydesk.patients.models import Patient
 from xraydesk.patients.rules import facts_said, identifiers_that_count
-from xraydesk.results import actions, queries, rules
+from xraydesk.results import actions, document_actions, queries, rules
 from xraydesk.results.models import Report
-from xraydesk.results.reporting import SaidExam, SaidReport
+from xraydesk.results.reporting import DOCUMENTS_MAX, SaidExam, SaidReport
+from xraydesk.results.states import DocumentState
 
 NAMED_MAX = 100
 """No more exams are looked at that one number names; an order has no more."""
@@ -73,6 +74,16 @@ def _receive(exam: Exam, said: SaidReport, *, at: datetime, by: str) -> Received
     if decision.outcome is not rules.Outcome.NEW_VERSION or decision.state is None:
         return ReceivedReport(exam, queries.report_of(exam), decision.outcome)
     report = actions.keep_version(exam=exam, said=said, state=decision.state, at=at, by=by)
+    for document in said.documents[:DOCUMENTS_MAX]:
+        document_actions.put_document(
+            exam=exam,
+            outside=None,
+            said=document,
+            state=DocumentState.KEPT,
+            source="with its report",
+            at=at,
+            by=by,
+        )
     tell(
         exam,
         FactKind.REPORT_RECEIVED,

@@ -68,17 +68,23 @@ def bring(
         from django.conf import settings
 
         from xraydesk.lib import clock
-        from xraydesk.links.dicom.media import NoMedium, bring_in
+        from xraydesk.links.dicom.media import NoMedium, bring_in, offer_documents
 
         where = site_of(site)
         _refuse_another_user(Path(settings.XRAYDESK_SPOOL))
         try:
             told, studies = bring_in(medium, site=where, source=source, at=clock.now(), by=BY)
+            offer_documents(told, studies, source=source, at=clock.now(), by=BY)
         except NoMedium as why:
             raise Trouble(str(why)) from None
         becomes = {(s.patient_id_said, s.study_instance_uid): s for s in studies}
         put_list(_studies(told, becomes), as_json=as_json, columns=COLUMNS)
     typer.echo(f"{told.kept} objects kept, {told.known} were here already.", err=True)
+    if told.documents:
+        typer.echo(
+            f"{told.documents} documents lay beside them: say on its page whether they are its report.",
+            err=True,
+        )
     _say_what_was_left(told)
 
 

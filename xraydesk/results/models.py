@@ -8,11 +8,14 @@ from django.db import models
 from django.db.models import Q
 
 from xraydesk.access.models import Site
+from xraydesk.imaging.models import OutsideStudy
 from xraydesk.orders.models import Exam
+from xraydesk.results.reporting import DocumentKind
 from xraydesk.results.states import (
     CallOutcome,
     CallWay,
     Category,
+    DocumentState,
     FindingSource,
     FindingState,
     ReportState,
@@ -76,6 +79,54 @@ class ReportVersion(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["report", "version"], name="one_report_a_version"),
+        ]
+
+
+class Document(models.Model):
+    """A report as a document: a PDF, a clinical document (CDA), a text; kept with the exam that it is of.
+
+    `exam` is empty while nobody knows whose the study of another house is that it came with (`outside`). `text` is
+    what it says where that can be read plainly. `source` says in words how it came.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    exam = models.ForeignKey(Exam, null=True, on_delete=models.PROTECT, related_name="documents")
+    outside = models.ForeignKey(OutsideStudy, null=True, on_delete=models.PROTECT, related_name="documents")
+    state = models.CharField(max_length=12)
+    kind = models.CharField(max_length=32)
+    title = models.CharField(max_length=120, blank=True)
+    content = models.BinaryField()
+    size_bytes = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    text = models.TextField(blank=True)
+    read_by = models.CharField(max_length=200, blank=True)
+    source = models.CharField(max_length=120, blank=True)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["outside", "sha256"],
+                condition=Q(outside__isnull=False),
+                name="a_study_has_a_document_once",
+            ),
+            models.UniqueConstraint(
+                fields=["exam", "sha256"],
+                condition=Q(exam__isnull=False, outside__isnull=True),
+                name="an_exam_has_a_document_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(exam__isnull=False) | Q(outside__isnull=False),
+                name="a_document_is_of_an_exam_or_a_study",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in DocumentState]), name="document_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=[k.value for k in DocumentKind]), name="document_kind_is_known"
+            ),
         ]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from xraydesk.lib.prepared import Question, ask
 from xraydesk.orders.models import Exam
-from xraydesk.results.models import Report, ReportVersion
+from xraydesk.results.models import Document, Report, ReportVersion
+from xraydesk.results.reporting import DOCUMENTS_MAX, document_words
 from xraydesk.results.rules import Kept
-from xraydesk.results.states import ReportState
+from xraydesk.results.states import DocumentState, ReportState
 
 
 def report_of(exam: Exam) -> Report | None:
@@ -37,3 +38,21 @@ def kept_of(exam: Exam) -> Kept | None:
         category=report.category,
         earlier=frozenset(words),
     )
+
+
+def documents_of(exam: Exam) -> list[Document]:
+    """The documents that stand beside an exam's report, without their bytes."""
+    found = Document.objects.filter(exam=exam, state=DocumentState.KEPT).order_by("id")
+    return list(found.defer("content")[: DOCUMENTS_MAX * 5])
+
+
+def is_named(document: Document, report: Report) -> bool:
+    """True where the report as it stands names the document: one of an earlier version is not named any more."""
+    return document_words(document.kind, document.title, document.sha256) in report.text
+
+
+def documents_named(report: Report) -> list[Document]:
+    """The documents that a report as it stands names, without their bytes."""
+    if "Kept with the report: " not in report.text:
+        return []
+    return [one for one in documents_of(report.exam) if is_named(one, report)]

@@ -48,6 +48,15 @@ REPORT_TRANSITIONS: dict[tuple[ReportState | None, ReportAction], ReportState] =
 """What each word leads to. A preliminary report after a final one is late and changes nothing; nothing can be cancelled twice."""
 
 
+class DocumentState(StrEnum):
+    """What a document that was brought as a report is taken for."""
+
+    OFFERED = "offered"
+    """It lay beside the images; a person says whether it is their report."""
+    KEPT = "kept"
+    LEFT = "no report"
+
+
 class Category(IntEnum):
     """How soon somebody must hear of a finding (ACR Actionable Reporting, JACR 2014;11:552)."""
 

@@ -22,9 +22,11 @@ from xraydesk.journey.tests.performing import site_with_pacs
 from xraydesk.lib.ids import new_uid
 from xraydesk.links.dicom.tests.test_media import made
 from xraydesk.project import uploads
-from xraydesk.results.models import Report
+from xraydesk.results.models import Document, Report
 
 pytestmark = pytest.mark.django_db
+
+PDF = b"%PDF-1.4 a report"
 
 
 @pytest.fixture
@@ -109,6 +111,41 @@ def test_somebody_else_is_found_without_a_name_in_an_address_and_what_differs_is
     assert "another name" in html
     assert "another sex" in html
     assert "Nobody here is found" in signed_in(site).post(page, {"find": "zzz"}).content.decode()
+
+
+def test_a_report_brought_as_a_file_is_taken_away_from_the_exam_and_run_nowhere(site: Site) -> None:
+    uploaded(site, packed(new_uid()))
+    study = OutsideStudy.objects.get()
+    client = signed_in(site)
+    address = reverse("outside-document", args=[study.pk])
+
+    def brought(name: str, content: bytes) -> str:
+        file = SimpleUploadedFile(name, content, content_type="text/html")
+        return client.post(address, {"file": file}, follow=True).content.decode()
+
+    assert "No file came" in client.post(address, follow=True).content.decode()
+    assert "It is no PDF" in brought("report.exe", b"MZ\x00")
+    assert "stands with the exam" in brought("<b>chest</b>.pdf", PDF)
+    client.post(reverse("outside-take", args=[study.pk]), {"patient": make_patient(site).pk})
+    kept = Document.objects.get()
+    exam = kept.exam
+    assert exam is not None
+    page = client.get(reverse("exam", args=[exam.accession])).content.decode()
+    assert f'href="{reverse("document", args=[kept.pk])}"' in page
+    assert "<b>chest" not in page
+    answer = client.get(reverse("document", args=[kept.pk]))
+    assert (answer.content, answer["Content-Type"]) == (PDF, "application/pdf")
+    assert answer["Content-Disposition"] == f'attachment; filename="report-{exam.accession}-{kept.pk}.pdf"'
+    assert (answer["X-Content-Type-Options"], answer["Cache-Control"]) == ("nosniff", "no-store")
+    assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    decide = reverse("document-decide", args=[kept.pk])
+    assert "told to nobody" in client.post(decide, {"is": "none"}, follow=True).content.decode()
+    assert Report.objects.get(exam=exam).state == "cancelled"
+    stranger = signed_in(make_site(code="two"))
+    for method, name in ((stranger.get, "document"), (stranger.post, "document-decide")):
+        assert method(reverse(name, args=[kept.pk])).status_code == 404
+    assert stranger.post(address).status_code == 404
+    assert signed_in(site, Role.PORTER).get(reverse("document", args=[kept.pk])).status_code == 404
 
 
 def test_a_report_of_the_other_house_is_kept_with_its_exam_and_calls_nobody(site: Site) -> None:

@@ -25,12 +25,14 @@ from xraydesk.imaging.outside_rules import OutsideState, differs
 from xraydesk.imaging.queries import person_of
 from xraydesk.journey import outside
 from xraydesk.journey.errors import Refused
+from xraydesk.journey.outside_report import COPIED
 from xraydesk.journey.unscheduled import is_done_elsewhere
 from xraydesk.lib import clock
-from xraydesk.links.dicom.media import NoMedium, Told, bring_in
+from xraydesk.links.dicom.media import NoMedium, Told, bring_in, offer_documents
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
 from xraydesk.patients.queries import search
+from xraydesk.results.reporting import DOCUMENTS_MAX
 
 UPLOAD_FILES_MAX = 2_000
 SHOWN_MAX = 100
@@ -92,6 +94,7 @@ def bring(request: HttpRequest, member: Member) -> SeeOther:
                 taken |= {study.pk: study for study in studies}
     except NoMedium as why:
         return refused(request, Refused(str(why)), to=here)
+    offer_documents(total, list(taken.values()), source=source, at=clock.now(), by=member.who)
     return done(request, _said(total, list(taken.values())), to=here)
 
 
@@ -112,6 +115,10 @@ def _add(total: Told, told: Told) -> None:
     total.kept += told.kept
     total.known += told.known
     total.left += told.left
+    room = DOCUMENTS_MAX - len(total.loose)
+    total.loose += told.loose[:room]
+    if more := len(told.loose[room:]):
+        total.left["it is one document more than a report has"] += more
 
 
 def _said(told: Told, studies: list[OutsideStudy]) -> str:
@@ -126,6 +133,8 @@ def _said(told: Told, studies: list[OutsideStudy]) -> str:
         parts.append(f"{told.known} were here already.")
     if by_rule:
         parts.append(f"{by_rule} went on by itself.")
+    if told.documents:
+        parts.append(f"{told.documents} documents lay beside them: say whether they are the report.")
     if left := sum(told.left.values()):
         parts.append(f"{left} files were left: {'; '.join(sorted(told.left))}.")
     return " ".join(parts)
@@ -172,6 +181,7 @@ def study_page(request: HttpRequest, member: Member, study_id: int) -> HttpRespo
         "image": _picture(study) if member.may(Permission.DECIDE_IMAGES) else None,
         "words": words,
         "choices": choices,
+        "documents": study.documents.exclude(source=COPIED).defer("content").order_by("id")[:DOCUMENTS_MAX],
         "may_report": study.exam is not None and is_done_elsewhere(study.exam.order),
         "chosen": Choice(banner_of(chosen), "", differs(said, person_of(chosen))) if chosen else None,
         "exams": _exams(chosen) if chosen else [],

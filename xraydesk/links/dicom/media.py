@@ -12,7 +12,7 @@ import tempfile
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,15 +28,19 @@ from xraydesk.access.models import Site
 from xraydesk.imaging.header import Header, StoredFile
 from xraydesk.imaging.models import OutsideStudy
 from xraydesk.journey import outside
+from xraydesk.journey.outside_report import bring_document
 from xraydesk.links.dicom import negotiation
 from xraydesk.links.dicom.file_head import FileHead, where_it_begins
 from xraydesk.links.dicom.header_codec import is_wire_uid, read_header, text
 from xraydesk.links.dicom.media_codec import DIRECTORY, file_ids
 from xraydesk.links.dicom.object_file import read_object
 from xraydesk.links.dicom.reading import BadDataSet
+from xraydesk.links.dicom.reading_report_codec import report_in
 from xraydesk.links.dicom.sop_classes import STORAGE_CLASSES, STORAGE_SYNTAXES
 from xraydesk.links.dicom.spool import ObjectWriter, SpooledFile, SpoolRefused
 from xraydesk.links.dicom.store import path_for
+from xraydesk.results.reporting import DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, SaidDocument
+from xraydesk.results.written_rules import Unreadable, document_of
 
 FILES_MAX = 20_000
 """A medium with more files than these is not read further."""
@@ -51,6 +55,8 @@ UNPACKED_TIMES_MAX = 200
 
 DIRECTORY_BYTES_MAX = 67_108_864
 COPY_BYTES = 1_048_576
+LOOSE_BYTES_MAX = 33_554_432
+"""Documents that lie beside the images are held in memory until all of a medium was read, no more of them than this."""
 
 
 class NoMedium(Exception):
@@ -65,6 +71,10 @@ class Told:
     kept: int = 0
     known: int = 0
     """Objects that were here already, byte for byte."""
+    documents: int = 0
+    """Documents (PDF, CDA) that lay beside one study's images and are kept with it, until a person says what they are."""
+    loose: list[SaidDocument] = field(default_factory=list)
+    """Documents that were found and not yet put to a study."""
     missing: int = 0
     """Files that the medium's own directory (DICOMDIR) names and that are not on it."""
     left: Counter[str] = field(default_factory=Counter)
@@ -97,14 +107,16 @@ class _Object:
     header: Header
     words: str
     institution: str
+    report: SaidDocument | None
+    """What it holds as a report, where it is one."""
 
 
 def look(path: Path) -> Told:
     """What is on a medium, without keeping any of it. Raises NoMedium."""
     told = Told()
     with _files(path, told) as files:
-        for file in files:
-            one = _read(file, told)
+        for file, name in files:
+            one = _read(file, name, told)
             if one is not None:
                 _count(told, one)
     return told
@@ -120,14 +132,34 @@ def bring_in(
     told = Told()
     studies: dict[int, None] = {}
     with _files(path, told) as files:
-        for file in files:
-            one = _read(file, told)
+        for file, name in files:
+            one = _read(file, name, told)
             if one is not None:
                 _count(told, one)
                 study = _keep(one, told, site=site, source=source, at=at, by=by)
                 if study is not None:
                     studies.setdefault(study)
     return told, [outside.all_brought(study_id=key, at=at, by=by) for key in studies]
+
+
+def offer_documents(
+    told: Told, studies: Sequence[OutsideStudy], *, source: str, at: datetime, by: str
+) -> None:
+    """Put the documents that lay beside the images to the one study that was brought; a person says whether it is their report.
+
+    Where several studies were brought, or none, nothing says which they are of, and they are left.
+    """
+    for said in told.loose:
+        kept = None
+        if len(studies) == 1:
+            kept = bring_document(
+                study_id=studies[0].pk, said=said, certain=False, source=source, at=at, by=by
+            )
+        if kept is None:
+            told.left["it is a document; bring it on the page of its study"] += 1
+        else:
+            told.documents += 1
+    told.loose.clear()
 
 
 def _count(told: Told, one: _Object) -> None:
@@ -171,6 +203,8 @@ def _keep(one: _Object, told: Told, *, site: Site, source: str, at: datetime, by
         told.known += 1
     else:
         told.kept += 1
+    if one.report is not None and image.outside_id is not None and not image.copy:
+        bring_document(study_id=image.outside_id, said=one.report, certain=True, source=source, at=at, by=by)
     # Of what was here already as well: a run that was broken off has not said yet whose it is.
     return image.outside_id
 
@@ -214,7 +248,7 @@ def _pieces(one: _Object) -> Iterator[bytes]:
             yield piece
 
 
-def _read(path: Path, told: Told) -> _Object | None:
+def _read(path: Path, name: str, told: Told) -> _Object | None:
     """One file as an object that can be kept; None where it is none, which is counted."""
     told.files += 1
     try:
@@ -229,13 +263,29 @@ def _read(path: Path, told: Told) -> _Object | None:
         )
         header = _header(dataset, head)
     except BadDataSet as why:
-        told.left[_left_for(str(why))] += 1
+        if not _is_document(path, name, told):
+            told.left[_left_for(str(why))] += 1
         return None
     except OSError:
         told.left["it cannot be read from the medium"] += 1
         return None
     words = text(dataset, "StudyDescription") or text(dataset, "SeriesDescription")
-    return _Object(path, head, header, words, text(dataset, "InstitutionName"))
+    report = report_in(dataset, sop_class_uid=header.sop_class_uid)
+    return _Object(path, head, header, words, text(dataset, "InstitutionName"), report)
+
+
+def _is_document(path: Path, name: str, told: Told) -> bool:
+    """True where a file that is no DICOM is a document, which is then remembered until all of the medium was read."""
+    try:
+        size = path.stat().st_size
+        if size > DOCUMENT_BYTES_MAX or len(told.loose) >= DOCUMENTS_MAX:
+            return False
+        if size + sum(len(one.content) for one in told.loose) > LOOSE_BYTES_MAX:
+            return False
+        told.loose.append(document_of(path.read_bytes(), title=name))
+    except (Unreadable, OSError):
+        return False
+    return True
 
 
 def _left_for(why: str) -> str:
@@ -263,7 +313,7 @@ def _header(dataset: Dataset, head: FileHead) -> Header:
 
 
 @contextmanager
-def _files(path: Path, told: Told) -> Iterator[Iterable[Path]]:
+def _files(path: Path, told: Told) -> Iterator[Iterable[tuple[Path, str]]]:
     """The files of a folder, of a zip file (each unpacked while it is looked at), or one file by itself."""
     if path.is_dir():
         yield _walk(path, told)
@@ -271,12 +321,12 @@ def _files(path: Path, told: Told) -> Iterator[Iterable[Path]]:
         with tempfile.TemporaryDirectory(prefix="xraydesk-medium-") as room:
             yield _unpacked(path, Path(room), told)
     elif path.is_file():
-        yield [path]
+        yield [(path, path.name)]
     else:
         raise NoMedium("There is no such folder or file.")
 
 
-def _walk(root: Path, told: Told) -> Iterator[Path]:
+def _walk(root: Path, told: Told) -> Iterator[tuple[Path, str]]:
     """Every plain file below a folder, in order; links are not followed. What its DICOMDIR names and lacks is counted."""
     _missing(root, told)
     waiting, seen, taken = [(root, 0)], 0, 0
@@ -304,7 +354,7 @@ def _walk(root: Path, told: Told) -> Iterator[Path]:
                 if size > OBJECT_BYTES_MAX:
                     told.left["it is larger than any object the desk takes"] += 1
                 else:
-                    yield Path(entry.path)
+                    yield Path(entry.path), entry.name
 
 
 def _too_much() -> str:
@@ -342,7 +392,7 @@ def _is_there(root: Path, parts: tuple[str, ...]) -> bool:
     return root.joinpath(*parts).is_file() or root.joinpath(*(part.lower() for part in parts)).is_file()
 
 
-def _unpacked(path: Path, room: Path, told: Told) -> Iterator[Path]:
+def _unpacked(path: Path, room: Path, told: Told) -> Iterator[tuple[Path, str]]:
     """Each file of a zip file, one at a time under a name of ours; its own names are never used as paths (row 29)."""
     into = room / "one.dcm"
     taken = 0
@@ -364,7 +414,7 @@ def _unpacked(path: Path, room: Path, told: Told) -> Iterator[Path]:
                     if size > OBJECT_BYTES_MAX:
                         told.left["it is larger than any object the desk takes"] += 1
                     else:
-                        yield into
+                        yield into, entry.filename
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as broken:
         raise NoMedium(f"The zip file is broken ({type(broken).__name__}). Pack it anew.") from None
     except OSError as full:

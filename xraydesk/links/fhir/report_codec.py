@@ -42,6 +42,20 @@ FINDING_PRIORITY = {1: "stat", 2: "urgent", 3: "routine"}
 """How soon somebody must hear of it (ACR categories) to Communication.priority."""
 
 
+DOCUMENT_INLINE_BYTES_MAX = 3_145_728
+"""The bytes of a larger document are not in the resource; its title and size are."""
+
+
+@dataclass(frozen=True)
+class DocumentFacts:
+    """A document beside a report."""
+
+    kind: str
+    title: str
+    size_bytes: int
+    made_at: datetime
+
+
 @dataclass(frozen=True)
 class ReportFacts:
     """What a DiagnosticReport resource tells. `study_id` is "" where no image is here."""
@@ -62,10 +76,11 @@ class ReportFacts:
     impression: str
     codes: Sequence[Coded] = ()
     """What the exam is in tables of others."""
+    documents: Sequence[DocumentFacts] = ()
 
 
 def diagnostic_report(facts: ReportFacts) -> Resource:
-    """A DiagnosticReport resource: what was read, in its last version. The whole text is its presented form."""
+    """A DiagnosticReport resource: what was read, in its last version. Its presented forms are the whole text and every document."""
     whole = "\n".join(part for part in (facts.text, facts.impression) if part)
     form = {"contentType": "text/plain; charset=utf-8", "data": base64.b64encode(whole.encode()).decode()}
     return filled(
@@ -82,8 +97,32 @@ def diagnostic_report(facts: ReportFacts) -> Resource:
         resultsInterpreter=[{"display": facts.radiologist}] if facts.radiologist else [],
         imagingStudy=[reference("ImagingStudy", facts.study_id)] if facts.study_id else [],
         conclusion=facts.impression or facts.text,
-        presentedForm=[form] if whole else [],
+        presentedForm=[*([form] if whole else []), *(_presented(one) for one in facts.documents)],
     )
+
+
+def _presented(document: DocumentFacts) -> Resource:
+    """A document as an Attachment, without its bytes."""
+    return filled(
+        contentType=document.kind,
+        size=document.size_bytes,
+        title=document.title,
+        creation=instant(document.made_at),
+    )
+
+
+def with_documents(report: Resource, contents: Sequence[bytes]) -> Resource:
+    """A DiagnosticReport with the bytes of its documents, which are its last presented forms; empty ones stay out.
+
+    They are put in once its version is reckoned, which is the same with them and without.
+    """
+    forms = report["presentedForm"]
+    first = len(forms) - len(contents)
+    told = [
+        form | ({"data": base64.b64encode(content).decode()} if content else {})
+        for form, content in zip(forms[first:], contents, strict=True)
+    ]
+    return report | {"presentedForm": [*forms[:first], *told]}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Max, Prefetch, QuerySet
@@ -35,6 +35,7 @@ from xraydesk.orders.models import CodePair, CodeTable, Exam
 from xraydesk.patients.demographics import Identifier
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.results.models import Call, Finding, Report
+from xraydesk.results.queries import documents_named
 from xraydesk.results.states import CallOutcome
 
 SHOWN = (ImageState.MATCHED, ImageState.SENT, ImageState.HELD)
@@ -245,7 +246,7 @@ def _study_facts(exam: Exam, images: Sequence[Image]) -> study_codec.StudyFacts:
 
 
 def reports(site: Site, keys: Sequence[int]) -> list[Shown]:
-    """The reports of exams, each in its last version."""
+    """The reports of exams, each in its last version; one alone has the bytes of its documents, several have not."""
     rows = list(Report.objects.filter(site=site, pk__in=keys).select_related("exam"))
     exams = [report.exam_id for report in rows]
     begun = dict(
@@ -255,7 +256,7 @@ def reports(site: Site, keys: Sequence[int]) -> list[Shown]:
     )
     codes = _codes_of(site, PROCEDURES, (row.exam.procedure_code for row in rows))
     with_images = set(Image.objects.filter(exam__in=exams, state__in=SHOWN).values_list("exam_id", flat=True))
-    return in_order(
+    found = in_order(
         keys,
         (
             (
@@ -276,6 +277,7 @@ def reports(site: Site, keys: Sequence[int]) -> list[Shown]:
             for row in rows
         ),
     )
+    return [_with_bytes(found[0], rows[0])] if len(rows) == len(found) == 1 else found
 
 
 def _report_facts(
@@ -298,7 +300,27 @@ def _report_facts(
         text=report.text,
         impression=report.impression,
         codes=codes.get((exam.procedure_code, exam.procedure_system), ()),
+        documents=_documents(report),
     )
+
+
+def _documents(report: Report) -> list[report_codec.DocumentFacts]:
+    """The documents that a report names."""
+    return [
+        report_codec.DocumentFacts(one.kind, one.title, one.size_bytes, one.at)
+        for one in documents_named(report)
+    ]
+
+
+def _with_bytes(shown: Shown, report: Report) -> Shown:
+    """A report with the bytes of its documents, of those that are not too large."""
+    contents = [
+        bytes(one.content) if one.size_bytes <= report_codec.DOCUMENT_INLINE_BYTES_MAX else b""
+        for one in documents_named(report)
+    ]
+    if not contents:
+        return shown
+    return replace(shown, resource=report_codec.with_documents(shown.resource, contents))
 
 
 def findings(site: Site, keys: Sequence[int]) -> list[Shown]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xraydesk.links.hl7.outgoing_header import OrderTold, PatientTold, patient_segments
 from xraydesk.links.hl7.reader import Segment, written
-from xraydesk.links.hl7.report_out import ReportTold
+from xraydesk.links.hl7.report_out import ReportTold, document_value
 from xraydesk.links.hl7.times import write_time
 from xraydesk.results.states import ReportState
 
@@ -24,7 +24,7 @@ def document_kind(told: ReportTold) -> tuple[str, str, str]:
 
 
 def document_segments(order: OrderTold, patient: PatientTold, told: ReportTold) -> list[Segment]:
-    """EVN, PID, PV1, TXA and an OBX a line: a reader of documents knows no repetitions."""
+    """EVN, PID, PV1, TXA, an OBX a line (a reader of documents knows no repetitions), and one a document."""
     at = write_time(told.said_at)
     txa: list[object] = [""] * 19
     txa[0], txa[1], txa[2], txa[3] = "1", "DI", "TX", at
@@ -37,6 +37,21 @@ def document_segments(order: OrderTold, patient: PatientTold, told: ReportTold) 
     lines = [
         written("OBX", [str(n), "TX", ["GDT", "Report", "L"], "", line, *[""] * 5, "F"])
         for n, line in enumerate(text.splitlines(), start=1)
+    ]
+    lines += [
+        written(
+            "OBX",
+            [
+                str(n),
+                "ED",
+                ["PDF", one.title or "Report as a document", "L"],
+                "",
+                document_value(one),
+                *[""] * 5,
+                "F",
+            ],
+        )
+        for n, one in enumerate(told.documents, start=len(lines) + 1)
     ]
     return [
         written("EVN", [document_kind(told)[1], at]),

@@ -3,11 +3,13 @@
 Segments come as ORC, OBR, NTE, OBX (HL7 2.5.1 §7.3.1). An OBR without a text of its own stands
 for one more exam of the same report: the text of the next OBR that has one is its own, or else
 of the last one before. Texts are OBX-5 of value types TX, FT and ST, a repetition a line; values of
-other types are told with their name, and what is no text (ED, RP) is named alone.
+other types are told with their name; of what is no text (ED, RP) a document that can be read is kept, the rest named alone.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -21,8 +23,9 @@ from xraydesk.links.hl7.reader import NOWHERE, NULL, Message, Segment, part, une
 from xraydesk.links.hl7.refusals import Condition, Rejected
 from xraydesk.links.hl7.times import read_time
 from xraydesk.patients.demographics import Name
-from xraydesk.results.reporting import SaidExam, SaidReport
+from xraydesk.results.reporting import DOCUMENTS_MAX, SaidDocument, SaidExam, SaidReport
 from xraydesk.results.states import Category, ReportAction
+from xraydesk.results.written_rules import Unreadable, document_of
 
 REPORTS_MAX = 100
 """A message with more reports than this is refused."""
@@ -88,12 +91,13 @@ class Words:
     text: str = ""
     impression: str = ""
     attachments: tuple[str, ...] = ()
+    documents: tuple[SaidDocument, ...] = ()
     category: Category | None = None
 
     @property
     def is_empty(self) -> bool:
         """True where nothing was read there."""
-        return not (self.text or self.impression or self.attachments)
+        return not (self.text or self.impression or self.attachments or self.documents)
 
 
 def result_groups(message: Message) -> list[Group]:
@@ -168,6 +172,7 @@ def read_reports(message: Message, *, zone: str) -> tuple[SaidReport, ...]:
             text=words.text,
             impression=words.impression,
             attachments=words.attachments,
+            documents=words.documents,
             category=words.category,
             radiologist_id=_radiologist(group)[0],
             radiologist_name=_radiologist(group)[1],
@@ -203,6 +208,7 @@ def _as_one(before: SaidReport, after: SaidReport) -> SaidReport:
         text="\n".join(t for t in (before.text, after.text) if t),
         impression="\n".join(t for t in (before.impression, after.impression) if t),
         attachments=before.attachments + after.attachments,
+        documents=before.documents + after.documents,
         category=min(flags, default=None),
     )
 
@@ -276,6 +282,7 @@ def _words(group: Group) -> Words:
     text: list[str] = []
     impression: list[str] = []
     attachments: list[str] = []
+    documents: list[SaidDocument] = []
     flags: list[Category] = []
     for segment in group.values:
         if segment.name == "NTE":
@@ -289,7 +296,11 @@ def _words(group: Group) -> Words:
         elif _names_study(segment) or segment.get(3, 2).strip().endswith("Instance UID"):
             continue
         elif segment.get(2).upper() in APART_TYPES:
-            attachments.append(_attachment(segment))
+            document = _document(segment)
+            if document is not None and len(documents) < DOCUMENTS_MAX:
+                documents.append(document)
+            else:
+                attachments.append(_attachment(segment))
         elif _marks(segment) & IMPRESSION:
             impression += _lines(segment)
         else:
@@ -298,6 +309,7 @@ def _words(group: Group) -> Words:
         "\n".join(text).strip("\n"),
         "\n".join(impression).strip("\n"),
         tuple(attachments),
+        tuple(documents),
         min(flags, default=None),
     )
 
@@ -329,10 +341,28 @@ def _line(segment: Segment, number: int, repetition: int) -> str:
     return _LINE_ENDS.sub("\n", text).rstrip()
 
 
+def _document(segment: Segment) -> SaidDocument | None:
+    """The document in an ED (HL7 2.5.1 §2.A.24): Base64, whose line ends some senders leave in; None where it is none.
+
+    What it is its bytes say: not all senders name it rightly.
+    """
+    if segment.get(2).upper() != "ED" or segment.get(5, 4).strip().upper() != "BASE64":
+        return None
+    written = "".join(segment.get(5, 5).split())
+    try:
+        return document_of(base64.b64decode(written, validate=True), title=_name_of(segment))
+    except (binascii.Error, Unreadable):
+        return None
+
+
+def _name_of(segment: Segment) -> str:
+    return segment.get(3, 2).strip() or segment.get(3).strip()
+
+
 def _attachment(segment: Segment) -> str:
-    """A document that is no text: its kind, its name and a mark of its bytes, so that another one is not taken for the same."""
+    """What is no text and no document that can be read: its kind, its name and a mark of its bytes, so that another one is not taken for the same."""
     kind = "/".join(v for n in (2, 3) if (v := segment.get(5, n).strip())) or "document"
-    name = segment.get(3, 2).strip() or segment.get(3).strip()
+    name = _name_of(segment)
     mark = hashlib.sha256(segment.raw(5).encode()).hexdigest()[:8]
     return f"{kind}{f' “{name}”' if name else ''}, mark {mark}"
 

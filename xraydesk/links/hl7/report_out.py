@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,19 @@ STATUS = {
 """OBR-25 and OBX-11, HL7 tables 0123 and 0085."""
 
 
+DOCUMENTS_OUT_BYTES_MAX = 3_145_728
+"""Documents of a report that are larger together are named in its text alone: many receivers take no message over a few megabytes."""
+
+
+@dataclass(frozen=True)
+class DocumentTold:
+    """A document beside a report; `kind` is its media type."""
+
+    kind: str
+    title: str
+    content: bytes
+
+
 @dataclass(frozen=True)
 class ReportTold:
     """A report as it goes out. `said_at` is aware, in the zone that it is written in; `flagged` as AA in OBX-8."""
@@ -31,10 +45,17 @@ class ReportTold:
     radiologist_name: str = ""
     study_instance_uid: str = ""
     flagged: bool = False
+    documents: tuple[DocumentTold, ...] = ()
+
+
+def document_value(told: DocumentTold) -> list[object]:
+    """OBX-5 of a document (ED, HL7 2.5.1 §2.A.24): no source, kind, subtype, Base64, its bytes."""
+    kind, _, subtype = told.kind.partition("/")
+    return ["", kind, subtype, "Base64", base64.b64encode(told.content).decode()]
 
 
 def report_segments(order: OrderTold, patient: PatientTold, told: ReportTold) -> list[Segment]:
-    """PID, PV1, ORC, OBR, and an OBX each for text, impression and study UID."""
+    """PID, PV1, ORC, OBR, and an OBX each for text, impression, study UID and every document."""
     status = STATUS[told.state]
     obr: list[object] = [""] * 32
     obr[0], obr[1], obr[2], obr[3] = "1", order.placer_field, [order.filler], order.procedure_field
@@ -49,11 +70,14 @@ def report_segments(order: OrderTold, patient: PatientTold, told: ReportTold) ->
         [(told.radiologist_id, told.radiologist_name)] if told.radiologist_id or told.radiologist_name else ""
     )
     flag = "AA" if told.flagged else ""
-    values: list[tuple[str, list[object], str, str]] = [("TX", ["GDT", "Findings", "L"], told.text, "")]
+    values: list[tuple[str, list[object], object, str]] = [("TX", ["GDT", "Findings", "L"], told.text, "")]
     if told.impression:
         values.append(("TX", ["IMP", "Impression", "L"], told.impression, ""))
     if told.study_instance_uid:
         values.append(("ST", ["113014", "DICOM Study", "DCM"], told.study_instance_uid, ""))
+    for document in told.documents:
+        name: list[object] = ["PDF", document.title or "Report as a document", "L"]
+        values.append(("ED", name, document_value(document), ""))
     values[0] = (*values[0][:3], flag)
     seen = [
         written("OBX", [str(number), kind, name, "", value, "", "", mark, "", "", status])

@@ -14,11 +14,12 @@ from xraydesk.lib import clock
 from xraydesk.links.hl7.appointment import AppointmentTold
 from xraydesk.links.hl7.charge import ChargeTold
 from xraydesk.links.hl7.outgoing_header import OrderTold, PatientTold, name_parts
-from xraydesk.links.hl7.report_out import ReportTold
+from xraydesk.links.hl7.report_out import DOCUMENTS_OUT_BYTES_MAX, DocumentTold, ReportTold
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import Priority
 from xraydesk.patients.models import Patient
 from xraydesk.results.models import Report
+from xraydesk.results.queries import documents_named
 from xraydesk.results.states import ReportState
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.models import Booking
@@ -132,7 +133,16 @@ def report_of(exam: Exam) -> ReportTold | None:
         radiologist_name=report.radiologist_name,
         study_instance_uid=exam.study_instance_uid,
         flagged=report.category == 1,
+        documents=_documents_of(report),
     )
+
+
+def _documents_of(report: Report) -> tuple[DocumentTold, ...]:
+    """The documents that a report names; none where they are larger together than a message may be."""
+    named = documents_named(report)
+    if sum(one.size_bytes for one in named) > DOCUMENTS_OUT_BYTES_MAX:
+        return ()
+    return tuple(DocumentTold(one.kind, one.title, bytes(one.content)) for one in named)
 
 
 def charge_of(exam: Exam, fact: Fact, *, credit: bool) -> ChargeTold | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from xraydesk.attention.models import Item
 from xraydesk.billing.models import Charge
 from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Image, OutsideStudy, Prior
-from xraydesk.journey import outside, route
+from xraydesk.journey import outside, outside_report, route
 from xraydesk.journey.charge import review_charge
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.exam_view import find
@@ -34,8 +35,11 @@ from xraydesk.links.dicom.media import NoMedium, bring_in, look
 from xraydesk.links.dicom.media_codec import DIRECTORY
 from xraydesk.links.dicom.spool import SpoolRefused
 from xraydesk.links.ehr.tell import RESOURCES
+from xraydesk.links.fhir import rows
 from xraydesk.links.outgoing.tell import preview
+from xraydesk.links.outgoing.told import report_of
 from xraydesk.orders.models import Exam
+from xraydesk.results.models import Document, Report
 from xraydesk.siteplan.link_plan import OutlinkPlan, Pushes, Sends
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
@@ -163,6 +167,100 @@ def test_an_exam_done_elsewhere_is_over_is_planned_nowhere_and_charged_to_nobody
     assert list(Fact.objects.filter(accession=exam.accession).values_list("kind", flat=True)) == [
         "outside images taken in"
     ]
+
+
+PDF_CLASS, BASIC_TEXT = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.5.1.4.1.1.88.11"
+PDF = b"%PDF-1.4 a report"
+
+
+def document(study: str, content: bytes = PDF) -> Dataset:
+    """A report of another house as an encapsulated PDF."""
+    ds = made(study, SOPClassUID=PDF_CLASS, Modality="DOC", DocumentTitle="Chest report")
+    del ds.PixelData, ds.Rows, ds.Columns
+    ds.EncapsulatedDocument = content
+    return ds
+
+
+def structured(study: str, text: str) -> Dataset:
+    """A report of another house as a Basic Text SR."""
+    ds = made(study, SOPClassUID=BASIC_TEXT, Modality="SR")
+    del ds.PixelData, ds.Rows, ds.Columns
+    item = Dataset()
+    item.ValueType, item.TextValue = "TEXT", text
+    ds.ContentSequence = [item]
+    return ds
+
+
+@pytest.mark.django_db
+def test_reports_among_the_images_become_the_report_of_the_exam_and_are_told_on(
+    site: Site, tmp_path: Path
+) -> None:
+    study = new_uid()
+    path = disc(tmp_path / "cd", made(study), structured(study, "Lungs are clear."), document(study))
+    told, [one] = brought(site, path)
+    assert told.kept == 3
+    assert not Report.objects.exists()
+    exam = outside.take_in(study_id=one.pk, patient_id=make_patient(site).pk, at=AT, by=BY)
+    report = Report.objects.get(exam=exam)
+    first, second = report.text.split("\n")
+    assert (report.state, first) == ("final", "Lungs are clear.")
+    assert second.startswith("Kept with the report: application/pdf “Chest report”, mark ")
+    assert Fact.objects.filter(kind="report received", accession=exam.accession).count() == 1
+    told_on = report_of(exam)
+    assert told_on is not None
+    assert [(one.kind, one.title, one.content) for one in told_on.documents] == [
+        ("application/pdf", "Chest report", PDF)
+    ]
+    [shown] = rows.reports(site, [report.pk])
+    assert base64.b64decode(shown.resource["presentedForm"][1]["data"]) == PDF
+    brought(site, path)
+    later = disc(tmp_path / "two", document(study, PDF + b", second part"))
+    brought(site, later)
+    report.refresh_from_db()
+    assert (report.state, report.version, report.text.count("Kept with the report")) == ("corrected", 2, 2)
+    kept = Document.objects.order_by("pk")
+    outside_report.decide_document(document_id=kept[0].pk, is_report=False, at=AT, by=BY)
+    report.refresh_from_db()
+    assert "Lungs" not in report.text
+    for document_id in kept.values_list("pk", flat=True)[1:]:
+        outside_report.decide_document(document_id=document_id, is_report=False, at=AT, by=BY)
+    report.refresh_from_db()
+    assert report.state == "cancelled"
+    assert "Kept" not in report.text
+
+
+@pytest.mark.django_db
+def test_a_document_beside_the_images_is_offered_to_the_one_study_and_never_taken_by_itself(
+    site: Site, tmp_path: Path
+) -> None:
+    path = disc(tmp_path / "cd", made(new_uid()))
+    (path / "REPORT.PDF").write_bytes(PDF)
+    (path / "LICENSE.TXT").write_text("No report.")
+    told, studies = brought(site, path)
+    media.offer_documents(told, studies, source="disc", at=AT, by=BY)
+    assert (told.documents, told.left) == (1, {"it is no DICOM": 3})
+    kept = Document.objects.get()
+    assert (kept.state, kept.title, kept.exam) == ("offered", "REPORT.PDF", None)
+    exam = outside.take_in(study_id=studies[0].pk, patient_id=make_patient(site).pk, at=AT, by=BY)
+    assert not Report.objects.exists()
+    outside_report.decide_document(document_id=kept.pk, is_report=True, at=AT, by=BY)
+    assert "REPORT.PDF" in Report.objects.get(exam=exam).text
+    other = disc(tmp_path / "two", made(new_uid()), made(new_uid()))
+    (other / "REPORT.PDF").write_bytes(PDF)
+    told, studies = brought(site, other)
+    media.offer_documents(told, studies, source="disc", at=AT, by=BY)
+    assert told.left["it is a document; bring it on the page of its study"] == 1
+    assert Document.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_what_came_with_a_study_that_is_not_taken_in_is_not_kept(site: Site, tmp_path: Path) -> None:
+    study = new_uid()
+    _, [one] = brought(site, disc(tmp_path / "cd", made(study), document(study)))
+    outside.refuse(study_id=one.pk, why="of a cousin", at=AT, by=BY)
+    assert not Document.objects.exists()
+    brought(site, disc(tmp_path / "two", document(study, PDF + b"2")))
+    assert not Document.objects.exists()
 
 
 @pytest.mark.django_db

@@ -161,6 +161,21 @@ def test_a_report_with_everything_and_with_hardly_anything() -> None:
     )
 
 
+def test_documents_are_presented_forms_and_get_their_bytes_afterwards() -> None:
+    documents = [
+        report_codec.DocumentFacts("application/pdf", "Chest", 10, WHOLE_REPORT.said_at),
+        report_codec.DocumentFacts("application/pdf", "", 20, WHOLE_REPORT.said_at),
+    ]
+    told = report_codec.diagnostic_report(replace(WHOLE_REPORT, documents=documents))
+    whole = report_codec.with_documents(told, [b"%PDF-1.4 x", b""])
+    DiagnosticReport.model_validate(whole)
+    text, first, second = whole["presentedForm"]
+    assert text == told["presentedForm"][0]
+    assert first == told["presentedForm"][1] | {"data": "JVBERi0xLjQgeA=="}
+    assert (first["title"], first["size"]) == ("Chest", 10)
+    assert second == told["presentedForm"][2]
+
+
 @pytest.mark.parametrize("further", [None, "https://desk/next"])
 def test_a_page_of_results_says_whether_there_is_another(further: str | None) -> None:
     found = [answers_codec.Entry(patient_codec.patient(BARE_PATIENT))]

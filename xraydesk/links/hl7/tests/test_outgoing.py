@@ -34,7 +34,7 @@ from xraydesk.links.hl7.patient_out import (
 )
 from xraydesk.links.hl7.reader import Message, Segment, read_message
 from xraydesk.links.hl7.report import read_reports
-from xraydesk.links.hl7.report_out import ReportTold, report_segments
+from xraydesk.links.hl7.report_out import DocumentTold, ReportTold, report_segments
 from xraydesk.links.hl7.status import status_segments
 from xraydesk.results.states import ReportState
 from xraydesk.siteplan.link_plan import OutlinkPlan, Sends
@@ -165,6 +165,28 @@ def test_a_report_without_impression_study_or_reader_says_its_text_alone() -> No
     assert len(list(read.all("OBX"))) == 1
     (said,) = read_reports(read, zone="UTC")
     assert (said.text, said.category) == ("Clear.", None)
+
+
+def test_documents_go_out_beside_the_text_and_are_read_as_they_were() -> None:
+    documents = (
+        DocumentTold("application/pdf", "Chest", b"%PDF-1.4 x"),
+        DocumentTold("application/pdf", "", b"%PDF-1.7 y"),
+    )
+    told = ReportTold(ReportState.FINAL, "Clear.", "", AT, documents=documents)
+    read, raw = wire(("ORU", "R01", "ORU_R01"), report_segments(KNEE, ADA, told))
+    (said,) = read_reports(read, zone="UTC")
+    assert [(one.title, one.content) for one in said.documents] == [
+        ("Chest", b"%PDF-1.4 x"),
+        ("Report as a document", b"%PDF-1.7 y"),
+    ]
+    assert parse_message(raw).name.startswith("ORU_R01")
+    read, raw = wire(document_kind(told), document_segments(KNEE, ADA, told))
+    assert [(s.get(1), s.get(2), s.get(5, 3)) for s in read.all("OBX")] == [
+        ("1", "TX", ""),
+        ("2", "ED", "pdf"),
+        ("3", "ED", "pdf"),
+    ]
+    assert parse_message(raw).name.startswith("MDM_T02")
 
 
 @pytest.mark.parametrize(

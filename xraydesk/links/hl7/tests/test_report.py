@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, date, datetime
 
 import pytest
@@ -131,6 +132,21 @@ def test_addenda_notes_and_other_values_are_told_with_their_names() -> None:
         "X",
     ]
     assert found.impression == "Fine.\nVery fine."
+
+
+def test_a_document_comes_with_its_bytes_beside_the_text() -> None:
+    body = base64.b64encode(b"%PDF-1.4 x").decode()
+    value = "OBX|{}|ED|18748-4^Diagnostic Imaging Report^LN||^application^pdf^Base64^{}||||||F"
+    found = one("OBX|1|TX|GDT||Clear.||||||F", value.format(2, f"{body[:4]}\\X0D\\{body[4:]}"))
+    (document,) = found.documents
+    assert (document.content, document.title) == (b"%PDF-1.4 x", "Diagnostic Imaging Report")
+    assert found.attachments == ()
+    assert found.whole_text == f"Clear.\nKept with the report: {document.words}"
+    assert one(value.format(1, body)).documents == (document,)
+    for told in (value.format(1, "%%%"), value.format(1, body).replace("Base64", "Hex")):
+        assert (one(told).documents, len(one(told).attachments)) == ((), 1)
+    many = one(*(value.format(n, body) for n in range(1, 23)))
+    assert (len(many.documents), len(many.attachments)) == (20, 2)
 
 
 def test_a_document_is_named_and_is_no_text() -> None:
