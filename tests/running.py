@@ -65,6 +65,7 @@ def hospital_file(folder: Path, *, pacs: int) -> Path:
     for usual, port in ((11113, pacs), (11114, free_ports(1)[0])):
         text, replaced = re.subn(rf"(?m)^port = {usual}\b.*$", f"port = {port}", text)
         assert replaced == 1, usual
+    text = text.replace("127.0.0.1:11115", f"127.0.0.1:{free_ports(1)[0]}")
     file = folder / "site.toml"
     file.write_text(text, encoding="utf-8")
     return file

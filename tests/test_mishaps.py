@@ -5,28 +5,34 @@ Its EHR has a port of its own: desks of other tests would tell it of their exams
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pydicom.dataset import Dataset
 
 from tests.running import Desk, collect_sockets, free_ports, hospital_file, running_desk, until
-from xraydesk.parties import late, modality
+from xraydesk.parties import fhir_server, late, modality
 from xraydesk.parties.department import Department, read_department
 from xraydesk.parties.ehr import Ehr
-from xraydesk.parties.faults import TO_ANSWERS, Fault
+from xraydesk.parties.faults import TO_ANSWERS, TO_FHIR, Fault
+from xraydesk.parties.fhir_server import opened, served
 from xraydesk.parties.front_desk import staffed
 from xraydesk.parties.inbox import Inbox, listening
 from xraydesk.parties.mllp import Sender
 from xraydesk.parties.modality import Machine, may_stay_away
+from xraydesk.parties.practice import Practice
 from xraydesk.parties.readers import NO_ANSWER_SHARE, Reader
 from xraydesk.parties.reports import Reading, Reports, link_of
 from xraydesk.parties.technologist import hired
@@ -50,6 +56,8 @@ class Box:
         self.department: Department = read_department(desk.home)
         self.ehr = Ehr(self.department, Random(1), Sender(self.department.mllp))
         self.ehr.read_number()
+        (self.door,) = self.department.doors
+        self.ehr.practice = Practice(self.department, self.door, Random(4))
         self.absent = self.ordered("XRCHESTP")[2]
         """The order of somebody who does not come; made first, so that nobody waits here for its time."""
 
@@ -283,6 +291,72 @@ def test_the_ehr_answers_late_wrong_twice_or_not_at_all_and_the_desk_makes_the_b
     finally:
         wanted.set()
         serving.join()
+
+
+def test_what_is_ordered_by_fhir_is_done_and_told_once_whatever_the_ehr_does_and_though_the_worker_is_killed(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows 2, 5, 8 and 47 by FHIR: from the order at the EHR to the report there, nothing is lost, nothing doubled."""
+    monkeypatch.setattr(fhir_server, "LATE_SECONDS", (1, 1))
+    practice, ehr = box.ehr.practice, opened(box.department, box.door)
+    assert practice is not None
+    ehr.due = list(TO_FHIR)
+    # Between two mishaps one request goes well, so that each has its own.
+    turns = itertools.cycle([False, True])
+    ehr.next_fault = lambda asked: ehr.take_due(asked) if next(turns) else None  # type: ignore[method-assign]
+    store = practice.store
+
+    def called_until(what: Callable[[], bool]) -> bool:
+        def so() -> bool:
+            practice.call()
+            return what()
+
+        return until(so, seconds=150, every=1)
+
+    def stands(kind: str, status: str) -> bool:
+        return [one["status"] for one in store.all(kind)] == [status] * 2
+
+    with served(ehr, urlsplit(box.door.base).port or 0):
+        chest = box.procedure("XRCHEST2")
+        placers = [box.ehr.order_by_fhir(box.ehr.somebody(), chest, None) for _ in range(2)]
+        assert called_until(
+            lambda: all(box.desk.objects("exam", "list", "--all", "--placer", placer) for placer in placers)
+        )
+        exams = [box.exam(placer) for placer in placers]
+        reports = Reports(box.department, link_of(box.department), Random(1), box.ehr.sender)
+        for exam in exams:
+            machine, entry = box.entry(exam)
+            machine.perform(entry, no_wait)
+            if exam is exams[0]:
+                os.kill(box.desk.children()["worker"], signal.SIGKILL)
+            note = {
+                "accession": exam["accession"],
+                "patient_id": entry.PatientID,
+                "patient_name": entry.PatientName,
+            }
+            note |= {"birth_date": entry.PatientBirthDate, "sex": entry.PatientSex}
+            said = said_of("CHEST", critical=False)
+            reading = Reading({name: str(value) for name, value in note.items()}, Path(), 0.0, said=said)
+            assert box.ehr.sender.ask(reports.message(reading, "F")) == "AA"
+        assert called_until(lambda: stands("DiagnosticReport", "final"))
+        assert called_until(lambda: stands("ImagingStudy", "available"))
+        assert called_until(lambda: stands("Appointment", "fulfilled"))
+        assert called_until(lambda: not ehr.due), ehr.due
+        for mood in TO_FHIR:
+            noticed(box, mood)
+    for kind in ("DiagnosticReport", "ImagingStudy", "Appointment"):
+        orders = sorted(one["basedOn"][0]["reference"] for one in store.all(kind))
+        assert orders == sorted(f"ServiceRequest/{placer}" for placer in placers), kind
+    shown = {exam["accession"]: box.desk.exam(exam["accession"])["images"]["matched"] for exam in exams}
+    assert sorted(one["numberOfInstances"] for one in store.all("ImagingStudy")) == sorted(shown.values())
+    for placer in placers:
+        (exam,) = box.desk.objects("exam", "list", "--all", "--placer", placer)
+        assert exam["stage"] == "read"
+    messages = [
+        one for one in box.desk.objects("message", "list", "--limit", "1000") if one["link"] == box.door.name
+    ]
+    assert {one["state"] for one in messages} <= {"applied", "accepted", "kept, nothing to do"}
+    assert Counter(one["control_id"] for one in messages).most_common(1)[0][1] == 1
 
 
 def test_the_log_tells_of_every_mishap_and_all_were_noticed(box: Box) -> None:

@@ -34,6 +34,7 @@ from xraydesk.parties.faults import (
     SHOULD_NOTICE,
     TO_ANSWERS,
     TO_EXAMS,
+    TO_FHIR,
     Chances,
     Done,
     Fault,
@@ -397,5 +398,5 @@ def test_what_went_wrong_is_on_record_with_what_should_have_been_noticed(tmp_pat
     note(tmp_path / "parties", done)
     assert read(tmp_path / "parties") == [done]
     assert "duplicate" in done.should_notice
-    assert set(SHOULD_NOTICE) == set(Fault) == {*TO_EXAMS, *TO_ANSWERS, Fault.AWAY}
+    assert set(SHOULD_NOTICE) == set(Fault) == {*TO_EXAMS, *TO_ANSWERS, *TO_FHIR, Fault.AWAY}
     assert set(NOTICED) == {fault.value for fault in Fault}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from xraydesk.lib import clock
 from xraydesk.parties.faults import CALM_SECONDS, ONE_IN, Chances
@@ -44,6 +47,24 @@ def loopback(text: str) -> Address:
 
 
 @dataclass(frozen=True)
+class FhirDoor:
+    """An address at which the desk asks by FHIR, and what the EHR there knows of the desk."""
+
+    name: str
+    """The desk's own word for it."""
+    base: str
+    public_key: Mapping[str, Any] | None = None
+    """With which the desk proves who it is; None where anybody may come in."""
+    word: str = ""
+    """What the EHR shows when it calls the desk; empty where it never calls."""
+
+    @property
+    def file(self) -> str:
+        """Where this EHR keeps what is its own, among the parties' things."""
+        return f"fhir-{self.name}.sqlite"
+
+
+@dataclass(frozen=True)
 class Department:
     """The desk and its department, as an outsider is told of them."""
 
@@ -56,6 +77,7 @@ class Department:
     one_in: int = ONE_IN
     """One exam in so many goes wrong; 0 where nothing is to."""
     calm_seconds: float = CALM_SECONDS
+    doors: tuple[FhirDoor, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -77,6 +99,12 @@ class Department:
         return clock.in_zone(at or clock.now(), self.plan.timezone).replace(tzinfo=None)
 
 
+def _door(told: Mapping[str, Any]) -> FhirDoor:
+    parts = urlsplit(told["base"])
+    loopback(f"{parts.hostname}:{parts.port}")
+    return FhirDoor(told["name"], told["base"], told.get("public_key"), told.get("word", ""))
+
+
 def read_department(home: Path) -> Department:
     """What `up --demo` wrote into the home.
 
@@ -92,4 +120,5 @@ def read_department(home: Path) -> Department:
         seed=int(told["seed"]),
         one_in=int(told.get("one_in", ONE_IN)),
         calm_seconds=float(told.get("calm_seconds", CALM_SECONDS)),
+        doors=tuple(_door(one) for one in told.get("doors", ())),
     )

@@ -1,4 +1,4 @@
-"""The simulated EHR: it admits, registers and moves patients, and orders their exams, over MLLP."""
+"""The simulated EHR: it admits, registers and moves patients, and orders their exams, over MLLP; a practice orders by FHIR."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from xraydesk.parties.department import EHR_PATIENTS, Department
 from xraydesk.parties.faults import Done, Fault, note
 from xraydesk.parties.inbox import begun
 from xraydesk.parties.mllp import Sender, escaped
+from xraydesk.parties.practice import Practice
 from xraydesk.siteplan.invented import PROVIDERS, Person, invent, reason_for
 from xraydesk.siteplan.plan import ProcedurePlan
 
@@ -29,6 +30,9 @@ ORDERS_AT_FIRST = 10
 
 SECONDS_BETWEEN_ORDERS = (70, 150)
 """25 to 30 orders an hour."""
+
+BY_FHIR_SHARE = 0.4
+"""So many of the outpatients come from a practice whose orders go by FHIR, where there is one."""
 
 LATE_LOOK_SECONDS = 5.0
 PEOPLE_KEPT_MAX = 400
@@ -49,6 +53,7 @@ class Ehr:
     random: Random
     sender: Sender
     still_wanted: Callable[[], bool] = lambda: True
+    practice: Practice | None = None
     people: list[Person] = field(default_factory=list)
     pending: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     order_of: itertools.count[int] = field(default_factory=itertools.count)
@@ -220,6 +225,14 @@ class Ehr:
             self.go_wrong(fault, person, procedure, placer, segments)
         return placer
 
+    def order_by_fhir(self, person: Person, procedure: ProcedurePlan, wished: datetime | None) -> str:
+        """Order one exam by FHIR alone; its placer number."""
+        assert self.practice is not None
+        placer = f"E{self.next_number():07d}"
+        self.practice.order(person, procedure, placer, wished)
+        self.department.chances.met()
+        return placer
+
     def send(self, segments: list[str]) -> None:
         """Send a message until the desk has answered it."""
         message = "\r".join(segments) + "\r"
@@ -268,7 +281,11 @@ class Ehr:
         person = self.somebody()
         person.patient_class, person.ward, person.bed = "O", "", ""
         wished = self.department.wall() + timedelta(minutes=minutes_ahead)
-        self.order(person, self.random.choice(self.procedures_for(False)), "R", wished)
+        procedure = self.random.choice(self.procedures_for(False))
+        if self.practice is not None and self.random.random() < BY_FHIR_SHARE:
+            self.order_by_fhir(person, procedure, wished)
+        else:
+            self.order(person, procedure, "R", wished)
         self.later(arrives_in_seconds, lambda: self.adt("A04", person))
 
     def emergency(self) -> None:
@@ -340,7 +357,8 @@ def run(department: Department, still_wanted: Callable[[], bool]) -> None:
     """Be the EHR until nobody wants it any more."""
     random = Random(department.seed + int(clock.now().timestamp() // 60))
     with Sender(department.mllp) as sender:
-        ehr = Ehr(department, random, sender, still_wanted)
+        practice = Practice(department, department.doors[0], random) if department.doors else None
+        ehr = Ehr(department, random, sender, still_wanted, practice)
         ehr.read_number()
         ehr.first_minutes()
         look_at = time.monotonic()

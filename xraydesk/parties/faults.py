@@ -20,7 +20,7 @@ ONE_IN = 40
 """One exam in so many goes wrong."""
 
 ANSWERS_ONE_IN = 60
-"""One answer in so many to what the desk tells the EHR goes wrong."""
+"""One answer in so many to what the desk tells the EHR goes wrong, and one in so many to what it asks or writes by FHIR."""
 
 CALM_SECONDS = 240.0
 """So long after a start nothing goes wrong, so that whoever looks for the first time sees how it should be."""
@@ -48,6 +48,14 @@ class Fault(StrEnum):
     ANSWER_AE = "answered AE"
     ANSWER_AR = "answered AR"
     AWAY = "EHR away"
+    FHIR_LATE = "FHIR: answered late"
+    FHIR_BUSY = "FHIR: answered 503"
+    FHIR_MANY = "FHIR: answered 429"
+    FHIR_CUT = "FHIR: answer cut off"
+    FHIR_PAGE = "FHIR: answered a web page"
+    FHIR_EXPIRED = "FHIR: token ended early"
+    FHIR_ELSEWHERE = "FHIR: next page lies elsewhere"
+    FHIR_TWICE = "FHIR: listed twice"
 
 
 AT_MACHINES = (
@@ -69,6 +77,19 @@ TO_ANSWERS = (
 )
 """What the EHR does wrong with a message of the desk; its times of absence come beside them."""
 
+TO_SEARCHES = (Fault.FHIR_ELSEWHERE, Fault.FHIR_TWICE)
+TO_FHIR = (
+    Fault.FHIR_LATE,
+    Fault.FHIR_CUT,
+    Fault.FHIR_TWICE,
+    Fault.FHIR_BUSY,
+    Fault.FHIR_EXPIRED,
+    Fault.FHIR_ELSEWHERE,
+    Fault.FHIR_MANY,
+    Fault.FHIR_PAGE,
+)
+"""What the EHR does wrong with a request of the desk by FHIR; two of them only with a page of what was searched for."""
+
 SHOULD_NOTICE = {
     Fault.WRONG_ENTRY: "the exam that was begun by mistake is open again, and nothing of it is lost",
     Fault.WRONG_SIDE: "the images show another side than the order: the charge is held until somebody looks",
@@ -86,6 +107,14 @@ SHOULD_NOTICE = {
     Fault.ANSWER_AE: "a person is told why, of a charge where it is held; the messages behind it go on",
     Fault.ANSWER_AR: "a person is told why, of a charge where it is held; the messages behind it go on",
     Fault.AWAY: "what is to be told waits in order and goes once it is back; after ten minutes a person is told",
+    Fault.FHIR_LATE: "the desk waits, and what was asked or written comes about once",
+    Fault.FHIR_BUSY: "it is tried again, what is written no sooner than the EHR asks for",
+    Fault.FHIR_MANY: "it is tried again, what is written no sooner than the EHR asks for",
+    Fault.FHIR_CUT: "it is tried again: what was written already is written once, what was read already is taken in once",
+    Fault.FHIR_PAGE: "nothing is taken from it, and it is tried again",
+    Fault.FHIR_EXPIRED: "the desk signs in anew and goes on at once",
+    Fault.FHIR_ELSEWHERE: "nobody is asked there; the search begins anew",
+    Fault.FHIR_TWICE: "each version of an order or patient is taken in once",
 }
 
 

@@ -19,7 +19,7 @@ import structlog
 
 from xraydesk.parties.department import read_department
 
-KINDS = ("pacs", "inbox", "reports", "readers", "porters", "modalities", "ehr")
+KINDS = ("pacs", "inbox", "fhir", "reports", "readers", "porters", "modalities", "ehr")
 RESTART_SECONDS = 3.0
 
 log = structlog.get_logger("parties")
@@ -50,6 +50,10 @@ def run_one(kind: str, home: Path) -> None:
         from xraydesk.parties import inbox
 
         inbox.run(department, still_wanted)
+    elif kind == "fhir":
+        from xraydesk.parties import fhir_server
+
+        fhir_server.run(department, still_wanted)
     elif kind == "porters":
         from xraydesk.parties import porters
 

@@ -155,6 +155,19 @@ def _away(site: Site, about: dict[str, str], since: datetime) -> str:
     return "" if left else "everything from before has gone"
 
 
+def _by_fhir(site: Site, about: dict[str, str], since: datetime) -> str:
+    """What was to be written before is there, and whatever is fetched was fetched since."""
+    from xraydesk.links.models import Fetching
+
+    if not _away(site, about, since):
+        return ""
+    asked = list(Fetching.objects.filter(site=site, ehr=about["link"]))
+    later = [one for one in asked if one.answered_at and one.answered_at > since + BEFORE]
+    if about["method"] == "GET" and (len(later) < len(asked) or any(one.failing_since for one in asked)):
+        return ""
+    return "asked again and answered" if about["method"] == "GET" else "everything from before is written"
+
+
 NOTICED: dict[str, Callable[[Site, dict[str, str], datetime], str]] = {
     "wrong worklist entry": _wrong_entry,
     "wrong side marker": _wrong_side,
@@ -172,5 +185,13 @@ NOTICED: dict[str, Callable[[Site, dict[str, str], datetime], str]] = {
     "answered AE": _answer_bad,
     "answered AR": _answer_bad,
     "EHR away": _away,
+    "FHIR: answered late": _by_fhir,
+    "FHIR: answered 503": _by_fhir,
+    "FHIR: answered 429": _by_fhir,
+    "FHIR: answer cut off": _by_fhir,
+    "FHIR: answered a web page": _by_fhir,
+    "FHIR: token ended early": _by_fhir,
+    "FHIR: next page lies elsewhere": _by_fhir,
+    "FHIR: listed twice": _by_fhir,
 }
 """By mishap: what shows that the desk noticed, in words; empty where nothing does."""

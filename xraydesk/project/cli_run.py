@@ -77,7 +77,7 @@ def parties(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="[log|pacs|inbox|reports|readers|porters|modalities|ehr]",
+            metavar="[log|pacs|inbox|fhir|reports|readers|porters|modalities|ehr]",
             help="The log, or one of them alone.",
         ),
     ] = None,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import socket
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
+
+from joserfc.jwk import ECKey, import_key
 
 from xraydesk.access.actions import create_token, demo_users, revoke_token
 from xraydesk.access.members import member_of_token
@@ -19,15 +23,23 @@ from xraydesk.journey.errors import Refused
 from xraydesk.journey.load_site import load_site
 from xraydesk.journey.seed.fill import defer_history, fill_day, fill_gap
 from xraydesk.lib import clock
+from xraydesk.lib.ids import new_secret
 from xraydesk.parties.department import PARTIES_FILE
 from xraydesk.project.config import Config
 from xraydesk.project.demo_file import read_demo, read_private, write_demo, write_private_json
 from xraydesk.project.examples import example_file
+from xraydesk.project.secrets import write_private
 from xraydesk.project.trouble import Trouble
+from xraydesk.siteplan.link_plan import EhrPlan
 from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.reading import SiteFileErrors, from_json, read_toml, to_json
 
 TOKEN_NAME = "demo"  # noqa: S105 - a name, not a secret
+
+KEYS = "keys"
+"""Where, in the home, the desk keeps what it signs in with at simulated EHRs."""
+
+WORD_BYTES = 24
 
 ZONES = (
     "Pacific/Pago_Pago",
@@ -94,6 +106,7 @@ def prepare_demo(config: Config, file: Path | None, *, quiet: bool = False) -> N
         ae_title=config.ae_title,
     )
     plan = _with_parties_here(plan, before)
+    plan = replace(plan, ehrs=tuple(_ehr_here(one, before, config.home) for one in plan.ehrs))
     _load(plan, simulated=True)
     site = Site.objects.get(code=plan.code)
     if not _still_holds(told):
@@ -114,6 +127,7 @@ def prepare_demo(config: Config, file: Path | None, *, quiet: bool = False) -> N
             "dicom": config.dicom,
             "http": config.http,
             "seed": seed,
+            "doors": [_door(one) for one in plan.ehrs],
         },
     )
     if not quiet:
@@ -162,6 +176,34 @@ def _with_parties_here(plan: SitePlan, before: SitePlan | None) -> SitePlan:
             replace(o, host="127.0.0.1", port=_free_port(told.get(o.name, o.port))) for o in plan.outlinks
         ),
     )
+
+
+def _ehr_here(ehr: EhrPlan, before: SitePlan | None, home: Path) -> EhrPlan:
+    """An EHR that is asked by FHIR, on a port of this machine; the desk signs in there, and is called with a word of its own."""
+    told = next((one for one in before.ehrs if one.name == ehr.name), ehr) if before is not None else ehr
+    port = _free_port(urlsplit(told.base).port or 0)
+    key, word = home / f"{KEYS}/{ehr.name}.jwk", home / f"{KEYS}/{ehr.name}.word"
+    if not key.exists() or not word.exists():
+        key.parent.mkdir(mode=0o700, exist_ok=True)
+        write_private(key, json.dumps(ECKey.generate_key("P-384", auto_kid=True).as_dict(private=True)))
+        write_private(word, new_secret(WORD_BYTES))
+    return replace(
+        ehr,
+        base=f"http://127.0.0.1:{port}/R4",
+        token="",
+        authority="",
+        networks=("127.0.0.0/8",),
+        client_id="xraydesk",
+        key=str(key),
+        secret=str(word) if ehr.pulls else "",
+    )
+
+
+def _door(ehr: EhrPlan) -> dict[str, Any]:
+    """What the simulated EHR is told of the desk that asks it."""
+    public = import_key(json.loads(Path(ehr.key).read_text(encoding="utf-8"))).as_dict(private=False)
+    word = Path(ehr.secret).read_text(encoding="utf-8").strip() if ehr.secret else ""
+    return {"name": ehr.name, "base": ehr.base, "public_key": public, "word": word}
 
 
 def _free_port(wished: int) -> int:

@@ -115,6 +115,8 @@ class EhrPlan:
     """True where it may lie beyond this machine and be spoken to in clear."""
     secret: str = ""
     """File with the word that it shows when it calls the desk because something changed; empty where it never calls."""
+    only_its_orders: bool = False
+    """True where it is told of the exams that it ordered, and of nobody else's."""
 
     @property
     def where(self) -> str:

@@ -260,6 +260,7 @@ def _ehr(t: Table) -> EhrPlan:
             token=t.text("token", default="", length_max=500),
             authority=t.text("authority", default="", length_max=500),
             secret=t.text("secret", default="", length_max=500),
+            only_its_orders=t.yes_no("only_its_orders"),
             networks=t.texts("networks", length_max=64),
             insecure=t.yes_no("insecure"),
         )

@@ -444,6 +444,11 @@ def _ehrs(plan: SitePlan) -> Problems:
             yield Problem(
                 ("ehr", i, "secret"), "whoever calls the desk has something to be fetched: write pulls"
             )
+        if ehr.only_its_orders and Pulls.REQUESTS not in ehr.pulls:
+            yield Problem(
+                ("ehr", i, "only_its_orders"),
+                "needs orders that are fetched there: write ServiceRequest into pulls",
+            )
         yield from _networks(ehr.networks, ("ehr", i, "networks"))
 
 

@@ -52,13 +52,17 @@ def tell_ehrs(fact: Fact) -> None:
     for ehr in from_json(fact.site.plan).ehrs:
         wanted = [one for one in ehr.sends if FactKind(fact.kind) in FOLLOWS[one]]
         exam = exam_of(site_id=fact.site_id, accession=fact.accession) if wanted else None
-        if exam is None:
+        if exam is None or (ehr.only_its_orders and not _ordered_there(exam, ehr)):
             continue
         # As with HL7: the numbers of an EHR's messages ascend in the order in which they are committed.
         locks.take([f"outlink:{fact.site_id}:{ehr.name}"])
         queued = [_queue(exam, fact, ehr, what) for what in wanted]
         if any(queued):
             defer_sending(site_id=fact.site_id, outlink=ehr.name)
+
+
+def _ordered_there(exam: Exam, ehr: EhrPlan) -> bool:
+    return counterparts.of_row(exam.site, ehr.name, "ServiceRequest", exam.pk) is not None
 
 
 def _queue(exam: Exam, fact: Fact, ehr: EhrPlan, what: Pushes) -> bool:

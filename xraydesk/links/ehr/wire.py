@@ -13,8 +13,9 @@ from xraydesk.links.ehr import counterparts
 from xraydesk.links.ehr.push_codec import number_of, says_the_same, words_of_outcome
 from xraydesk.links.ehr.searchset_codec import NotASearchset, id_of, read_json
 from xraydesk.links.ehr.session import Session
-from xraydesk.links.outgoing.wire import Answered, NoAnswer
+from xraydesk.links.outgoing.wire import Answered, Later, NoAnswer
 from xraydesk.links.outside.client import HttpAnswer
+from xraydesk.links.outside.retry_rules import retry_after_seconds
 from xraydesk.siteplan.link_plan import EhrPlan
 
 TAKEN, REFUSED = "AA", "AE"
@@ -120,7 +121,8 @@ class FhirWire:
             headers={"Prefer": "return=representation", **headers},
         )
         if answered.status in AGAIN or answered.status >= 500:
-            raise NoAnswer(f"it answered {answered.status}")
+            wait = retry_after_seconds(answered.headers.get("retry-after", ""), at=clock.now())
+            raise Later(f"it answered {answered.status}", wait)
         return answered
 
 

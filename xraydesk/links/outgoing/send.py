@@ -23,7 +23,7 @@ from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.models import Message, Paused
 from xraydesk.links.outgoing.defer import defer_sending
 from xraydesk.links.outgoing.folder import Folder
-from xraydesk.links.outgoing.wire import Answered, NotReached, Wire
+from xraydesk.links.outgoing.wire import Answered, Later, NotReached, Wire
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.links.subscriptions.standing import Hook, hook_of
 from xraydesk.links.subscriptions.wire import HookWire
@@ -154,7 +154,8 @@ def _send(message: Message, wire: Link, to: System) -> bool:
     try:
         answered = wire.ask(bytes(message.raw), number=message.control_id, sequence=message.pk)
     except OSError as away:
-        _not_answered(message, to, why=_words(away), at=clock.now())
+        wait = away.seconds_min if isinstance(away, Later) else 0
+        _not_answered(message, to, why=_words(away), seconds_min=wait, at=clock.now())
         return False
     with transaction.atomic():
         _answered(message, answered, at=clock.now())
@@ -167,8 +168,8 @@ def _words(away: OSError) -> str:
     return shortened(f"{NOT_REACHED}{words}" if isinstance(away, NotReached) else words, 200)
 
 
-def _not_answered(message: Message, to: System, *, why: str, at: datetime) -> None:
-    pause = AGAIN_SECONDS[min(message.attempts, len(AGAIN_SECONDS) - 1)]
+def _not_answered(message: Message, to: System, *, why: str, seconds_min: int, at: datetime) -> None:
+    pause = max(AGAIN_SECONDS[min(message.attempts, len(AGAIN_SECONDS) - 1)], seconds_min)
     with transaction.atomic():
         Message.objects.filter(pk=message.pk).update(next_at=at + timedelta(seconds=pause), why=why)
         if message.at < at - SILENT_MAX:

@@ -28,6 +28,14 @@ class NoAnswer(ConnectionError):
     """The other system hung up, or did not answer this message in time: it is sent again."""
 
 
+class Later(NoAnswer):
+    """The other system asks to be tried again, and no sooner than after `seconds_min`."""
+
+    def __init__(self, words: str, seconds_min: int = 0) -> None:
+        super().__init__(words)
+        self.seconds_min = seconds_min
+
+
 @dataclass(frozen=True)
 class Answered:
     """What the other system said of a message: its code (AA, AE, AR, CA, CE, CR), its words, its bytes."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 
 from xraydesk.lib import clock
-from xraydesk.links.outgoing.wire import Answered, NoAnswer
+from xraydesk.links.outgoing.wire import Answered, Later
 from xraydesk.links.outside import client
+from xraydesk.links.outside.retry_rules import retry_after_seconds
 from xraydesk.links.subscriptions import standing
 from xraydesk.links.subscriptions.signing_codec import signed
 from xraydesk.links.subscriptions.standing import Hook
@@ -67,5 +68,6 @@ class HookWire:
             seconds_max=ANSWER_SECONDS_MAX,
         )
         if answered.status in AGAIN or answered.status >= 500:
-            raise NoAnswer(f"it answered {answered.status}")
+            wait = retry_after_seconds(answered.headers.get("retry-after", ""), at=clock.now())
+            raise Later(f"it answered {answered.status}", wait)
         return answered

@@ -677,6 +677,7 @@ key = "/etc/xraydesk/river.jwk"
 token = "https://river.example/token"
 networks = ["10.0.0.0/8"]
 secret = "/etc/xraydesk/river.secret"
+only_its_orders = true
 
 [ehr.pulls]
 ServiceRequest = "category=imaging"
@@ -692,6 +693,7 @@ def test_an_ehr_is_read_with_what_is_fetched_from_it_and_what_goes_there() -> No
         (Pushes.APPOINTMENTS, Pushes.STUDIES),
     )
     assert dict(ehr.pulls) == {"ServiceRequest": "category=imaging", "Patient": ""}
+    assert ehr.only_its_orders
     assert (
         read_toml_text(GOOD + EHR.replace('token = "https://river.example/token"\n', "")).ehrs[0].token == ""
     )
@@ -713,6 +715,7 @@ def test_an_ehr_is_read_with_what_is_fetched_from_it_and_what_goes_there() -> No
         ("https://river", "river", "ehr 1, token", "begins with https"),
         ("Patient = ", "Observation = ", "ehr 1, pulls, Observation", "one of: ServiceRequest"),
         ('key = "/etc/xraydesk/river.jwk"\n', "", "ehr 1, key", "needs its key"),
+        ('ServiceRequest = "category=imaging"\n', "", "ehr 1, only_its_orders", "write ServiceRequest"),
         ("10.0.0.0/8", "ten", "ehr 1, networks 1", "no address or network"),
         (
             '[ehr.pulls]\nServiceRequest = "category=imaging"\nPatient = ""\n',

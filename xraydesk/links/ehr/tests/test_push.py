@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
@@ -260,6 +261,30 @@ def test_an_ehr_that_is_away_is_tried_again_in_order(ehr: Ehr, status: int) -> N
     assert [state for _, state in states()] == ["accepted", "accepted"]
     told = [json.loads(a.body)["identifier"][0]["value"] for a in ehr.heard if a.method == "POST"]
     assert told == [first.accession, first.accession, second.accession]
+
+
+def test_an_ehr_that_says_how_long_it_is_to_be_left_alone_is_left_alone(ehr: Ehr) -> None:
+    site = told_site(ehr)
+    booked(site)
+    ehr.before = lambda asked: Told(503, headers={"Retry-After": "240"})
+    at = clock.now()
+    go(site)
+    next_at = Message.objects.get(direction="out").next_at
+    assert next_at is not None
+    assert next_at >= at + timedelta(seconds=240)
+
+
+def test_an_ehr_that_is_told_of_its_own_orders_hears_of_no_other(ehr: Ehr) -> None:
+    site = asked_site(ehr, sends=tuple(Pushes), only_its_orders=True)
+    booked(site)
+    assert not Message.objects.filter(direction="out").exists()
+    ehr.put(patient(), earlier(days=9))
+    ehr.put(request(), earlier(days=1))
+    fetch(site)
+    exam = Exam.objects.get(order__placer="PL-r1")
+    make_booking(exam, room="XR2")
+    tell_ehrs(happened(exam, FactKind.EXAM_BOOKED))
+    assert Message.objects.get(direction="out").accession == exam.accession
 
 
 def test_a_paused_ehr_is_told_nothing_until_it_goes_on(ehr: Ehr) -> None:
