@@ -102,9 +102,7 @@ def _line(
         after[row] = start
         parts.append(_block(job, start, length, label=label, row=row, zone=zone, link=link))
     if done:
-        parts.append(
-            many(folded(done, until=after[0]), number=f"p-{key}", href=jobs_url, what="jobs done")
-        )
+        parts.append(many(folded(done, until=after[0]), number=f"p-{key}", href=jobs_url, what="jobs done"))
     return parts[::-1]
 
 
