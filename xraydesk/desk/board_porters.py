@@ -67,7 +67,7 @@ def porter_lanes(
         lanes.setdefault(key, (name, []))[1].append(job)
     named = sorted(lanes.items(), key=lambda one: (one[0] == NOBODY, one[0]))
     return [
-        PorterLane(key, name, SafeString("".join(_line(key, found, window, zone, link, jobs_url))))
+        PorterLane(key, name, SafeString("".join(_line(key, found, window, zone, link, jobs_url=jobs_url))))
         for key, (name, found) in named
     ]
 
@@ -78,6 +78,7 @@ def _line(
     window: Window,
     zone: ZoneInfo,
     link: Callable[[str], str],
+    *,
     jobs_url: str,
 ) -> list[str]:
     """What is done folded into one block, then the jobs that are under way or to come, in order of time."""
