@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests import database
+from tests.properties import load_profile
 
-EXAMPLES = {"quick": 20, "thorough": 100}
-"""Of each property, made anew for each run. `HYPOTHESIS_PROFILE` names one of these; `make test` is thorough."""
-
-for profile, count in EXAMPLES.items():
-    # No test asserts times: another's work on the same machine is no fault of what is tested.
-    settings.register_profile(
-        profile, max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+load_profile()
 
 
 def pytest_collection_finish() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.properties import tried
 from xraydesk.lib import clock
 from xraydesk.rooms.models import Room
 from xraydesk.scheduling.engine.ahead import Ask, Search
@@ -117,7 +118,7 @@ def test_what_is_kept_and_what_is_offered_keep_the_wall() -> None:
             assert walls(tuple(todays), zone) == expected, (zone, one)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(
     st.sampled_from(sorted(available_timezones())),
     st.dates(date(2012, 1, 2), date(2035, 12, 31)),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.properties import tried
 from xraydesk.scheduling.engine import compiling, improve, inner
 from xraydesk.scheduling.engine.board import Quick
 from xraydesk.scheduling.engine.checker import check
@@ -25,7 +26,7 @@ from xraydesk.scheduling.engine.stop import Stop, after_steps
 from xraydesk.scheduling.engine.together import COLD, HOT, Together
 from xraydesk.scheduling.tests.problems import START, problems
 
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=tried(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,7 +131,7 @@ def test_two_on_two_cores_know_nothing_of_each_other(monkeypatch: pytest.MonkeyP
         made.append(Quick(grid, random))
         return made[-1]
 
-    clock = iter(k * 0.001 for k in range(100_000))
+    clock = iter(k * 0.008 for k in range(1_000))
     found = busy()
     monkeypatch.setattr(improve, "SOLVER", "nowhere")
     monkeypatch.setattr("xraydesk.scheduling.engine.board.Quick", noted)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.properties import tried
 from tests.shared_data import shared_data
 from xraydesk.scheduling.engine import reading
 from xraydesk.scheduling.engine.problem import Job, Placed, Plan, Problem
@@ -404,7 +405,7 @@ def test_real_problems_are_read() -> None:
         assert len(read_problem(file.read_bytes()).exams) >= 20
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tried(150), deadline=None)
 @given(problems())
 def test_a_problem_written_as_json_is_read_as_it_was(problem: Problem) -> None:
     assert read_problem(json.dumps(problem_as_json(problem)).encode()) == problem

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.properties import tried
 from xraydesk.scheduling import refining
 from xraydesk.scheduling.engine import refine
 from xraydesk.scheduling.engine.checker import broken_rule, cost_of
@@ -114,7 +115,7 @@ def test_a_plan_that_does_not_stand_and_an_exam_that_is_left_out_are_not_looked_
         assert refined(problem, plan, wanted=["N1"], than=wrong, stop=after_steps(STEPS)) is None
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tried(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(problems(exams_max=6), st.data())
 def test_whatever_is_found_keeps_every_rule_and_is_clearly_better(
     problem: Problem, data: st.DataObject

@@ -7,6 +7,7 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.properties import tried
 from xraydesk.scheduling.engine.checker import check
 from xraydesk.scheduling.engine.dispatch import dispatch
 from xraydesk.scheduling.engine.firstcome import first_come
@@ -30,7 +31,7 @@ from xraydesk.scheduling.engine.stop import after_steps
 from xraydesk.scheduling.engine.together import COLD, HOT, Together
 from xraydesk.scheduling.tests.problems import START, day, problems
 
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=tried(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def started(problem: Problem) -> Day | None:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.factories import SITE_FILES
+from tests.properties import tried
 from xraydesk.scheduling.engine.checker import broken_rule
 from xraydesk.scheduling.engine.problem import Plan, Problem
 from xraydesk.simulation.department import department_day
@@ -89,7 +90,7 @@ breakdowns = st.lists(
 ).map(tuple)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=tried(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(patients(), breakdowns, st.sampled_from(EVERY))
 def test_everybody_who_comes_is_seen_or_left_or_absent_or_waiting_and_counted_once(
     people: tuple[Patient, ...], broken: tuple[Breakdown, ...], by: Policy
@@ -133,7 +134,7 @@ def nobody_is_in_two_places(day: DayOutcome) -> None:
         assert all(a[1] <= b[0] for a, b in pairwise(spans))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tried(60), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 90), st.integers(1, 30)), min_size=1, max_size=12),
     st.sampled_from((Way.FIRST_COME, Way.ONE_LINE)),

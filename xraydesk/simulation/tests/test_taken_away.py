@@ -12,23 +12,27 @@ from xraydesk.simulation.outcome import DayOutcome
 from xraydesk.simulation.page import DRAWN, charts, page
 from xraydesk.simulation.policy import Way
 from xraydesk.simulation.report import Report, as_json, as_markdown, load_words, report_of, simulate
-from xraydesk.simulation.scenario import Kind
+from xraydesk.simulation.scenario import Kind, Scenario
 from xraydesk.simulation.tests.small import policy, site, small_scenario
 from xraydesk.simulation.workbook import workbook
 from xraydesk.siteplan.hours import WEEKDAYS
 
 
-def report(days: int = 2, **fields: object) -> Report:
-    scenario = small_scenario(
+def busy(**fields: object) -> Scenario:
+    """Two orders in each hour."""
+    return small_scenario(
         orders=dict.fromkeys(WEEKDAYS, (2,) * 24),
         shares={Kind.EMERGENCY: 1, Kind.INPATIENT: 1, Kind.WALK_IN: 1},
         **fields,
     )
+
+
+def report(days: int = 2, **fields: object) -> Report:
     policies = [
         policy(Way.FIRST_COME),
         replace(policy(Way.XRAYDESK), name="<ours> & a name that is longer than a sheet's: [x]/'"),
     ]
-    return simulate(site(), scenario, policies, days=days, seed=1)
+    return simulate(site(), busy(**fields), policies, days=days, seed=1)
 
 
 @cache
@@ -68,7 +72,7 @@ def test_how_much_comes_is_said_and_plainly_where_it_is_more_than_can_be_done() 
     usual = usual_report()
     assert load_words(usual) == ()
     assert as_json(usual)["load_percent"] == 100
-    much = report(days=1, load_percent=500)
+    much = simulate(site(), busy(load_percent=500), [policy(Way.FIRST_COME)], days=1, seed=1)
     first, *plain = load_words(much)
     assert first == "500 % of the scenario’s orders and appointments come."
     assert plain

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.factories import AT, make_site
+from tests.properties import tried
 from tests.shared_data import ROOT
 from xraydesk.links.hl7.describe import describe
 from xraydesk.links.hl7.partners import UNKNOWN, Partner
@@ -113,7 +114,7 @@ def test_whatever_was_done_to_a_message_it_is_read_or_refused_with_a_reason(raw:
 
 
 @pytest.mark.django_db
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tried(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(raw=MARKED)
 @example(raw=UNNAMED)
 @example(raw=TWICE)
