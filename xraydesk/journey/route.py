@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
@@ -33,7 +33,7 @@ from xraydesk.siteplan.reading import from_json
 from xraydesk.siteplan.routing_plan import DestinationPlan
 
 IMAGES_AT_ONCE_MAX = 2000
-"""More images of one exam than these are queued in a second round."""
+"""So many are held in memory at once; more images of one exam follow in another round of the same transaction."""
 
 
 def destinations_of(site: Site) -> tuple[DestinationPlan, ...]:
@@ -58,27 +58,35 @@ def queue_deliveries(*, exam_id: int, at: datetime, shown: Shown = MappingProxyT
     if not exam.site.plan or not may_go_on(queries.standing_states(exam_id)):
         return 0
     plan = from_json(exam.site.plan)
-    waiting = (
-        Image.objects.select_for_update(of=("self",))
-        .filter(exam=exam, state=ImageState.MATCHED)
-        .order_by("id")[:IMAGES_AT_ONCE_MAX]
-    )
     asked = routed_exams([exam], at=at)[exam.pk]
-    begun: list[Delivery] = []
+    begun = 0
+    names: set[str] = set()
     wants_history = False
     elsewhere = is_done_elsewhere(exam.order)
-    # Whether its label fits was judged by whoever said whose it is: no room and no clock of ours saw it made.
-    for image in waiting if elsewhere else hold_doubtful(exam, waiting, shown=shown, at=at):
-        gone = destinations(asked, image.modality, plan)
-        if is_requisition(image, exam.site):
-            gone = documents_too(destinations(asked, _usual_modality(exam), plan), plan)
-        elif documents_too(gone, plan):
-            wants_history = True
-        begun += actions.insert_deliveries(image=image, ways=gone, at=at)
-    _ask_to_send(exam.site, {d.destination for d in begun})
+    for waiting in _waiting_in_rounds(exam):
+        # Whether its label fits was judged by whoever said whose it is: no room and no clock of ours saw it made.
+        for image in waiting if elsewhere else hold_doubtful(exam, waiting, shown=shown, at=at):
+            gone = destinations(asked, image.modality, plan)
+            if is_requisition(image, exam.site):
+                gone = documents_too(destinations(asked, _usual_modality(exam), plan), plan)
+            elif documents_too(gone, plan):
+                wants_history = True
+            ways = actions.insert_deliveries(image=image, ways=gone, at=at)
+            begun += len(ways)
+            names.update(way.destination for way in ways)
+    _ask_to_send(exam.site, names)
     if wants_history and begun and not elsewhere:
         defer_requisition(exam_id=exam.pk)
-    return len(begun)
+    return begun
+
+
+def _waiting_in_rounds(exam: Exam) -> Iterator[list[Image]]:
+    """An exam's matched images, locked, oldest first, a round at a time."""
+    matched = Image.objects.select_for_update(of=("self",)).filter(exam=exam, state=ImageState.MATCHED)
+    last = 0
+    while images := list(matched.filter(id__gt=last).order_by("id")[:IMAGES_AT_ONCE_MAX]):
+        yield images
+        last = images[-1].pk
 
 
 def is_requisition(image: Image, site: Site) -> bool:

@@ -59,6 +59,15 @@ def test_images_wait_for_the_end_of_their_exam_and_go_once() -> None:
     assert len(jobs("deliver")) == 1
 
 
+def test_more_images_than_are_held_at_once_all_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "IMAGES_AT_ONCE_MAX", 2)
+    site = site_with_pacs()
+    exam, first = performed(site)
+    images = [first, *(received(site, header(exam)) for _ in range(4))]
+    assert [queue(exam), queue(exam)] == [5, 0]
+    assert set(Delivery.objects.values_list("image", flat=True)) == {image.pk for image in images}
+
+
 def test_quarantined_and_held_images_stay() -> None:
     site = site_with_pacs()
     exam, image = performed(site)
