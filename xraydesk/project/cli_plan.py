@@ -26,6 +26,8 @@ from xraydesk.scheduling.engine.stop import Stop, after_steps
 
 SECONDS = 5.0
 SECONDS_MAX = 86_400.0
+SEARCH_SHARE = 0.15
+"""However long the program took to start on a busy machine, so much of its time is there for looking."""
 STEPS_MAX = 1_000_000
 CHECK = "check"
 
@@ -63,7 +65,8 @@ def plan(  # noqa: PLR0917 - one parameter a flag
     if len(files) != 1:
         raise Trouble("plan takes one file, the problem; or: plan check PROBLEM PLAN.")
     problem = _problem(Path(files[0]))
-    stop = after_steps(steps) if steps is not None else Stop(time.monotonic, begun + seconds)
+    end = max(begun + seconds, time.monotonic() + SEARCH_SHARE * seconds)
+    stop = after_steps(steps) if steps is not None else Stop(time.monotonic, end)
     told = _solved(problem, stop, seed)
     if out is not None:
         try:

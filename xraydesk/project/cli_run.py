@@ -9,7 +9,6 @@ import typer
 
 from xraydesk.project.cli import app
 from xraydesk.project.cli_desk import AsJson, column, desk, put_list, site_of
-from xraydesk.project.config import put_flags
 
 Home = Annotated[
     Path | None, typer.Option(help="The folder that everything of this desk lives in.", show_default="./var")
@@ -140,4 +139,7 @@ def _run(kind: str, **flags: Any) -> None:
 
 def _take_flags(**flags: Any) -> None:
     """Flags win over all other settings, here and in what this process starts; paths hold from any folder."""
+    # Here, for reading settings takes longer than all else that `xraydesk plan` and `read` load to begin.
+    from xraydesk.project.config import put_flags
+
     put_flags({name: value.absolute() if isinstance(value, Path) else value for name, value in flags.items()})

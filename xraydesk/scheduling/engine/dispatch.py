@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
 from math import exp
 
 from xraydesk.scheduling.engine.line import NEVER
 from xraydesk.scheduling.engine.problem import Problem
 from xraydesk.scheduling.engine.state import Day, Spot
+from xraydesk.scheduling.engine.stop import Stop
 
 FAR_OFF_MINUTES = 1000
 """What is never late counts as due in so long."""
@@ -17,15 +19,22 @@ HEAD_START_MINUTES = 2
 """In a day made in order of time, each unit of weight stands for having come so much sooner."""
 
 
-def dispatch(problem: Problem) -> Day:
+def dispatch(problem: Problem, stop: Stop | None = None) -> Day:
     """A feasible day: the cheapest of three made one exam after the other, each in its cheapest place at its turn.
 
     No one order suits every day: bookings first leaves a STAT waiting on a full day, the STAT first
     costs bookings on one that has room, and where hardly anything fits, time is the fairest order.
-    Fixed exams stand in each; who finds no place is left out. Raises NoPlan.
+    Fixed exams stand in each; who finds no place is left out. At `stop` those made by then have to do,
+    the first at the least. Raises NoPlan.
     """
-    days = (_bookings_first(problem), _pressing_first(problem), _by_time(problem))
-    return min(days, key=lambda day: day.cost_now)
+    best = _bookings_first(problem)
+    for way in (_pressing_first, _by_time):
+        if stop and stop.now():
+            break
+        day = way(problem)
+        if day.cost_now < best.cost_now:
+            best = day
+    return best
 
 
 def _bookings_first(problem: Problem) -> Day:
@@ -56,16 +65,18 @@ def _by_time(problem: Problem) -> Day:
     return day
 
 
-def sweep(problem: Problem, *, patience: float) -> Day:
+def sweep(problem: Problem, *, patience: float, stop: Stop | None = None) -> Day | None:
     """A feasible day, made minute by minute: whenever a room is free, whoever is most pressing then goes in.
 
     Pressing is what an exam costs a minute, for each of its own minutes, the less the more time
     is left (apparent tardiness cost: Vepsalainen and Morton, 1987). `patience` says in lengths of
-    an exam how far ahead it is looked. Bookings in force stay. Raises NoPlan.
+    an exam how far ahead it is looked. Bookings in force stay. None where `stop` came first: a long
+    day in which many wait has many minutes. Raises NoPlan.
     """
     day = Day(problem)
     keep_bookings(day)
-    _Sweep(day, patience).run()
+    if not _Sweep(day, patience).run(stop):
+        return None
     place(day, by_urgency(day))
     return day
 
@@ -73,34 +84,39 @@ def sweep(problem: Problem, *, patience: float) -> Day:
 class _Sweep:
     def __init__(self, day: Day, patience: float) -> None:
         self.day = day
-        self.coming = sorted(
-            (i for i in range(day.count) if day.room[i] < 0 and day.minutes[i]),
-            key=lambda i: (day.ready[i], i),
-            reverse=True,
-        )
-        self.shortest = {i: min(day.minutes[i].values()) for i in self.coming}
+        todo = [i for i in range(day.count) if day.room[i] < 0 and day.minutes[i]]
+        self.shortest = {i: min(day.minutes[i].values()) for i in todo}
         mean = sum(self.shortest.values()) / max(1, len(self.shortest))
         self.far = patience * mean
         self.sought = [0.0] * len(day.room_ids)
-        for i in self.coming:
+        for i in todo:
             for room in day.minutes[i]:
                 self.sought[room] += 1 / len(day.minutes[i])
+        self.coming = [(day.bounds(i)[0], i) for i in todo if self._known(i)]
+        heapify(self.coming)
         self.waiting: list[int] = []
 
-    def run(self) -> None:
-        """Go through the day once."""
+    def _known(self, i: int) -> bool:
+        """Whether those that an exam comes after have their places, so that it can be said when it could begin."""
+        return all(self.day.room[other] >= 0 for other in self.day.after[i])
+
+    def run(self, stop: Stop | None) -> bool:
+        """Go through the day once; False where it was stopped."""
         day = self.day
         end = max((last for room in day.problem.rooms for _, last in room.open), default=0)
         at = day.now
         while at < end and (self.waiting or self.coming):
+            if stop and stop.now():
+                return False
             if not self.waiting:
-                at = max(at, day.ready[self.coming[-1]])
-            while self.coming and day.ready[self.coming[-1]] <= at:
-                self.waiting.append(self.coming.pop())
+                at = max(at, self.coming[0][0])
+            while self.coming and self.coming[0][0] <= at:
+                self.waiting.append(heappop(self.coming)[1])
             free = {r for r, line in enumerate(day.room_lines) if line.free(at, at + 1)}
             if free:
                 self._minute(at, free)
             at += 1
+        return True
 
     def _minute(self, at: int, free: set[int]) -> None:
         day = self.day
@@ -124,6 +140,10 @@ class _Sweep:
                 somebody.clear()
         if gone:
             self.waiting = [i for i in self.waiting if i not in gone]
+        for i in gone:
+            for other in day.followers[i]:
+                if day.room[other] < 0 and self._known(other):
+                    heappush(self.coming, (day.bounds(other)[0], other))
 
     def _pressing(self, i: int, at: int) -> float:
         due = self.day.due[i]

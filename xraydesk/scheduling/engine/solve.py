@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +18,10 @@ PATIENCE = (1.0, 0.5, 2.0, 4.0)
 """How far ahead the days made minute by minute look, in lengths of an exam."""
 
 START_SHARE = 0.1
-"""The quick days take so much of the time at most, the first few of them apart."""
+"""The quick days take so much of the time at most, the first two of them apart."""
+
+END_SHARE = 0.3
+"""To write a plan down and judge it takes about so much of what a first-come plan took, on the same busy machine."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,10 @@ def solve(problem: Problem, stop: Stop, seed: int = 0) -> Result:
 
     Ended by steps, the same seed gives the same plan. Raises NoPlan where none can exist.
     """
-    day = _start(problem, stop)
+    left = stop.left_seconds() or 0.0
+    first = first_come(problem)
+    stop = stop.sooner(END_SHARE * (left - (stop.left_seconds() or 0.0)))
+    day = _start(problem, stop, first)
     told = Told(bound=lower_bound(day))
     if not stop.now():
         improve(day, stop, seed=seed, told=told)
@@ -60,20 +67,19 @@ def _part(stop: Stop, share: float) -> Stop:
     return Stop(clock=stop.clock, deadline=stop.clock() + left * share, steps_max=stop.steps_max)
 
 
-def _start(problem: Problem, stop: Stop) -> Day:
-    """The best of several quick days, first come, first served among them."""
-    best = dispatch(problem)
-    plan = first_come(problem)
-    if plan.cost < best.cost_now:
-        best, _ = day_of_plan(problem, plan)
+def _start(problem: Problem, stop: Stop, first: Plan) -> Day:
+    """The best of several quick days, `first` among them: first come, first served."""
     part = _part(stop, START_SHARE)
-    ways = [partial(sweep, problem, patience=p) for p in PATIENCE]
+    best = dispatch(problem, part)
+    if first.cost < best.cost_now:
+        best, _ = day_of_plan(problem, first)
+    ways: list[Callable[[], Day | None]] = [partial(sweep, problem, patience=p, stop=part) for p in PATIENCE]
     ways.append(partial(_with_room, problem, part))
     for way in ways:
         if part.now():
             break
         day = way()
-        if day.cost_now < best.cost_now:
+        if day is not None and day.cost_now < best.cost_now:
             best = day
     return best
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Stop:
         if self.clock is None or self.deadline is None:
             return None
         return max(0.0, self.deadline - self.clock())
+
+    def sooner(self, seconds: float) -> Stop:
+        """The same so many seconds earlier; where time does not end the search, the same."""
+        return self if self.deadline is None else replace(self, deadline=self.deadline - seconds)
 
     def now(self, steps: int = 0) -> bool:
         """True once the search is to end."""

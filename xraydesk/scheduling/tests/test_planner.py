@@ -68,7 +68,9 @@ def test_hours_that_touch_are_not_joined() -> None:
 
 @given(problems(overlapping=True))
 def test_a_day_planned_at_once_keeps_every_rule(problem: Problem) -> None:
-    for plan in (dispatch(problem).plan(), sweep(problem, patience=1.0).plan(), first_come(problem)):
+    swept = sweep(problem, patience=1.0)
+    assert swept is not None
+    for plan in (dispatch(problem).plan(), swept.plan(), first_come(problem)):
         judged(problem, plan)
 
 
@@ -350,6 +352,8 @@ def test_stops() -> None:
     now[0] = 13.0
     assert (stop.left_seconds(), stop.now()) == (0.0, True)
     assert Stop().left_seconds() is None
+    assert after_steps(3).sooner(2) == after_steps(3)
+    assert after_seconds(2, lambda: 0.0).sooner(1.5).left_seconds() == 0.5
     assert [after_steps(3).now(n) for n in (2, 3)] == [False, True]
 
 
