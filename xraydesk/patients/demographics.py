@@ -61,7 +61,7 @@ class VisitDetails:
 
 @dataclass(frozen=True)
 class Demographics:
-    """Everything a message says of one patient. Empty means "not said", never "delete it"."""
+    """Everything a message says of one patient. Empty means "not said"; what is to be deleted stands in `emptied`."""
 
     identifiers: tuple[Identifier, ...]
     name: Name = Name()
@@ -72,6 +72,9 @@ class Demographics:
     language: str = ""
     pregnancy: str = ""
     isolation: str = ""
-    deceased: bool = False
+    deceased: bool | None = None
+    """None where nothing is said of it."""
     alerts: tuple[Allergy, ...] = ()
     visit: VisitDetails = field(default_factory=VisitDetails)
+    emptied: frozenset[str] = frozenset()
+    """Of `phone`, `address` and `language` those that the sender deletes: nobody is to use them any more."""

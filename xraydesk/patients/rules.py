@@ -107,6 +107,8 @@ LENGTHS = {
 }
 """Longest text kept of each part; what is longer is cut, the message keeps it whole."""
 
+CAN_BE_EMPTIED = ("phone", "address", "language")
+
 NAME_PARTS = ("family", "given", "middle", "prefix", "suffix")
 NAME_FOLDED_LENGTH = 400
 
@@ -131,9 +133,9 @@ def facts_said(said: Demographics) -> dict[str, object]:
         values["sex"] = SEX[said.sex]
     if said.pregnancy in PREGNANCY:
         values["pregnancy"] = said.pregnancy
-    if said.deceased:
-        values["deceased"] = True
-    return values
+    if said.deceased is not None:
+        values["deceased"] = said.deceased
+    return values | {field: "" for field in CAN_BE_EMPTIED if field in said.emptied}
 
 
 def folded_name(family: str, given: str, middle: str = "") -> str:
@@ -155,7 +157,7 @@ def additions(now: Mapping[str, object], said: Mapping[str, object]) -> dict[str
     return {
         field: value
         for field, value in said.items()
-        if not now.get(field) and not (name_is_known and field in (*NAME_PARTS, "name_folded"))
+        if value and not now.get(field) and not (name_is_known and field in (*NAME_PARTS, "name_folded"))
     }
 
 

@@ -73,7 +73,7 @@ def read_patient(resource: Mapping[str, Any]) -> Demographics:
         phone=_phone(resource),
         address=_address(resource),
         language=_language(resource),
-        deceased=_deceased(resource),
+        deceased=_deceased(resource) if resource.keys() & {"deceasedBoolean", "deceasedDateTime"} else None,
     )
 
 

@@ -18,6 +18,8 @@ VERSION = "2.5.1"
 OLD_ERROR_VERSIONS = ("2.1", "2.2", "2.3", "2.3.1", "2.4")
 """Versions in which ERR-1 tells everything (§2.16.5 of 2.4); later ones have ERR-2 to ERR-8."""
 
+_TYPOGRAPHIC = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "…": "..."})
+
 REPLIES = {
     "ORM": ("ORR", "O02", "ORR_O02"),
     "OMG": ("ORG", "O20", "ORG_O20"),
@@ -87,27 +89,32 @@ def answers(
     `code` is AA, AE or AR; `number` our own control number for the answer; `orders` makes it
     an order reply.
     """
-    accept, application = asked.header.get(15).upper(), asked.header.get(16).upper()
+    accept, application = (_condition(asked.header.get(number)) for number in (15, 16))
     effect = Answer(code, number, trouble, tuple(orders))
     if not accept and not application:
         return (_answer(asked, effect, at),)
-    found = []
-    if _wanted(accept, code):
-        commit = Answer("C" + code[1], number + "C", trouble)
-        found.append(_answer(asked, commit, at))
-    if _wanted(application, code):
-        found.append(_answer(asked, effect, at))
-    return tuple(found)
+    tells_effect = _wanted(application, code)
+    # CE and CR end the exchange (§2.9.3.2). Where the effect is told too, the commit answer says that the message is kept.
+    commit = Answer("CA", number + "C") if tells_effect else Answer("C" + code[1], number + "C", trouble)
+    found = [commit] if _wanted(accept, commit.code) else []
+    return tuple(_answer(asked, one, at) for one in [*found, *([effect] if tells_effect else [])])
+
+
+def _condition(written: str) -> str:
+    """MSH-15 or MSH-16; a value that HL7 table 0155 does not have asks for nothing, as an empty one."""
+    said = written.strip().upper()
+    return said if said in ("AL", "NE", "ER", "SU") else ""
 
 
 def _wanted(condition: str, code: str) -> bool:
     """HL7 table 0155: always, never, on error, on success; an empty one is never (§2.9.3)."""
-    return condition == "AL" or (condition == "SU" and code == "AA") or (condition == "ER" and code != "AA")
+    is_success = code[1] == "A"
+    return condition == "AL" or (condition == "SU" and is_success) or (condition == "ER" and not is_success)
 
 
 def _answer(asked: Asked, answer: Answer, at: datetime) -> bytes:
     separators, trouble = asked.separators, answer.trouble
-    sentence = escaped(trouble.sentence, separators) if trouble else ""
+    sentence = escaped(_plain(trouble.sentence), separators) if trouble else ""
     msa = separators.field.join(("MSA", answer.code, asked.header.raw(10), sentence))
     lines = [_header(asked, answer, at), msa.rstrip(separators.field)]
     if trouble:
@@ -116,6 +123,11 @@ def _answer(asked: Asked, answer: Answer, at: datetime) -> bytes:
         placer = [order.placer, order.placer_authority] if order.placer_authority else order.placer
         lines.append(written("ORC", [order.control, placer, order.filler], separators).text())
     return ("\r".join(lines) + "\r").encode(asked.codec, "replace")
+
+
+def _plain(sentence: str) -> str:
+    """Our own words in ASCII, which every sender reads, whatever its character set."""
+    return sentence.translate(_TYPOGRAPHIC)
 
 
 def _header(asked: Asked, answer: Answer, at: datetime) -> str:
@@ -149,5 +161,5 @@ def _error(trouble: Trouble, version: str, separators: Separators) -> Segment:
         places = [*trouble.where.split("^"), "", "", ""][:3]
         old = [*places, (code, words, "HL70357")]
     return written(
-        "ERR", [old, where, [code, words, "HL70357"], "E", "", "", "", trouble.sentence], separators
+        "ERR", [old, where, [code, words, "HL70357"], "E", "", "", "", _plain(trouble.sentence)], separators
     )

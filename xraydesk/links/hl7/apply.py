@@ -40,7 +40,7 @@ from xraydesk.results.rules import Outcome
 
 log = structlog.get_logger(__name__)
 
-ORDERS = frozenset({("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23")})
+ORDERS = frozenset({("ORM", "O01"), ("ORM", ""), ("OMG", "O19"), ("OMI", "O23")})
 RESULTS = frozenset({("ORU", "R01"), ("ORU", "")})
 RESULTS_ONLY = "results"
 """The kind of a link over which results come and nothing else."""

@@ -99,6 +99,6 @@ def _of_exam(group: order.Group, ipc: Segment) -> dict[LinkField, str]:
         else "",
         LinkField.REQUESTED_AT: order.start_as_sent(group),
         LinkField.REASON: order.read_reason(group.obr),
-        LinkField.CLINICAL_INFORMATION: group.obr.get(13).strip(),
+        LinkField.CLINICAL_INFORMATION: order.read_clinical_information(group.obr),
         LinkField.TRANSPORT: order.read_transport(group.obr),
     }

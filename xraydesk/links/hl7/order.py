@@ -7,12 +7,13 @@ same placer number and wish are one requisition.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from xraydesk.links.hl7.controls import NUMBER_PLEASE, control_of
-from xraydesk.links.hl7.patient import read_demographics
-from xraydesk.links.hl7.reader import NOWHERE, Message, Segment
+from xraydesk.links.hl7.patient import phone_in, read_demographics
+from xraydesk.links.hl7.reader import NOWHERE, Message, Segment, rejoined
 from xraydesk.links.hl7.refusals import Condition, Rejected
 from xraydesk.links.hl7.times import read_time
 from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
@@ -57,6 +58,8 @@ SIDES = {
 
 TRANSPORT_LENGTH_MAX = 16
 
+_BLANK = re.compile(r"\s")
+
 
 @dataclass
 class Group:
@@ -69,13 +72,20 @@ class Group:
     ipcs: list[Segment] = field(default_factory=list)
     zds: Segment = NOWHERE
     notes: list[str] = field(default_factory=list)
+    is_timed: bool = False
+    """True where a TQ1 of its own was read: one with several begins as the first says."""
+
+    @property
+    def control(self) -> str:
+        """ORC-1, however it is written."""
+        return self.orc.get(1).strip().upper()
 
 
 def groups_of(message: Message) -> list[Group]:
     """The orders of a message, one entry an OBR; an ORC without OBR is an entry of its own."""
     groups: list[Group] = []
     number = 0
-    for segment in message.segments:
+    for segment in rejoined(message.segments, "OBR", "NTE"):
         current = groups[-1] if groups else None
         match segment.name:
             case "ORC":
@@ -88,14 +98,14 @@ def groups_of(message: Message) -> list[Group]:
                     current.obr = segment
                 else:
                     groups.append(Group(current.orc, current.orc_number, segment, current.tq1))
-            case "TQ1" if current:
-                current.tq1 = segment
+            case "TQ1" if current and not current.is_timed:
+                current.tq1, current.is_timed = segment, True
             case "IPC" if current:
                 current.ipcs.append(segment)
             case "ZDS" if current:
                 current.zds = segment
-            case "NTE" if current and segment.get(3):
-                current.notes.append(segment.get(3))
+            case "NTE" if current:
+                current.notes += _repeated(segment, 3)
             case _:
                 pass
     return groups
@@ -112,7 +122,7 @@ class NumberAsked:
 def read_number_requests(message: Message) -> tuple[NumberAsked, ...]:
     """The orders for which numbers are asked (every ORC-1 is SN), each once; empty where the message is about something else."""
     groups = groups_of(message)
-    if not groups or any(group.orc.get(1) != NUMBER_PLEASE for group in groups):
+    if not groups or any(group.control != NUMBER_PLEASE for group in groups):
         return ()
     return tuple(dict.fromkeys(NumberAsked(*placer_of(group)) for group in groups))
 
@@ -136,11 +146,11 @@ def read_requisitions(message: Message, *, zone: str) -> tuple[Requisition, ...]
             "OBR^1",
             f"The message asks for more than {EXAMS_MAX} exams: send them in parts",
         )
-    controls = [control_of(g.orc.get(1), g.orc.get(5), g.orc_number) for g in groups]
-    has_children = any(g.orc.get(1) == "CH" for g in groups)
+    controls = [control_of(g.control, g.orc.get(5).strip().upper(), g.orc_number) for g in groups]
+    has_children = any(g.control == "CH" for g in groups)
     found: dict[tuple[OrderControl, str, str], Requisition] = {}
     for group, control in zip(groups, controls, strict=True):
-        if has_children and group.orc.get(1) == "PA":
+        if has_children and group.control == "PA":
             continue
         one = _requisition(group, control, patient, zone)
         key = (one.control, one.placer_authority, one.placer or one.filler)
@@ -165,7 +175,7 @@ def _requisition(group: Group, control: OrderControl, patient: Demographics, zon
     doctor, field_number = next(
         ((s, n) for s, n in ((obr, 16), (orc, 12)) if s.raw(n).strip(s.separators.component)), (orc, 12)
     )
-    danger = obr.get(12, 2) or obr.get(12)
+    danger = obr.words(12, 2) or obr.words(12, 1)
     if danger:
         patient = replace(patient, alerts=(*patient.alerts, Allergy("risk", danger)))
     return Requisition(
@@ -177,7 +187,7 @@ def _requisition(group: Group, control: OrderControl, patient: Demographics, zon
         filler=filler,
         provider_id=doctor.get(field_number).strip(),
         provider_name=_person(doctor, field_number),
-        provider_phone=_phone(obr, 17) or _phone(orc, 14),
+        provider_phone=phone_in(obr, 17) or phone_in(orc, 14),
         transport=read_transport(obr),
         details=_details(group),
     )
@@ -237,8 +247,8 @@ def _exam(group: Group, ipc: Segment, zone: str) -> RequestedExam:
         priority=PRIORITIES.get(priority_code(group).upper(), Priority.ROUTINE),
         requested_at=read_time(as_sent, zone),
         requested_at_as_sent=as_sent,
-        reason=read_reason(obr) or orc.get(16, 2) or orc.get(16),
-        clinical_information=obr.get(13).strip(),
+        reason=read_reason(obr) or orc.words(16, 2) or orc.words(16, 1),
+        clinical_information=read_clinical_information(obr),
     )
 
 
@@ -246,10 +256,10 @@ def read_procedure(obr: Segment, ipc: Segment = NOWHERE) -> tuple[str, str, str]
     """Code, words and coding system of what is asked for: OBR-4, its alternate triplet, OBR-44, or IPC-6."""
     for segment, number in ((obr, 4), (obr, 44), (ipc, 6)):
         for first in (1, 4):
-            code, text, system = (segment.get(number, first + n).strip() for n in range(3))
+            code, system = (segment.get(number, first + n).strip() for n in (0, 2))
             if code:
-                return code, text, system
-    return "", obr.get(4, 2).strip() or obr.get(4, 5).strip(), ""
+                return code, segment.words(number, first + 1).strip(), system
+    return "", obr.words(4, 2).strip() or obr.words(4, 5).strip(), ""
 
 
 def accession_of(obr: Segment, ipc: Segment = NOWHERE) -> str:
@@ -278,10 +288,25 @@ def read_reason(obr: Segment) -> str:
     """The reason for the study (OBR-31), several of them one after the other."""
     found = []
     for repetition in range(1, len(obr.repetitions(31)) + 1):
-        text = obr.get(31, 2, repetition=repetition) or obr.get(31, repetition=repetition)
+        text = obr.words(31, 2, repetition=repetition) or obr.words(31, 1, repetition=repetition)
         if text.strip():
             found.append(text.strip())
     return "; ".join(found)
+
+
+def read_clinical_information(obr: Segment) -> str:
+    """What is known of the patient's case (OBR-13): a text, or the words of coded entries (CWE, from 2.7 on)."""
+    entries = [entry.split(obr.separators.component) for entry in obr.repetitions(13)]
+    if entries and all(len(e) > 2 and e[1] and not _BLANK.search(e[0] + e[2]) for e in entries):
+        return "; ".join(obr.words(13, 2, repetition=n).strip() for n in range(1, len(entries) + 1))
+    marks = obr.separators
+    return marks.repetition.join(_repeated(obr, 13)).strip(marks.component).strip()
+
+
+def _repeated(segment: Segment, number: int) -> list[str]:
+    """The texts of a field, one a repetition, without those that are empty."""
+    texts = (segment.words(number, repetition=n) for n in range(1, len(segment.repetitions(number)) + 1))
+    return [text for text in texts if text.strip()]
 
 
 def read_transport(obr: Segment) -> str:
@@ -302,18 +327,13 @@ def read_laterality(obr: Segment) -> str:
     sides = {SIDES[w.strip().upper()] for w in written if w.strip().upper() in SIDES}
     if len(sides) > 1:
         return "B"
-    return next(iter(sides), "") or LETTER_OF[sides_named(f"{obr.get(4, 2)} {obr.get(4, 5)}")]
+    return next(iter(sides), "") or LETTER_OF[sides_named(f"{obr.words(4, 2)} {obr.words(4, 5)}")]
 
 
 def _person(segment: Segment, number: int) -> str:
     """A person's name (XCN) as DICOM writes it."""
     family, given, middle, suffix, prefix = (segment.get(number, c) for c in (2, 3, 4, 5, 6))
     return Name(family, given, middle, prefix, suffix).dicom()
-
-
-def _phone(segment: Segment, number: int) -> str:
-    parts = (segment.get(number, 6), segment.get(number, 7))
-    return (segment.get(number) or segment.get(number, 12) or " ".join(p for p in parts if p)).strip()
 
 
 def _details(group: Group) -> dict[str, str]:

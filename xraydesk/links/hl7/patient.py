@@ -67,17 +67,32 @@ PREGNANT = "B6"
 
 ALERT_LENGTH_MAX = 200
 
+_DECEASED = {"Y": True, "N": False, NULL: False}
+_EMPTIED = {"phone": (13, 14), "address": (11,), "language": (15,)}
+"""Fields of PID in which an explicit null takes back what was said before."""
+
 
 def read_demographics(message: Message, zone: str) -> Demographics:
     """The patient of an order. `zone` is where times without an offset are from.
 
-    Raises Rejected where there is no PID, or no number in it.
+    Raises Rejected where there is no PID, no number in it, or a second PID of somebody else.
     """
-    pid = next(message.all("PID"), None)
-    if pid is None:
+    pids = list(message.all("PID"))
+    if not pids:
         raise Rejected(
             Condition.SEGMENT_SEQUENCE, "PID^1", "The message has no PID segment: send the patient with it"
         )
+    pid, *others = pids
+    numbers = {(i.value, i.authority) for i in read_identifiers(pid)}
+    for number, other in enumerate(
+        others, start=2
+    ):  # the patient of earlier results (OMG^O19) is the same one again
+        if numbers.isdisjoint((i.value, i.authority) for i in read_identifiers(other)):
+            raise Rejected(
+                Condition.SEGMENT_SEQUENCE,
+                f"PID^{number}",
+                "The message is about more than one patient: send each in a message of its own",
+            )
     visit = message.first("PV1")
     return _demographics(pid, visit, tuple(message.all("AL1")), zone, number=1)
 
@@ -129,10 +144,17 @@ def _demographics(
         address=", ".join(p for p in (pid.get(11, n).strip() for n in (1, 2, 3, 4, 5)) if p),
         language=pid.get(15, 2) or pid.get(15),
         pregnancy="yes" if PREGNANT in (visit.get(15, repetition=n) for n in range(1, 10)) else "",
-        deceased=pid.get(30).upper() == "Y",
+        deceased=_DECEASED.get(pid.raw(30).strip().upper()),
         alerts=alerts,
         visit=read_visit(pid, visit, zone),
+        emptied=frozenset(name for name, numbers in _EMPTIED.items() if _is_deleted(pid, numbers)),
     )
+
+
+def _is_deleted(pid: Segment, numbers: tuple[int, ...]) -> bool:
+    """True where the sender deletes a field (§2.5.3), and says the same nowhere else."""
+    written = [pid.raw(number).strip() for number in numbers]
+    return written[0] == NULL and not any(w for w in written if w != NULL)
 
 
 def read_identifiers(pid: Segment, fields: tuple[int, ...] = (3, 2)) -> tuple[Identifier, ...]:
@@ -173,12 +195,17 @@ def read_name(pid: Segment) -> Name:
 
 def read_phone(pid: Segment) -> str:
     """The patient's telephone number (PID-13, else PID-14)."""
-    for field in (13, 14):
-        number = pid.get(field) or pid.get(field, 12)
-        if not number and pid.get(field, 7):
-            number = " ".join(p for p in (pid.get(field, 6), pid.get(field, 7)) if p)
-        if number:
-            return number
+    return phone_in(pid, 13) or phone_in(pid, 14)
+
+
+def phone_in(segment: Segment, number: int) -> str:
+    """The first telephone number of a field (XTN): as one text, or its area and local number; addresses of mail are none."""
+    for n in range(1, len(segment.repetitions(number)) + 1):
+        area, local = (segment.get(number, c, repetition=n) for c in (6, 7))
+        whole = segment.get(number, 1, repetition=n) or segment.get(number, 12, repetition=n)
+        found = (whole or (" ".join(p for p in (area, local) if p) if local else "")).strip()
+        if found and "@" not in found:
+            return found
     return ""
 
 
@@ -197,8 +224,9 @@ def read_visit(pid: Segment, visit: Segment, zone: str) -> VisitDetails:
 
 
 def _allergy(segment: Segment) -> Allergy | None:
-    text = segment.get(3, 2) or segment.get(3)
-    reaction = segment.get(5)
+    text = segment.words(3, 2) or segment.words(3, 1)
+    said = (segment.words(5, repetition=n).strip() for n in range(1, len(segment.repetitions(5)) + 1))
+    reaction = ", ".join(text for text in said if text)
     if not text:
         return None
     words = f"{text} ({reaction})" if reaction else text

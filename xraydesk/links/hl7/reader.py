@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from xraydesk.links.hl7.charset import decoded
 
@@ -97,6 +97,19 @@ class Segment:
             return ""
         return part(found[repetition - 1], component, subcomponent, self.separators)
 
+    def words(self, number: int, component: int = 0, *, repetition: int = 1) -> str:
+        """A text with its escapes resolved, of one component or (0) of a whole repetition.
+
+        A text has no parts: what looks like a separator in it is one that its sender did not escape.
+        """
+        found = self.repetitions(number)
+        if repetition > len(found):
+            return ""
+        written = found[repetition - 1]
+        if component:
+            written = "".join(written.split(self.separators.component)[component - 1 : component])
+        return "" if written == NULL else unescaped(written, self.separators)
+
     def text(self) -> str:
         """The segment as it was written, without its end."""
         if not self.name:
@@ -153,6 +166,25 @@ class Batch:
     messages: tuple[Message, ...]
     enveloped: bool = False
     header: Segment = field(default=NOWHERE)
+    miscount: str = ""
+    """In a sentence, that a batch's end (BTS-1) gives another number of messages than came."""
+
+
+def rejoined(segments: Sequence[Segment], *names: str) -> list[Segment]:
+    """The segments, where lines that are none go on with the last field of one of these names before them.
+
+    A line end stood in a text that its sender did not escape.
+    """
+    found: list[Segment] = []
+    for segment in segments:
+        before = found[-1] if found else NOWHERE
+        if segment.name or before.name not in names:
+            found.append(segment)
+            continue
+        first, *others = segment.fields[0].split(before.separators.field)
+        fields = (*before.fields[:-1], f"{before.raw(len(before.fields))}\n{first}", *others)
+        found[-1] = replace(before, fields=fields)
+    return found
 
 
 def part(written: str, component: int, subcomponent: int, separators: Separators) -> str:
@@ -240,6 +272,9 @@ def escaped(value: str, separators: Separators) -> str:
 HEADER = re.compile(r"(?:^|[\r\n\x0b])(?:\xef\xbb\xbf)?[ \t\x00]{0,8}(MSH[^\r\n]*)")
 """A byte-order mark may stand before any of them: some engines write one file after the other."""
 
+OTHER_WIDTHS = (("UTF-16", "utf-16-le"), ("UTF-16", "utf-16-be"), ("EBCDIC", "cp500"))
+"""In these the bytes that end a frame mean something else: MLLP cannot carry them."""
+
 HEADER_WITHIN_BYTES = 65_536
 """A header that has not begun after so many bytes is not looked for."""
 
@@ -255,8 +290,16 @@ def read_header(raw: bytes) -> Segment:
     """The MSH of `raw` before its character set is known. Raises Unreadable where there is none."""
     line = header_line(raw)
     if not line:
-        raise Unreadable("there is no MSH segment")
+        raise Unreadable(_why_no_header(raw))
     return _segment(line, Separators.of_header(line))
+
+
+def _why_no_header(raw: bytes) -> str:
+    """What bytes without an MSH may be, so that its sender can be set right."""
+    for name, codec in OTHER_WIDTHS:
+        if "MSH".encode(codec) in raw[:HEADER_WITHIN_BYTES]:
+            return f"it is in {name}: send it in UTF-8, or in another character set in which ASCII is ASCII"
+    return "there is no MSH segment"
 
 
 def read_message(raw: bytes, *, fallback: str = "iso8859-1") -> Message:
@@ -278,8 +321,9 @@ def read_batch(raw: bytes, *, fallback: str = "iso8859-1") -> Batch:
     what = decoded(raw, named=named, fallback=fallback)
     text = FEED_LOG_MARKS.sub(_mark, what.text)
     groups: list[list[str]] = []
-    envelope = ""
+    envelope = miscount = ""
     inside = False
+    begun = 0
     for line in LINE_END.split(text.replace("\x0b", "\r").replace("\x1c", "\rBTS\r")):
         start = line.lstrip().removeprefix(MARK).lstrip()
         name = start[:3]
@@ -288,6 +332,9 @@ def read_batch(raw: bytes, *, fallback: str = "iso8859-1") -> Batch:
             inside = True
         elif name in ENVELOPE_ENDS:
             inside = False
+            if name == "BTS" and envelope:
+                miscount = miscount or _miscount(start, envelope, len(groups) - begun)
+                begun = len(groups)
         elif inside and line.strip():
             groups[-1].append(line)
         elif name in HEADERS:
@@ -297,7 +344,15 @@ def read_batch(raw: bytes, *, fallback: str = "iso8859-1") -> Batch:
     if not groups:  # pragma: no cover - in every character set of the table ASCII is ASCII
         raise Unreadable("there is no MSH segment in the character set that it names")
     header = _segment(envelope, Separators.of_header(envelope)) if envelope else NOWHERE
-    return Batch(tuple(_message(g, what.codec) for g in groups), bool(envelope), header)
+    return Batch(tuple(_message(g, what.codec) for g in groups), bool(envelope), header, miscount)
+
+
+def _miscount(end: str, envelope: str, came: int) -> str:
+    """What is wrong with the number in BTS-1; "" where it is right, or none (§2.15.2)."""
+    said = _segment(end, Separators.of_header(envelope)).get(1).strip()
+    if not said.isdecimal() or int(said) == came:
+        return ""
+    return f"The batch says that it has {said} messages, and {came} came: ask its sender for what is missing"
 
 
 def _mark(found: re.Match[str]) -> str:

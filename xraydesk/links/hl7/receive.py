@@ -21,10 +21,19 @@ from xraydesk.lib.prepared import Question, all_or_nothing, ask_ahead, gathered,
 from xraydesk.lib.text import shortened
 from xraydesk.links import messages
 from xraydesk.links.hl7.ack import NOBODY, Asked, answers
-from xraydesk.links.hl7.apply import JOURNEY, Effect, Steps, Waiting, apply, one_new_order, refused
+from xraydesk.links.hl7.apply import JOURNEY, Effect, Steps, Waiting, apply, one_new_order, refused, waits
 from xraydesk.links.hl7.framing import Broken
 from xraydesk.links.hl7.partners import Directory, Partner, may_send
-from xraydesk.links.hl7.reader import Message, Segment, Separators, Unreadable, read_batch, read_header
+from xraydesk.links.hl7.reader import (
+    Batch,
+    Message,
+    Segment,
+    Separators,
+    Unreadable,
+    escaped,
+    read_batch,
+    read_header,
+)
 from xraydesk.links.hl7.refusals import Condition
 from xraydesk.links.models import Message as MessageRow
 from xraydesk.orders.models import Exam, Order
@@ -115,11 +124,20 @@ class Receiver:
             return _no_site(batch.messages[0], at)
         if len(batch.messages) == 1 and not batch.enveloped:
             return _sure(lambda: self._one(batch.messages[0], payload, partner, peer, at))
+        if batch.miscount:
+            _sure(partial(self._miscounted, batch, partner, at))
         found: list[bytes] = []
         for message in batch.messages:
             raw = message.text().encode(message.codec, "replace")
             found += _sure(partial(self._one, message, raw, partner, peer, at))
-        return (_batch(batch.header, found),) if batch.enveloped else tuple(found)
+        return (_batch(batch, found),) if batch.enveloped else tuple(found)
+
+    def _miscounted(self, batch: Batch, partner: Partner, at: datetime) -> None:
+        """Put before a person that a batch came in part. Its messages are taken as they are."""
+        effect = waits(ItemKind.MESSAGE_NOT_APPLIED, batch.miscount)
+        raw = batch.header.text().encode()[:BROKEN_BYTES_MAX]
+        arrived = messages.Arrived(raw, partner.link.name, "", batch.header.name)
+        messages.keep_once(site=partner.site, arrived=arrived, effect=effect, answers=(), at=at)
 
     def receive_broken(self, broken: Broken, *, peer: Peer, at: datetime) -> tuple[bytes, ...]:
         """Keep bytes that were no frame, put them before a person, and refuse them where their sender waits."""
@@ -361,13 +379,15 @@ def _no_site(message: Message, at: datetime) -> tuple[bytes, ...]:
     return answers(Asked.by(message), code="AR", at=at, number=_number(at), trouble=effect.trouble)
 
 
-def _batch(header: Segment, found: list[bytes]) -> bytes:
-    """The answers to a batch as a batch (HL7 2.5.1 §2.10.3.1)."""
-    mark = header.separators.field
+def _batch(batch: Batch, found: list[bytes]) -> bytes:
+    """The answers to a batch as a batch, to a file as a file with one batch (HL7 2.5.1 §2.10.3.1)."""
+    header, mark = batch.header, batch.header.separators.field
     turned = [header.separators.declared(), header.raw(5), header.raw(6), header.raw(3), header.raw(4)]
-    ends = {"FHS": "FTS", "BHS": "BTS"}
-    lines = [mark.join((header.name, *turned)), *(a.decode("iso8859-1").rstrip("\r") for a in found)]
-    lines.append(mark.join((ends[header.name], str(len(found)))))
+    remark = [escaped(batch.miscount, header.separators)] if batch.miscount else []
+    lines = [mark.join(("BHS", *turned)), *(a.decode("iso8859-1").rstrip("\r") for a in found)]
+    lines.append(mark.join(("BTS", str(len(found)), *remark)))
+    if header.name == "FHS":
+        lines = [mark.join(("FHS", *turned)), *lines, mark.join(("FTS", "1"))]
     return ("\r".join(lines) + "\r").encode("iso8859-1")
 
 

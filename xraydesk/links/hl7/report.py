@@ -12,14 +12,14 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from xraydesk.lib.ids import is_uid
 from xraydesk.links.hl7.order import read_procedure
 from xraydesk.links.hl7.patient import read_demographics
-from xraydesk.links.hl7.reader import NOWHERE, NULL, Message, Segment, part, unescaped
+from xraydesk.links.hl7.reader import NOWHERE, Message, Segment, part, rejoined
 from xraydesk.links.hl7.refusals import Condition, Rejected
 from xraydesk.links.hl7.times import read_time
 from xraydesk.patients.demographics import Name
@@ -104,7 +104,7 @@ def result_groups(message: Message) -> list[Group]:
     """The OBR of a message with what belongs to each; a line that a text was broken into is joined to it again."""
     groups: list[Group] = []
     orc = NOWHERE
-    for segment in _joined(message.segments):
+    for segment in rejoined(message.segments, "OBX", "NTE"):
         match segment.name:
             case "ORC":
                 orc = segment
@@ -118,20 +118,6 @@ def result_groups(message: Message) -> list[Group]:
             case _:
                 pass
     return groups
-
-
-def _joined(segments: Sequence[Segment]) -> list[Segment]:
-    """The segments, where the lines after an OBX that are none go on with its last field: a line end stood in the text."""
-    found: list[Segment] = []
-    for segment in segments:
-        before = found[-1] if found else NOWHERE
-        if segment.name or before.name not in ("OBX", "NTE"):
-            found.append(segment)
-            continue
-        first, *others = segment.fields[0].split(before.separators.field)
-        fields = (*before.fields[:-1], f"{before.raw(len(before.fields))}\n{first}", *others)
-        found[-1] = replace(before, fields=fields)
-    return found
 
 
 def read_reports(message: Message, *, zone: str) -> tuple[SaidReport, ...]:
@@ -336,9 +322,7 @@ def _lines(segment: Segment) -> list[str]:
 
 def _line(segment: Segment, number: int, repetition: int) -> str:
     """One repetition of a text, which has no components: what looks like one is text that its sender did not escape."""
-    written = segment.repetitions(number)[repetition]
-    text = "" if written == NULL else unescaped(written, segment.separators)
-    return _LINE_ENDS.sub("\n", text).rstrip()
+    return _LINE_ENDS.sub("\n", segment.words(number, repetition=repetition + 1)).rstrip()
 
 
 def _document(segment: Segment) -> SaidDocument | None:

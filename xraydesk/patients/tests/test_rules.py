@@ -122,6 +122,13 @@ def test_nothing_said_says_nothing() -> None:
     assert rules.facts_said(Demographics(identifiers=(), sex="X", pregnancy="maybe")) == {}
 
 
+def test_what_is_deleted_is_emptied_and_who_is_not_dead_is_so_said() -> None:
+    said = Demographics(identifiers=(), deceased=False, emptied=frozenset({"phone", "language"}))
+    assert rules.facts_said(said) == {"deceased": False, "phone": "", "language": ""}
+    assert rules.additions({"phone": "1", "deceased": True}, rules.facts_said(said)) == {}
+    assert rules.additions({"phone": "", "deceased": False}, rules.facts_said(said)) == {}
+
+
 def test_changes_are_what_differs() -> None:
     assert rules.changes({"sex": "F", "phone": "1"}, {"sex": "F", "phone": "2"}) == {"phone": "2"}
 

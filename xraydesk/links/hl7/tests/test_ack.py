@@ -71,6 +71,13 @@ def test_nobody_is_answered_without_a_number() -> None:
     assert found.startswith(b"MSH|^~\\&|||||20260302150000+0000||ACK^ACK|X1|P|2.5.1\rMSA|AR||")
 
 
+def test_what_the_desk_says_is_ascii_for_a_sender_that_names_no_character_set() -> None:
+    said = Trouble(Condition.DATA_TYPE, "ORC^1^2", "“P1” isn’t known…")
+    lines = answer(order(charset=""), code="AE", trouble=said)
+    assert lines[1].endswith('|"P1" isn\'t known...')
+    assert lines[2].endswith('|"P1" isn\'t known...')
+
+
 @given(st.text(max_size=60))
 def test_no_sentence_can_add_a_segment(sentence: str) -> None:
     """Row 14: cannot add a segment, in an answer either."""
@@ -82,7 +89,8 @@ def test_the_enhanced_mode_gives_each_answer_its_own_number() -> None:
     asked = Asked.by(read_message(order(control="C1", accept="AL", application="AL").encode()))
     commit, effect = answers(asked, code="AE", at=AT, number="X1", trouble=TROUBLE)
     assert b"|X1C|" in commit
-    assert b"MSA|CE|C1" in commit
+    assert b"MSA|CA|C1" in commit
+    assert b"ERR" not in commit
     assert b"|X1|" in effect
     assert b"MSA|AE|C1" in effect
 
@@ -92,9 +100,13 @@ def test_the_enhanced_mode_gives_each_answer_its_own_number() -> None:
     [
         ("", "", ["AA"], ["AE"]),
         ("AL", "NE", ["CA"], ["CE"]),
-        ("AL", "AL", ["CA", "AA"], ["CE", "AE"]),
+        ("AL", "AL", ["CA", "AA"], ["CA", "AE"]),
+        ("al ", "", ["CA"], ["CE"]),
+        ("ER", "AL", ["AA"], ["AE"]),
+        ("ER", "ER", [], ["AE"]),
+        ("Y", "", ["AA"], ["AE"]),
         ("ER", "SU", ["AA"], ["CE"]),
-        ("SU", "ER", ["CA"], ["AE"]),
+        ("SU", "ER", ["CA"], ["CA", "AE"]),
         ("NE", "NE", [], []),
         ("NE", "", [], []),
     ],
@@ -102,7 +114,10 @@ def test_the_enhanced_mode_gives_each_answer_its_own_number() -> None:
 def test_a_sender_is_answered_as_often_as_it_asks_to_be(
     accept: str, application: str, of_success: list[str], of_error: list[str]
 ) -> None:
-    """HL7 table 0155, in enhanced mode; in original mode there is one answer always."""
+    """HL7 table 0155, in enhanced mode; in original mode there is one answer always.
+
+    CE and CR end the exchange (§2.9.3.2): no answer of the effect may follow them.
+    """
     header = f"MSH|^~\\&|EHR|HOSP|XRAYDESK|XRAY|20260302||ORM^O01|C1|P|2.5.1|||{accept}|{application}\r"
     asked = Asked.by(read_message(header.encode()))
 

@@ -349,3 +349,101 @@ def test_a_swap_without_visits_says_no_ward() -> None:
     other = PID.replace("N1", "N2")
     found = read_news(read_message(f"MSH|^~\\&|\r{PID}\r{other}\r".encode()), "A17", ZONE)
     assert [p.visit.ward for _, p in found] == ["", ""]
+
+
+def test_words_that_people_read_come_whole_whatever_their_sender_did_not_escape() -> None:
+    """Row 14: bare `&`, `^` and `~`, and a line end in a text: no half of an allergy, of a history or of a side."""
+    fields = {
+        2: "P1",
+        4: "XRHAND^Hand AP & lateral, left^L",
+        12: "^Falls & faints",
+        13: "fall & hit head ^ arm ~ pain",
+        31: "^Fracture & effusion~^Pain",
+    }
+    said = one(
+        "AL1|1|DA|^Penicillin & sulfa|SV|Hives~Rash",
+        "ORC|NW|P1",
+        segment("OBR", fields),
+        "NTE|1||first & second~third^x",
+        "went on|here",
+        "NTE|2||",
+    )
+    (exam,) = said.exams
+    assert (exam.text, exam.laterality) == ("Hand AP & lateral, left", "L")
+    assert exam.clinical_information == "fall & hit head ^ arm ~ pain"
+    assert exam.reason == "Fracture & effusion; Pain"
+    assert [a.text for a in said.patient.alerts] == ["Penicillin & sulfa (Hives, Rash)", "Falls & faints"]
+    assert said.details["notes"] == "first & second\nthird^x\nwent on"
+
+
+def test_a_line_end_inside_an_obr_loses_none_of_the_fields_behind_it() -> None:
+    raw = segment("OBR", {2: "P1", 4: "X", 13: "fall\rpain", 27: "^^^202603021030^^S", 31: "^Fracture"})
+    (exam,) = one("ORC|NW|P1", raw).exams
+    assert (exam.clinical_information, exam.reason, exam.priority) == (
+        "fall\npain",
+        "Fracture",
+        Priority.STAT,
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [("R07^Chest pain^I10~R05^Cough^I10", "Chest pain; Cough"), ("^Chest pain", "Chest pain"), ('""', "")],
+)
+def test_clinical_information_may_be_coded(written: str, read_as: str) -> None:
+    (exam,) = one("ORC|NW|P1", segment("OBR", {2: "P1", 4: "X", 13: written})).exams
+    assert exam.clinical_information == read_as
+
+
+def test_of_several_times_of_an_order_the_first_counts() -> None:
+    timed = one("ORC|NW|P1", "TQ1|1||||||202603021030||S", "TQ1|2||||||202603031030||R", "OBR|1|P1||X")
+    assert timed.exams[0].priority is Priority.STAT
+    assert timed.exams[0].requested_at_as_sent == "202603021030"
+
+
+def test_order_controls_are_read_however_they_are_written() -> None:
+    assert one("ORC|nw |P1|||sc", "OBR|1|P1||X").control is OrderControl.NEW
+
+
+@pytest.mark.parametrize(
+    ("phones", "number"),
+    [
+        ("^NET^Internet^a@b.org~^PRN^PH^^1^555^1234", "555 1234"),
+        ("a@b.org~(555)555-0100", "(555)555-0100"),
+        ("^PRN^PH^^^^^^^^^+1 555 0100", "+1 555 0100"),
+        ("^PRN^PH^^^555^", ""),
+    ],
+)
+def test_an_address_of_mail_is_no_telephone_number(phones: str, number: str) -> None:
+    assert one("ORC|NW|P1", "OBR|1|P1||X", pid=f"{PID}||||||||{phones}").patient.phone == number
+
+
+@pytest.mark.parametrize(
+    ("fields", "emptied", "deceased"),
+    [
+        ({13: '""', 11: '""', 15: '""', 30: '""'}, {"phone", "address", "language"}, False),
+        ({13: '""', 14: "555", 30: "n"}, set(), False),
+        ({11: '""^""', 30: "Y"}, set(), True),
+        ({14: '""'}, set(), None),
+    ],
+)
+def test_an_explicit_null_takes_back_what_was_said(
+    fields: dict[int, str], emptied: set[str], deceased: bool | None
+) -> None:
+    """HL7 2.5.1 §2.5.3: `""` deletes, an empty field says nothing."""
+    pid = segment("PID", {3: "N1^^^HOSP^MR", 5: "Prüfer^Ada", **fields})
+    patient = one("ORC|NW|P1", "OBR|1|P1||X", pid=pid).patient
+    assert patient.emptied == emptied
+    assert patient.deceased is deceased
+
+
+def test_what_is_ordered_for_a_second_patient_is_not_taken_for_the_first() -> None:
+    other = "PID|2||N2^^^HOSP^MR||Klein^Eva"
+    with pytest.raises(Rejected) as error:
+        read("ORC|NW|P1", "OBR|1|P1||X", other, "ORC|NW|P2", "OBR|1|P2||X")
+    assert (error.value.condition, error.value.where) == (Condition.SEGMENT_SEQUENCE, "PID^2")
+    again = "PID|2||E7^^^CLINIC~N1^^^HOSP^MR"
+    assert [r.placer for r in read("ORC|NW|P1", "OBR|1|P1||X", again, "ORC|NW|P2", "OBR|1|P2||X")] == [
+        "P1",
+        "P2",
+    ]

@@ -195,6 +195,49 @@ def test_a_frame_of_too_many_messages_is_refused() -> None:
         read_batch(b"MSH|^~\\&|A\r" * 5001)
 
 
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        (("BTS|2", "BTS|1"), ""),
+        (("BTS|", "BTS|one"), ""),
+        (("BTS|2", "BTS|4"), "has 4 messages, and 1 came"),
+        (("BTS|9", "BTS|4"), "has 9 messages, and 2 came"),
+    ],
+)
+def test_a_batch_whose_end_counts_otherwise_says_so(ends: tuple[str, str], told: str) -> None:
+    one = "MSH|^~\\&|A\r"
+    raw = f"FHS|^~\\&|F\rBHS|^~\\&|G\r{one}{one}{ends[0]}\rBHS|^~\\&|G\r{one}{ends[1]}\rFTS|2\r".encode()
+    batch = read_batch(raw)
+    assert len(batch.messages) == 3
+    assert told in batch.miscount
+    assert bool(batch.miscount) is bool(told)
+    assert read_batch(f"\x0b{one}\x1c\rBTS|7\r".encode()).miscount == ""
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("cp500", "EBCDIC"), ("ascii", "no MSH")],
+)
+def test_a_character_set_that_mllp_cannot_carry_is_called_by_its_name(codec: str, name: str) -> None:
+    text = "nothing at all\r" if codec == "ascii" else "MSH|^~\\&|A\r"
+    with pytest.raises(Unreadable, match=name):
+        read_header(text.encode(codec))
+
+
+def test_a_text_keeps_the_separators_that_its_sender_did_not_escape() -> None:
+    """Row 14: bare `&`."""
+    segment = read_message(b'MSH|^~\\&|A\rNTE|fall & hit\\E\\^left ~ arm|""~a^b & c^d').segments[1]
+    assert segment.words(1) == "fall & hit\\^left "
+    assert segment.words(1, repetition=2) == " arm"
+    assert segment.words(1, 2) == "left "
+    assert (segment.words(2), segment.words(2, 2, repetition=2)) == ("", "b & c")
+    assert (segment.words(2, 4, repetition=2), segment.words(2, repetition=3), segment.words(9)) == (
+        "",
+        "",
+        "",
+    )
+
+
 @pytest.mark.parametrize("filling", [b"\n", b" ", b"\n ", b"\\", b"\\X", b"<", b"MSH", b"|", b"\x0b"])
 def test_no_filling_takes_long_to_read(filling: bytes) -> None:
     started = time.monotonic()

@@ -358,9 +358,21 @@ def test_a_batch_is_answered_as_a_batch_and_a_resend_of_it_is_recognised(ask: As
     segments = ask(batch)
     assert segments[0] == "FHS|^~\\&|XRAYDESK|XRAY|EHR|HOSP"
     assert [s for s in segments if s.startswith("MSA")] == ["MSA|AA|C1", "MSA|AA|C2"]
-    assert segments[-1] == "FTS|2"
+    assert segments[-2:] == ["BTS|2", "FTS|1"]
     assert ask(batch) == segments
     assert Order.objects.count() == 2
+
+
+def test_a_batch_that_came_in_part_is_taken_as_far_as_it_came_and_a_person_is_told_once(ask: Ask) -> None:
+    """What its sender counted and what came differ: nothing that came is lost, and somebody asks for the rest."""
+    batch = "BHS|^~\\&|EHR|HOSP|||||||B1\r" + order(control="B1") + "BTS|3\r"
+    for _ in range(2):
+        segments = ask(batch)
+        assert [s[:6] for s in segments if s[:3] in ("BHS", "MSA", "BTS")] == ["BHS|^~", "MSA|AA", "BTS|1|"]
+        assert "3 messages, and 1 came" in segments[-1]
+    (item,) = Item.objects.filter(closed_at=None)
+    assert "3 messages, and 1 came" in item.text
+    assert Order.objects.count() == 1
 
 
 def test_two_messages_in_one_frame_are_answered_one_by_one(ask: Ask) -> None:
