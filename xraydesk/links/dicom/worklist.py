@@ -26,7 +26,7 @@ from xraydesk.links.dicom.query_codec import json_of_tree
 from xraydesk.links.dicom.service import Answers, Refused, Request, Response, Service
 from xraydesk.links.dicom.shown_codec import also_as_shown, as_shown
 from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES, MODALITY_WORKLIST
-from xraydesk.links.dicom.worklist_codec import find, has_unsupported
+from xraydesk.links.dicom.worklist_codec import NOT_KEYS, find, has_unsupported
 from xraydesk.links.dicom.worklist_entry import SUPPORTED, Entry, tree_of_entry
 from xraydesk.links.dicom.worklist_query import OUT_OF_RESOURCES, booked, zone_of
 
@@ -75,6 +75,8 @@ class _Said:
 def _answers(request: Request, said: _Said) -> Answers:
     try:
         said.query = query = tree_of(request.dataset)
+        if not query.keys() - NOT_KEYS:
+            raise BadKey(0, "the query has no keys")
         zone = zone_of(query, request.site)
         entries = (
             matched_tree(entry, query, request.charsets) for entry in booked(request.site, query, zone)

@@ -75,6 +75,8 @@ def _day(text: str) -> date:
     return date(int(text[:4]), int(text[4:6]), int(text[6:]))
 
 
+_MIDNIGHT = re.compile(r"24(00){0,2}(\.0+)?")
+"""The end of a day as some machines write it; PS3.5 knows hours to 23."""
 _TIME = re.compile(r"(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?")
 
 
@@ -83,6 +85,8 @@ def _time_first(text: str) -> time:
 
 
 def _time_last(text: str) -> time:
+    if _MIDNIGHT.fullmatch(text):
+        return time.max
     return _time(text, ("0", "59", "59", "999999"))
 
 
@@ -138,9 +142,16 @@ def constraints(query: Tree) -> dict[int, Element]:
             items = [below for item in key.items if (below := constraints(item))]
             if items:
                 found[tag] = Element("SQ", items=tuple(items))
-        elif any(value.strip(" *") or (value.strip() and key.vr not in _WILD_VRS) for value in key.values):
+        elif any(_restricts(key.vr, value) for value in key.values):
             found[tag] = key
     return found
+
+
+def _restricts(vr: str, value: str) -> bool:
+    """True where a value asks for something. Machines put a name together of what was typed: `^`, `*^*` are nothing."""
+    if vr == "PN":
+        return bool(value.strip(" *^="))
+    return bool(value.strip(" *") or (value.strip() and vr not in _WILD_VRS))
 
 
 def known(asked: Tree, supported: Supported) -> dict[int, Element]:
@@ -193,15 +204,17 @@ def _text(tree: Tree, tag: int) -> str:
 def _value_matches(tag: int, key: Element, found: Element | None) -> bool:
     wanted = [value.strip() for value in key.values if value.strip()]
     have = [value.strip() for value in found.values] if found is not None else []
-    if key.vr == "DA":
+    # A machine may write a key in another representation than the one that it has.
+    vr = found.vr if found is not None else key.vr
+    if vr == "DA":
         days = read_days(tag, wanted[0])
         return any(_within(days, _day(value.replace(".", ""))) for value in have if value)
-    if key.vr == "TM":
+    if vr == "TM":
         times = read_times(tag, wanted[0])
         return any(_within(times, _time_first(value.replace(":", ""))) for value in have if value)
-    if key.vr == "PN":
+    if vr == "PN":
         return any(name_matches(wanted[0], value) for value in have)
-    if key.vr in _WILD_VRS:
+    if vr in _WILD_VRS:
         return any(text_matches(one, value) for one in wanted for value in have)
     return any(one == value for one in wanted for value in have)
 
@@ -223,18 +236,24 @@ def name_matches(wanted: str, have: str) -> bool:
     """Matching of names: case, accents and empty components at the end do not count (C.2.2.2.1.1).
 
     A query that gives one component group is looked for in each of the name's groups
-    (alphabetic, ideographic, phonetic); one that gives several must match group by group.
+    (alphabetic, ideographic, phonetic), whichever it gives: many names are known in one writing
+    only. One that gives several must match group by group.
     """
     groups = have.split("=")
     asked = wanted.split("=")
-    if len(asked) == 1:
-        return any(_group_matches(asked[0], group) for group in groups)
+    given = [one for one in asked if one.strip("*")]
+    if len(given) <= 1:
+        return any(_group_matches(one, group) for one in given or asked for group in groups)
     groups += [""] * (len(asked) - len(groups))
     return all(_group_matches(one, group) for one, group in zip(asked, groups, strict=False) if one)
 
 
 def _group_matches(wanted: str, have: str) -> bool:
-    return text_matches(_folded_name(wanted), _folded_name(have))
+    wanted, have = _folded_name(wanted), _folded_name(have)
+    # `DOE^*` means somebody called Doe without a first name too: components that are not there are empty ones.
+    return text_matches(wanted, have) or text_matches(
+        wanted, have + "^" * (wanted.count("^") - have.count("^"))
+    )
 
 
 @lru_cache(maxsize=4096)

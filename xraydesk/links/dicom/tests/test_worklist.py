@@ -307,6 +307,9 @@ def test_an_unknown_key_is_answered_with_a_warning_and_a_wrong_one_refused(desk,
     assert statuses == [0xFF01, 0x0000]
     assert "PatientSpeciesDescription" not in answer
     assert ask(desk, query("XR1", date="yesterday")) == ([0xA900], [])
+    nothing = Dataset()
+    nothing.SpecificCharacterSet = "ISO_IR 100"
+    assert ask(desk, nothing) == ([0xA900], [])
 
 
 def test_another_sites_exams_are_on_no_worklist_here(desk, site):

@@ -80,6 +80,10 @@ def found(**keys):
         ({NAME: one("PN", "prufer^ada")}, True),
         ({NAME: one("PN", "prufer")}, False),
         ({NAME: one("PN", "Prufer*")}, True),
+        ({NAME: one("PN", "^")}, True),
+        ({NAME: one("PN", "*^*")}, True),
+        ({NAME: one("PN", "=")}, True),
+        ({NAME: one("LO", "prufer*")}, True),
         ({0x00100020: one("LO", "N1")}, False),
         ({0x00100020: one("LO", "*")}, True),
         ({0x00080005: one("CS", "ISO_IR 192"), 0x00080201: one("SH", "+0100")}, True),
@@ -156,6 +160,14 @@ def test_a_time_that_is_told_in_part_reaches_over_all_of_it():
     assert read_days(DAY, " ") is None
 
 
+def test_a_day_may_end_at_twenty_four_but_none_begins_then():
+    for text in ("0800-2400", "080000-240000", "08-24", "08:00-24:00:00"):
+        assert read_times(CLOCK, text) == Span(time(8), time.max)
+    for text in ("24", "240000-", "0800-2430"):
+        with pytest.raises(BadKey):
+            read_times(CLOCK, text)
+
+
 @given(
     st.dates(date(2000, 1, 1), date(2001, 1, 1)), st.dates(date(2000, 1, 1), date(2001, 1, 1)),
     st.times(), st.times(), st.datetimes(datetime(1999, 12, 1), datetime(2001, 2, 1)),
@@ -198,6 +210,19 @@ def test_a_name_is_found_in_each_of_its_groups():
     assert not name_matches("Yamada*=川*", name)
     assert not name_matches("Yamada*=山*=x=y", name)
     assert name_matches("Smith^John^^", "Smith^John")
+    assert name_matches("=山田*", "山田^太郎")
+    assert name_matches("*=山田*=*", "山田^太郎")
+    assert name_matches("*=*", name)
+    assert not name_matches("=川*", "山田^太郎")
+
+
+def test_a_name_of_one_word_is_found_by_a_query_that_gives_a_place_to_the_others():
+    for wanted in ("Doe^*", "DOE^*^*", "Doe*^*", "doe^", "*^^*"):
+        assert name_matches(wanted, "Doe"), wanted
+    for wanted in ("Doe^J*", "Doe^?", "Do^*", "^Doe"):
+        assert not name_matches(wanted, "Doe"), wanted
+    assert name_matches("Doe^*", "Doe^John")
+    assert name_matches("Doe^J*^*", "Doe^John")
 
 
 def test_an_answer_holds_what_was_asked_for_and_is_known():
