@@ -78,7 +78,7 @@ def where_images_go(exam: Exam, images: Sequence[Image], *, at: datetime) -> lis
     usual = exam.procedure.modality if exam.procedure else ""
     modalities = sorted({image.modality for image in images} or {usual})
     rows = (
-        Delivery.objects.filter(image__exam=exam)
+        Delivery.objects.filter(image__exam=exam, image__fetched=None)
         .order_by("id")
         .values_list("destination", "state", "why", "keeping")
     )

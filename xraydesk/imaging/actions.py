@@ -157,12 +157,17 @@ def insert_image(
     at: datetime,
     simulated: bool,
     outside_id: int | None = None,
+    fetched_id: int | None = None,
 ) -> Image:
-    """A received object, as it says of itself; `outside_id` is the study of another house that it was brought with."""
+    """A received object, as it says of itself.
+
+    `outside_id` is the study of another house that it was brought with, `fetched_id` the one that it was fetched with.
+    """
     return Image.objects.create(
         site=site,
         exam_id=exam_id,
         outside_id=outside_id,
+        fetched_id=fetched_id,
         sop_instance_uid=header.sop_instance_uid,
         copy=copy,
         sop_class_uid=header.sop_class_uid,

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from xraydesk.access.models import Site
+from xraydesk.imaging.fetch_rules import FetchState
 from xraydesk.imaging.outside_rules import OutsideState
 from xraydesk.imaging.prior_rules import PriorState
 from xraydesk.imaging.states import DeliveryState, ImageState, KeepingState, StepState
@@ -118,11 +119,60 @@ class OutsideStudy(models.Model):
         indexes: ClassVar = [models.Index(fields=["site", "state", "-brought_at"], name="outside_by_state")]
 
 
+class FetchedStudy(models.Model):
+    """A study to compare with that the desk fetches from an archive, and sends on to the destination where it is read.
+
+    `exam` is the one that it was first asked for. `why` is why it was not fetched yet, or not at all; `left` is how many
+    objects of it are of a kind that the desk does not carry.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    exam = models.ForeignKey(Exam, on_delete=models.PROTECT, related_name="+")
+    study_instance_uid = models.CharField(max_length=64)
+    archive = models.CharField(max_length=32)
+    destination = models.CharField(max_length=32)
+    state = models.CharField(max_length=12, default=FetchState.ASKED)
+    why = models.CharField(max_length=120, blank=True)
+    left = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    asked_at = models.DateTimeField()
+    next_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["site", "study_instance_uid", "archive", "destination"],
+                condition=Q(state__in=[FetchState.ASKED.value, FetchState.ON_ITS_WAY.value]),
+                name="a_study_is_fetched_once_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in FetchState]), name="fetch_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=FetchState.GIVEN_UP.value) | ~Q(why=""), name="what_is_given_up_says_why"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["next_at"], condition=Q(state="asked for"), name="fetch_waiting"),
+            models.Index(fields=["site", "study_instance_uid", "-id"], name="fetch_of_study"),
+        ]
+
+
 class Images(models.Manager["Image"]):
-    """What machines sent, without the rejection notes that the desk itself sends after them."""
+    """What machines sent, without the rejection notes that the desk sends after them, and without what it fetched to be compared with."""
 
     def get_queryset(self) -> models.QuerySet[Image]:
         """Every image of a machine."""
+        return super().get_queryset().filter(note__isnull=True, fetched__isnull=True)
+
+
+class Carried(models.Manager["Image"]):
+    """Every image that has, or had, a file here: what machines sent, and what was fetched to be compared with."""
+
+    def get_queryset(self) -> models.QuerySet[Image]:
+        """All but rejection notes."""
         return super().get_queryset().filter(note__isnull=True)
 
 
@@ -139,6 +189,8 @@ class Image(models.Model):
     exam = models.ForeignKey(Exam, null=True, on_delete=models.PROTECT, related_name="images")
     outside = models.ForeignKey(OutsideStudy, null=True, on_delete=models.PROTECT, related_name="images")
     """The study of another house that somebody brought it with; None for what a machine sent."""
+    fetched = models.ForeignKey(FetchedStudy, null=True, on_delete=models.PROTECT, related_name="+")
+    """The study to compare with that it is fetched with: it passes through, and `exam` is the one that asked for it."""
     sop_instance_uid = models.CharField(max_length=64)
     copy = models.PositiveSmallIntegerField(default=0)
     sop_class_uid = models.CharField(max_length=64)
@@ -181,12 +233,15 @@ class Image(models.Model):
     simulated = models.BooleanField(default=False)
 
     objects = Images()
+    carried = Carried()
     everything: ClassVar[models.Manager[Image]] = models.Manager()
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["site", "sop_instance_uid", "copy"], name="one_image_a_uid_and_copy"
+                fields=["site", "sop_instance_uid", "copy", "fetched"],
+                nulls_distinct=False,
+                name="one_image_a_uid_and_copy",
             ),
             models.UniqueConstraint(fields=["site", "path"], condition=~Q(path=""), name="one_image_a_file"),
             models.CheckConstraint(

@@ -58,6 +58,7 @@ def mark_available(
         destination=destination,
         image__sop_instance_uid__in=sop_instance_uids,
         image__exam__isnull=False,
+        image__fetched=None,
     )
     exams = list(deliveries.order_by().values_list("image__exam", flat=True).distinct())
     deliveries.update(available_at=at)

@@ -33,11 +33,23 @@ def put_prior(*, exam: Exam, relevant: Relevant, state: PriorState, where: str, 
             "changed_at": at,
         },
     )
-    stands = prior.state in ASKED_BY_A_PERSON and state is not PriorState.THERE
-    if not made and not stands and (prior.state, prior.where) != (state, where):
-        prior.state, prior.where, prior.changed_at = state, where[:120], at
-        prior.save()
+    if not made:
+        stand(prior, state=state, where=where, at=at)
     return made
+
+
+def stand(prior: Prior, *, state: PriorState, where: str, at: datetime) -> bool:
+    """How it stands with a study now, and where it is or why it is not; True where that is new.
+
+    What a person said of a missing one stands until it is there.
+    """
+    if prior.state in ASKED_BY_A_PERSON and state is not PriorState.THERE:
+        return False
+    if (prior.state, prior.where) == (state, where[:120]):
+        return False
+    prior.state, prior.where, prior.changed_at = state, where[:120], at
+    prior.save()
+    return True
 
 
 def insert_wanted(*, exam: Exam, words: str, of: str, at: datetime, by: str) -> Prior:
@@ -80,12 +92,3 @@ def put_unasked(*, exam: Exam, words: str, why: str, at: datetime) -> None:
             "changed_at": at,
         },
     )
-
-
-def moved(prior: Prior, *, to: str, why: str, at: datetime) -> None:
-    """An archive sent it to a destination, or `why` it did not; what a person said of a missing one stands."""
-    if why and prior.state in ASKED_BY_A_PERSON:
-        return
-    prior.state = PriorState.MISSING if why else PriorState.THERE
-    prior.where, prior.changed_at = (why or to)[:120], at
-    prior.save()

@@ -200,7 +200,8 @@ def standing_states(exam_id: int) -> list[StepState]:
 def has_matched(exam_id: int) -> bool:
     """Whether an exam has images that are matched and were not all sent yet."""
     question = Question(
-        "SELECT 1 FROM imaging_image WHERE exam_id = $1 AND state = $2 AND note IS NULL LIMIT 1",
+        "SELECT 1 FROM imaging_image WHERE exam_id = $1 AND state = $2 "
+        "AND note IS NULL AND fetched_id IS NULL LIMIT 1",
         [exam_id, ImageState.MATCHED.value],
         frozenset({"imaging_image"}),
     )
@@ -209,7 +210,7 @@ def has_matched(exam_id: int) -> bool:
 
 def views_of(exam_id: int) -> list[tuple[str, str, str]]:
     """Of each image of an exam, dose reports left out: its state, its view and its side."""
-    shown = "exam_id = $1 AND note IS NULL AND modality <> 'SR'"
+    shown = "exam_id = $1 AND note IS NULL AND fetched_id IS NULL AND modality <> 'SR'"
     question = Question(
         f"SELECT state, view_position, laterality FROM imaging_image WHERE {shown} ORDER BY id",
         [exam_id],

@@ -113,10 +113,11 @@ def kept_images(
         if policy.days
         else Q(pk__isnull=False)
     )
-    return Image.objects.filter(site=site, released_at=None).exclude(path="").annotate(
+    return Image.carried.filter(site=site, released_at=None).exclude(path="").annotate(
         kept=Case(
             When(state__in=[ImageState.QUARANTINED, ImageState.HELD], then=Value(Kept.UNDECIDED.value)),
             When(state=ImageState.MATCHED, then=Value(Kept.NOT_SENT.value)),
+            When(fetched__isnull=False, then=Value(Kept.MAY_GO.value)),
             When(~Q(Exists(originals)), state=ImageState.SENT, then=Value(Kept.NOWHERE.value)),
             When(Q(Exists(ways.filter(_unsafe(plain, policy, at))), state=ImageState.SENT), then=Value(Kept.NOT_SAFE.value)),
             When(asked_about(), then=Value(Kept.ASKED_ABOUT.value)),
@@ -152,6 +153,7 @@ def not_safe(*, site: Site, plain: Collection[str], policy: RetentionPolicy, at:
     rows = (
         Delivery.objects.filter(_unsafe(plain, policy, at), site=site, image__released_at=None)
         .exclude(image__path="")
+        .exclude(image__fetched__isnull=False, image__state=ImageState.SENT)
         .filter(image__state__in=[ImageState.SENT, ImageState.MATCHED])
         .values("destination")
         .annotate(images=Count("pk"), oldest=Min("image__received_at"))
@@ -162,5 +164,5 @@ def not_safe(*, site: Site, plain: Collection[str], policy: RetentionPolicy, at:
 
 def used_bytes(site: Site) -> int:
     """How much room the files of a site take, in bytes; those that are about to be deleted too."""
-    rows = Image.objects.filter(site=site).exclude(path="")
+    rows = Image.carried.filter(site=site).exclude(path="")
     return int(rows.aggregate(used=Sum(F("size_bytes")))["used"] or 0)

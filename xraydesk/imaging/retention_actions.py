@@ -10,14 +10,14 @@ from xraydesk.imaging.models import Image
 
 def release(images: Sequence[Image], *, why: str, at: datetime) -> None:
     """Let go of the files of images; whoever deletes them does so after this is committed. The rows stay for ever."""
-    Image.objects.filter(pk__in=[image.pk for image in images], released_at=None).update(
+    Image.carried.filter(pk__in=[image.pk for image in images], released_at=None).update(
         released_at=at, released_why=why[:120]
     )
 
 
 def file_deleted(image_ids: Sequence[int]) -> None:
     """The files of these images are gone; only of such that were let go of."""
-    Image.objects.filter(pk__in=image_ids, released_at__isnull=False).update(path="")
+    Image.carried.filter(pk__in=image_ids, released_at__isnull=False).update(path="")
 
 
 def come_back(image: Image, *, path: str, at: datetime) -> None:

@@ -56,6 +56,8 @@ class Standing:
     ways: tuple[Way, ...] = ()
     is_asked_about: bool = False
     waits_for_priors: bool = False
+    is_passing: bool = False
+    """True for what was fetched to be compared with: the archive that it came from keeps the original."""
 
 
 def safe_since(way: Way, policy: RetentionPolicy, *, at: datetime) -> datetime | None:
@@ -79,6 +81,8 @@ def why_kept(standing: Standing, policy: RetentionPolicy, *, at: datetime) -> Ke
         return Kept.UNDECIDED
     if standing.state is ImageState.MATCHED:
         return Kept.NOT_SENT
+    if standing.is_passing:
+        return Kept.MAY_GO
     # What was rejected is to be nowhere.
     is_due = standing.state is not ImageState.REJECTED
     due = [way for way in standing.ways if is_due and way.state is not DeliveryState.WITHDRAWN]

@@ -55,6 +55,8 @@ def documents_too(gone: tuple[Way, ...], plan: SitePlan) -> tuple[Way, ...]:
 
 
 def _way(to: DestinationPlan, modality: str, held: Iterable[RoutePlan], plan: SitePlan) -> Way:
+    if not to.takes_images:
+        return Way(to.name, False, "it is asked for earlier studies, and takes no images")
     if to.sends and modality not in to.sends:
         return Way(to.name, False, f"it takes {' and '.join(to.sends)} only")
     kept_from = [rule.rule for rule in held if to.name in rule.not_to]

@@ -51,7 +51,7 @@ def announce(*, exam: Exam, plan: SitePlan, where: DestinationPlan, last: Image,
 def _said(exam: Exam, where: DestinationPlan) -> dict[str, object]:
     """What is told: study, its series with their objects as they were sent there, its steps, and where they are."""
     sent = Delivery.objects.filter(
-        image__exam=exam, destination=where.name, state=DeliveryState.SENT
+        image__exam=exam, image__fetched=None, destination=where.name, state=DeliveryState.SENT
     ).select_related("image")
     series: dict[str, list[list[str]]] = {}
     study = exam.study_instance_uid

@@ -77,6 +77,7 @@ def take_silence(*, site: Site, at: datetime) -> int:
         available_at=None,
         sent_at__lte=at - timedelta(minutes=SILENCE_MINUTES_MAX),
         image__exam__isnull=False,
+        image__fetched=None,
     )
     rows = silent.order_by("id").values_list("destination", "image__sop_instance_uid")[:SILENT_AT_ONCE_MAX]
     for destination, uids in _by_first(rows if names else ()).items():

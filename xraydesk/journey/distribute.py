@@ -46,6 +46,7 @@ def images_reached(*, exam: Exam, destination: str, at: datetime, by: str = "rul
         return False
     outstanding = Delivery.objects.filter(
         image__exam=exam,
+        image__fetched=None,
         image__state=ImageState.MATCHED,
         destination=destination,
         state__in=(DeliveryState.WAITING, DeliveryState.FAILED),
@@ -81,7 +82,11 @@ def images_reached(*, exam: Exam, destination: str, at: datetime, by: str = "rul
 def _is_unannounced(exam: Exam, destination: str) -> bool:
     """True where the destination did not say yet of every image of an exam that it can be read."""
     sent = Delivery.objects.filter(
-        image__exam=exam, destination=destination, state=DeliveryState.SENT, available_at=None
+        image__exam=exam,
+        image__fetched=None,
+        destination=destination,
+        state=DeliveryState.SENT,
+        available_at=None,
     )
     return sent.exclude(image__modality="DOC", image__calling_ae_title=exam.site.ae_title).exists()
 

@@ -18,6 +18,7 @@ from xraydesk.imaging.prior_rules import Looked, PriorState, Relevant, Study, re
 from xraydesk.imaging.states import DeliveryState, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.errors import Refused, WrongState
+from xraydesk.journey.prior_images import ask_for, take_turns, tell_stands
 from xraydesk.journey.turns import DELIVER_QUEUE
 from xraydesk.lib import clock
 from xraydesk.lib.text import shortened
@@ -92,14 +93,23 @@ def came(*, exam: Exam, at: datetime) -> None:
     for prior in waiting.select_for_update().order_by("id"):
         state, where = _where_it_is(exam)
         if state is PriorState.THERE:
-            actions.moved(prior, to=where, why="", at=at)
+            actions.stand(prior, state=state, where=where, at=at)
 
 
 @transaction.atomic
 def archive_told(
-    *, exam_id: int, archive: str, moves_to: str, found: Iterable[Relevant], at: datetime
+    *,
+    exam_id: int,
+    archive: str,
+    moves_to: str,
+    found: Iterable[Relevant],
+    at: datetime,
+    is_fetched: bool = False,
 ) -> tuple[list[str], int]:
-    """Keep what an archive has of what an exam is compared with: the UIDs that it is still to send, and how many are new."""
+    """Keep what an archive has of what an exam is compared with: the UIDs that it is still to send, and how many are new.
+
+    With `is_fetched` the desk fetches them itself, and nothing is to be sent by the archive.
+    """
     (exam,) = performing.lock_exams([exam_id])
     Prior.objects.filter(exam=exam, study_instance_uid="", words=_all_of(archive)).delete()
     own = set(
@@ -107,20 +117,27 @@ def archive_told(
             "study_instance_uid", flat=True
         )
     )
+    wanted = tuple(found)
+    if is_fetched:
+        take_turns(site_id=exam.site_id, study_instance_uids=[one.study.study_instance_uid for one in wanted])
     to_move, new = [], 0
-    for one in found:
+    for one in wanted:
         uid = one.study.study_instance_uid
         if uid in own:
             continue
         known = Prior.objects.filter(exam=exam, study_instance_uid=uid).first()
         if known is not None and known.state == PriorState.THERE:
             continue
-        state, where = (
-            (PriorState.COMING, f"{archive} is asked to send it") if moves_to else (PriorState.THERE, archive)
-        )
-        new += actions.put_prior(exam=exam, relevant=one, state=state, where=where, at=at)
-        if moves_to:
+        if not moves_to:
+            state, where = PriorState.THERE, archive
+        elif is_fetched:
+            state, where = ask_for(
+                exam=exam, archive=archive, destination=moves_to, study_instance_uid=uid, at=at
+            )
+        else:
+            state, where = PriorState.COMING, f"{archive} is asked to send it"
             to_move.append(uid)
+        new += actions.put_prior(exam=exam, relevant=one, state=state, where=where, at=at)
     return to_move, new
 
 
@@ -135,9 +152,10 @@ def archive_away(*, exam_id: int, archive: str, why: str, at: datetime) -> None:
 def moved(*, exam_id: int, uid: str, to: str, why: str, at: datetime) -> None:
     """An archive sent a study to where it is read, or `why` it did not."""
     (exam,) = performing.lock_exams([exam_id])
-    prior = Prior.objects.filter(exam=exam, study_instance_uid=uid).first()
-    if prior is not None:
-        actions.moved(prior, to=to, why=why, at=at)
+    prior = Prior.objects.filter(exam=exam, study_instance_uid=uid).select_related("exam").first()
+    state = PriorState.MISSING if why else PriorState.THERE
+    if prior is not None and actions.stand(prior, state=state, where=why or to, at=at):
+        tell_stands(prior, at=at)
 
 
 def _all_of(archive: str) -> str:

@@ -104,7 +104,7 @@ def _release_some(site: Site, *, after: int, at: datetime) -> tuple[int, int] | 
 def _standing(site: Site, keys: Sequence[int]) -> Iterable[tuple[Image, Standing]]:
     plans = {to.name: to for to in destinations_of(site)}
     locked = (
-        Image.objects.select_for_update(of=("self",), skip_locked=True)
+        Image.carried.select_for_update(of=("self",), skip_locked=True)
         .filter(pk__in=keys)
         .select_related("exam")
         .annotate(is_asked_about=retention.asked_about(), waits_for_priors=retention.awaited_priors())
@@ -136,6 +136,7 @@ def _standing(site: Site, keys: Sequence[int]) -> Iterable[tuple[Image, Standing
                 tuple(ways.get(image.pk, ())),
                 image.is_asked_about,
                 image.waits_for_priors,
+                image.fetched_id is not None,
             ),
         )
 
@@ -144,9 +145,11 @@ def _tell(site: Site, released: Sequence[tuple[Image, str]], *, at: datetime) ->
     """One fact an exam and reason."""
     groups: dict[tuple[int, str], list[Image]] = {}
     for image, why in released:
-        groups.setdefault((image.exam_id or 0, why), []).append(image)
-    for (_, why), images in groups.items():
-        exam = images[0].exam
+        # What was fetched to be compared with is nothing of the exam's own.
+        exam_id = image.exam_id if image.fetched_id is None else None
+        groups.setdefault((exam_id or 0, why), []).append(image)
+    for (exam_id, why), images in groups.items():
+        exam = images[0].exam if exam_id else None
         record(
             site_id=site.pk,
             kind=FactKind.IMAGES_RELEASED,

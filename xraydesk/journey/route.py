@@ -23,6 +23,7 @@ from xraydesk.journey import performing
 from xraydesk.journey.distribute import images_reached
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.judge import Shown, hold_doubtful
+from xraydesk.journey.prior_images import on_its_way
 from xraydesk.journey.priors import came
 from xraydesk.journey.recall import recall
 from xraydesk.journey.routed import routed_exams
@@ -133,10 +134,12 @@ def record_sent(
         left = {delivery.image_id: (dict(corrections), [delivery.destination])}
         recall([delivery.image], code=RejectionCode.WRONG_ENTRY, at=at, by="rule", as_left=left)
         return False
-    actions.delivered(delivery, at=at, is_to_promise=is_to_promise and delivery.image.note is None)
+    # A note is nothing that anybody has to keep, and what was fetched is kept where it came from.
+    is_to_promise = is_to_promise and delivery.image.note is None and delivery.image.fetched_id is None
+    actions.delivered(delivery, at=at, is_to_promise=is_to_promise)
     close_items(site_id=delivery.site_id, key=delivery_key(delivery), at=at, by="rule", how="it was sent")
     image = delivery.image
-    if image.exam is not None:
+    if image.exam is not None and image.fetched_id is None:
         images_reached(exam=image.exam, destination=delivery.destination, at=at)
     return _sent_where_all_have_it(image, at=at)
 
@@ -158,6 +161,9 @@ def _sent_where_all_have_it(image: Image, *, at: datetime) -> bool:
     if DeliveryState.SENT not in states:
         return False
     actions.move_image(image, action=ImageAction.SEND, at=at, by="rule")
+    if image.fetched_id is not None:
+        on_its_way(image, at=at)
+        return True
     exam = image.exam
     if exam is not None and is_done_elsewhere(exam.order):
         came(exam=exam, at=at)
@@ -196,12 +202,16 @@ def record_failure(*, delivery_id: int, at: datetime, why: str) -> datetime | No
         return delivery.next_at
     image = delivery.image
     exam = image.exam
+    what = "An image"
+    if image.fetched_id is not None and exam is not None:
+        on_its_way(image, at=at)
+        what = f"An image that exam {exam.accession} is compared with"
     raise_item(
         site_id=delivery.site_id,
         kind=ItemKind.IMAGE_NOT_SENT,
         key=delivery_key(delivery),
         at=at,
-        text=f"An image could not be sent to {delivery.destination} after {delivery.attempts} attempts: "
+        text=f"{what} could not be sent to {delivery.destination} after {delivery.attempts} attempts: "
         f"{delivery.last_error}. Mend it there, then try again.",
         accession=exam.accession if exam else "",
         patient=exam.patient_id if exam else None,
@@ -239,6 +249,8 @@ def _begin_again(deliveries: Iterable[Delivery], *, at: datetime, by: str) -> No
         actions.restart_delivery(delivery, at=at)
         key = delivery_key(delivery)
         close_items(site_id=delivery.site_id, key=key, at=at, by=by, how="it is tried again")
+        if delivery.image.fetched_id is not None:
+            on_its_way(delivery.image, at=at)
         if delivery.image.exam_id is not None:
             ways.setdefault(delivery.site, set()).add(delivery.destination)
     for site, destinations_asked in ways.items():

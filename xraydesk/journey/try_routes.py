@@ -56,7 +56,9 @@ def gone_on(*, site: Site, day: date) -> list[Gone]:
         if exam_id in modalities or len(modalities) < EXAMS_TRIED_MAX:
             modalities.setdefault(exam_id or 0, {})[modality] = None
     went: dict[int, set[str]] = {}
-    ways = Delivery.objects.filter(image__exam__in=list(modalities)).exclude(state=DeliveryState.WITHDRAWN)
+    ways = Delivery.objects.filter(image__exam__in=list(modalities), image__fetched=None).exclude(
+        state=DeliveryState.WITHDRAWN
+    )
     for exam_id, destination in ways.values_list("image__exam", "destination").distinct():
         went.setdefault(exam_id or 0, set()).add(destination)
     exams = Exam.objects.filter(pk__in=list(modalities)).select_related("site", "order").in_bulk()

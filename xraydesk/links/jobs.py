@@ -20,6 +20,8 @@ from xraydesk.journey.announce import NOTICE_TASK, resume_notices
 from xraydesk.journey.announced import take_silence
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.policy import policies_of
+from xraydesk.journey.prior_images import FETCH_TASK as FETCH_PRIOR_TASK
+from xraydesk.journey.prior_images import resume_fetches
 from xraydesk.journey.priors import FIND_TASK
 from xraydesk.journey.promise import ASK_TASK, look_after_promises
 from xraydesk.journey.retention import RELEASE_TASK
@@ -100,6 +102,19 @@ def find_priors(exam_id: int) -> None:
     archive.fetch_priors(exam_id)
 
 
+@jobs.task(name=FETCH_PRIOR_TASK, queue=DELIVER_QUEUE)
+def fetch_prior_images(fetch_id: int) -> None:
+    """Fetch one study to compare with. What a database that goes away leaves undone is resumed within a minute."""
+    from xraydesk.links.dicomweb import fetch as fetching
+
+    try:
+        fetching.fetch(fetch_id)
+    except (OperationalError, InterfaceError) as away:
+        log.warning(
+            "the database went away under a study that is fetched; it is resumed", error=type(away).__name__
+        )
+
+
 @jobs.task(
     name=TELL_TASK,
     queue=TELL_QUEUE,
@@ -120,6 +135,7 @@ def resume(timestamp: int) -> None:
     """Every minute: images and notices whose time has come and whose job was lost, and promises that were not given in time."""
     resume_deliveries(at=clock.now())
     resume_notices(at=clock.now())
+    resume_fetches(at=clock.now())
     for site in Site.objects.exclude(plan={}).order_by("id"):
         look_after_promises(site=site, at=clock.now())
 

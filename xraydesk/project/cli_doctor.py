@@ -115,7 +115,7 @@ def _files() -> Finding:
 
     spool = Path(settings.XRAYDESK_SPOOL)
     # Those of the demonstration's days before it was started were never sent by anything: they have no file.
-    sent = Image.objects.filter(released_at=None).exclude(path="", simulated=True)
+    sent = Image.carried.filter(released_at=None).exclude(path="", simulated=True)
     newest = sent.order_by("-id").values_list("path", "size_bytes")[:IMAGES_LOOKED_AT_MAX]
     gone = sum(not _is_whole(spool / path, size) for path, size in newest)
     if gone:
@@ -152,7 +152,7 @@ def _kept(*, at: datetime) -> Iterator[Finding]:
         "; ".join([*wrong, "see What is kept"]) if wrong else "There is room, and what was sent is safe.",
     )
     left = (
-        Image.objects.filter(released_at__lt=at - timedelta(hours=RELEASED_HOURS_MAX))
+        Image.carried.filter(released_at__lt=at - timedelta(hours=RELEASED_HOURS_MAX))
         .exclude(path="")
         .count()
     )

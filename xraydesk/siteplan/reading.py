@@ -279,12 +279,15 @@ def _subscriber(t: Table) -> SubscriberPlan:
 
 
 def _destination(t: Table) -> DestinationPlan:
+    web = t.text("web", default="", length_max=500).rstrip("/")
+    # What is asked by its web address alone gets no images, and needs no place to send them to.
+    needed = "" if web else None
     return t.done(
         DestinationPlan(
             name=t.code("name"),
-            ae_title=t.text("ae_title", length_max=64),
-            host=t.text("host", length_max=255),
-            port=t.whole("port", 1, 65535),
+            ae_title=t.text("ae_title", default=needed, length_max=64),
+            host=t.text("host", default=needed, length_max=255),
+            port=t.whole("port", 1, 65535, default=0 if web else None),
             sends=t.texts("sends"),
             outside=t.yes_no("outside"),
             finds=t.yes_no("finds"),
@@ -304,6 +307,11 @@ def _destination(t: Table) -> DestinationPlan:
             certificate=t.text("certificate", default="", length_max=500),
             key=t.text("key", default="", length_max=500),
             authority=t.text("authority", default="", length_max=500),
+            web=web,
+            web_token=t.text("web_token", default="", length_max=500),
+            web_password=t.text("web_password", default="", length_max=500),
+            networks=t.texts("networks", length_max=64),
+            insecure=t.yes_no("insecure"),
         )
     )
 

@@ -21,9 +21,9 @@ class DestinationPlan:
     outside: bool = False
     """True where it belongs to another house: it is spoken to with TLS, and gets only what a rule sends it."""
     finds: bool = False
-    """True where it is asked for earlier studies (C-FIND)."""
+    """True where it is asked for earlier studies: by DICOMweb where `web` says where, else by C-FIND."""
     moves_to: str = ""
-    """The destination that it is to send them to (C-MOVE); empty where they are read where they are."""
+    """The destination that they are to be at (C-MOVE, or fetched by the desk and sent on); empty where they are read where they are."""
     commits: bool = False
     """True where it is asked to promise that it keeps what it was sent (storage commitment)."""
     commits_within_minutes: int = 60
@@ -48,6 +48,21 @@ class DestinationPlan:
     key: str = ""
     authority: str = ""
     """File with the certificates that are trusted there; empty for those that this machine trusts."""
+    web: str = ""
+    """The address of its DICOMweb services; without `ae_title` it is asked there alone, and gets no images."""
+    web_token: str = ""
+    """File with the token that the desk shows there (Bearer)."""
+    web_password: str = ""
+    """File with `name:password` that the desk signs in with there (Basic)."""
+    networks: tuple[str, ...] = ()
+    """Networks within, such as 10.0.0.0/8, that `web` may lie in; beyond them only public addresses are connected to."""
+    insecure: bool = False
+    """True where `web` may lie beyond this machine and be asked in clear."""
+
+    @property
+    def takes_images(self) -> bool:
+        """True where images can be sent there (C-STORE)."""
+        return bool(self.ae_title)
 
 
 class RoutedPriority(StrEnum):

@@ -277,15 +277,18 @@ def _wards(plan: SitePlan) -> Problems:
 def _destinations(plan: SitePlan) -> Problems:
     made_here = {modality.modality for modality in plan.modalities}
     for i, destination in enumerate(plan.destinations):
-        yield from _ae_title(destination.ae_title, ("destination", i, "ae_title"))
+        if destination.takes_images:
+            yield from _ae_title(destination.ae_title, ("destination", i, "ae_title"))
         yield from _certificates(destination, ("destination", i))
+        yield from _web(destination, ("destination", i))
         for j, modality in enumerate(destination.sends):
             if modality not in made_here:
                 yield Problem(
                     ("destination", i, "sends", j), f"no machine here makes images of type {modality}"
                 )
         if destination.moves_to and not (
-            destination.finds and destination.moves_to in {p.name for p in plan.destinations}
+            destination.finds
+            and destination.moves_to in {p.name for p in plan.destinations if p.takes_images}
         ):
             yield Problem(
                 ("destination", i, "moves_to"), "is another destination, for one that is asked (finds = true)"
@@ -307,6 +310,44 @@ def _destinations(plan: SitePlan) -> Problems:
             )
 
 
+def _web(to: DestinationPlan, place: tuple[str, int]) -> Problems:
+    """What is said of a destination's web address fits together."""
+    if not to.web:
+        for field in ("web_token", "web_password", "networks", "insecure"):
+            if getattr(to, field):
+                yield Problem((*place, field), "is for a destination that is asked by its web address (web)")
+        return
+    yield from _web_address(to.web, (*place, "web"), insecure=to.insecure)
+    yield from _networks(to.networks, (*place, "networks"))
+    if "?" in to.web:
+        yield Problem((*place, "web"), "is the address of the services, without a search")
+    if not to.finds:
+        yield Problem(
+            (*place, "finds"), "is missing: a web address is asked for earlier studies, write finds = true"
+        )
+    if to.web_token and to.web_password:
+        yield Problem(
+            (*place, "web_token"), "the desk shows a token or signs in with a password: write one of the two"
+        )
+    if len({bool(to.ae_title), bool(to.host), bool(to.port)}) > 1:
+        yield Problem(
+            (*place, "ae_title"),
+            "ae_title, host and port go together: leave all three out where it is asked by its web address alone",
+        )
+    elif not to.takes_images:
+        for field in NEEDS_IMAGES:
+            if getattr(to, field):
+                yield Problem(
+                    (*place, field), "is for where images go: write ae_title, host and port as well"
+                )
+
+
+NEEDS_IMAGES = (
+    "sends", "outside", "commits", "announces", "notices", "history", "research", "kilobytes_per_second_max", "tls",
+)  # fmt: skip
+"""What a destination that gets no images cannot say of itself."""
+
+
 def _routes(plan: SitePlan) -> Problems:
     known: dict[str, tuple[str, set[str]]] = {
         "to": ("destination", {p.name for p in plan.destinations}),
@@ -316,10 +357,16 @@ def _routes(plan: SitePlan) -> Problems:
         "modalities": ("machine that makes images of type", {p.modality for p in plan.modalities}),
         "readers": ("reader on call", {p.code for p in plan.on_call if p.role is OnCallRole.READER}),
     }
+    asked_alone = {p.name for p in plan.destinations if not p.takes_images}
     yield from _once([p.rule for p in plan.routes], lambda i: ("route", i, "rule"), "rule")
     for i, route in enumerate(plan.routes):
         if not route.to and not route.not_to:
             yield Problem(("route", i, "to"), "is missing: a rule names destinations in to, or in not_to")
+        for j, name in enumerate(route.to):
+            if name in asked_alone:
+                yield Problem(
+                    ("route", i, "to", j), f"{name} gets no images: it is asked by its web address alone"
+                )
         for field, (word, there) in known.items():
             for j, code in enumerate(getattr(route, field)):
                 if code and code not in there:
@@ -376,9 +423,10 @@ def _links(plan: SitePlan) -> Problems:
 
 
 def _certificates(to: OutlinkPlan | DestinationPlan, place: tuple[str, int]) -> Problems:
+    is_encrypted = to.tls or (isinstance(to, DestinationPlan) and to.web.startswith("https:"))
     if bool(to.certificate) != bool(to.key):
         yield Problem((*place, "certificate"), "a certificate needs its key, and a key its certificate")
-    if (to.certificate or to.authority) and not to.tls:
+    if (to.certificate or to.authority) and not is_encrypted:
         yield Problem((*place, "tls"), "certificates are for tls = true")
 
 

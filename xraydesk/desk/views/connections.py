@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -26,6 +27,11 @@ from xraydesk.rooms.models import Modality
 from xraydesk.siteplan.reading import from_json
 from xraydesk.siteplan.routing_plan import DestinationPlan
 
+if TYPE_CHECKING:
+    from xraydesk.links.dicom.probe import Found
+
+AE_TITLE_LENGTH_MAX = 16
+WHERE_LENGTH_MAX = 300
 REFUSED_SHOWN_MAX = 50
 LOG_ROWS_MAX = 5_000
 
@@ -42,6 +48,13 @@ class Connection:
     check: ConnectionCheck | None
     waiting: int = 0
     plan: DestinationPlan | None = None
+    web: str = ""
+    """The name of the destination where this is its web address; it is called by that and has no AE title there."""
+
+    @property
+    def tls(self) -> bool:
+        """True where it is spoken to with TLS over DICOM; a web address says it itself."""
+        return self.plan is not None and self.plan.tls and not self.web
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,8 @@ def _destinations(member: Member) -> list[Connection]:
     plan = from_json(member.site.plan) if member.site.plan else None
     checks = _checks(member)
     waiting = Delivery.objects.filter(site=member.site, state=DeliveryState.WAITING)
-    return [
+    destinations = plan.destinations if plan else ()
+    taking = [
         Connection(
             ae_title=to.ae_title,
             called=to.name,
@@ -105,13 +119,30 @@ def _destinations(member: Member) -> list[Connection]:
             waiting=waiting.filter(destination=to.name).count(),
             plan=to,
         )
-        for to in (plan.destinations if plan else ())
+        for to in destinations
+        if to.takes_images
+    ]
+    return taking + [
+        Connection(
+            ae_title=to.name[:AE_TITLE_LENGTH_MAX],
+            called="asked over the web (DICOMweb)",
+            where=to.web,
+            last=None,
+            clock="",
+            check=checks.get(to.web[:WHERE_LENGTH_MAX]),
+            plan=to,
+            web=to.name,
+        )
+        for to in destinations
+        if to.web
     ]
 
 
 def _checks(member: Member) -> dict[str, ConnectionCheck]:
-    newest = ConnectionCheck.objects.filter(site=member.site).order_by("ae_title", "-at", "-id")
-    return {check.ae_title: check for check in newest.distinct("ae_title")}
+    """The last check of each connection: by AE title, and of a web address by that."""
+    newest = ConnectionCheck.objects.filter(site=member.site).order_by("ae_title", "where", "-at", "-id")
+    checks = sorted(newest.distinct("ae_title", "where"), key=lambda check: check.at)
+    return {check.where if check.where.startswith("http") else check.ae_title: check for check in checks}
 
 
 def _strangers(member: Member) -> list[Stranger]:
@@ -134,31 +165,41 @@ def _words(call: DicomCall, member: Member, is_known: bool) -> str:
     return call_in_words(call.outcome, called=call.called_ae, ours=member.site.ae_title, is_known=is_known)
 
 
+def tried(connection: Connection, *, calling: str) -> Found:
+    """What a try of a connection finds out."""
+    # What speaks DICOM is imported only where it is asked for, as in `worklist`.
+    from xraydesk.links.dicom.probe import probe
+    from xraydesk.links.dicomweb.probe import probe as probe_web
+
+    if connection.web and connection.plan is not None:
+        return probe_web(connection.plan)
+    host, _, port = connection.where.rpartition(":")
+    return probe(
+        host=host,
+        port=int(port),
+        called=connection.ae_title,
+        calling=calling,
+        destination=connection.plan,
+    )
+
+
 @require_POST
 @needs(Permission.SEE_MESSAGES)
 def check(request: HttpRequest, member: Member) -> SeeOther:
     """Try a connection: does anybody listen, does he answer?"""
-    # What speaks DICOM is imported only where it is asked for, as in `worklist`.
-    from xraydesk.links.dicom.probe import probe
-
-    ae_title = request.POST.get("ae_title", "")
+    ae_title, web = request.POST.get("ae_title", ""), request.POST.get("web", "")
+    every = (*_machines(member), *_destinations(member))
     found = next(
-        (c for c in (*_machines(member), *_destinations(member)) if c.ae_title == ae_title and c.where), None
+        (c for c in every if c.where and (c.web == web if web else c.ae_title == ae_title and not c.web)),
+        None,
     )
     if found is None:
         raise Http404
-    host, _, port = found.where.rpartition(":")
-    outcome = probe(
-        host=host,
-        port=int(port),
-        called=ae_title,
-        calling=member.site.ae_title,
-        destination=found.plan,
-    )
+    outcome = tried(found, calling=member.site.ae_title)
     connections.keep_check(
         site=member.site,
-        ae_title=ae_title,
-        where=found.where,
+        ae_title=found.ae_title,
+        where=found.where[:WHERE_LENGTH_MAX],
         reached=outcome.reached,
         echoed=outcome.echoed,
         said=outcome.said,
@@ -166,7 +207,7 @@ def check(request: HttpRequest, member: Member) -> SeeOther:
         by=member.who,
     )
     here = reverse("connections")
-    said = f"{ae_title}: {outcome.said}"
+    said = f"{found.web or ae_title}: {outcome.said}"
     return done(request, said, to=here) if outcome.echoed else refused(request, Refused(said), to=here)
 
 

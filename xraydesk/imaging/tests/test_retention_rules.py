@@ -72,6 +72,11 @@ def test_an_image_is_safe_where_it_was_promised_or_was_taken_some_time_ago(way, 
         (replace(OLD, ways=(SENT, replace(SENT, state=DeliveryState.WITHDRAWN))), Kept.MAY_GO),
         (Standing(ImageState.REJECTED, LONG_AGO, (replace(SENT, commits=True),)), Kept.MAY_GO),
         (Standing(ImageState.REJECTED, LATELY), Kept.DAYS),
+        (
+            Standing(ImageState.SENT, AT, (replace(SENT, sent_at=AT, commits=True),), is_passing=True),
+            Kept.MAY_GO,
+        ),
+        (Standing(ImageState.MATCHED, LONG_AGO, is_passing=True), Kept.NOT_SENT),
     ],
 )
 def test_the_first_reason_that_holds_keeps_a_file(standing: Standing, why: Kept) -> None:

@@ -1,4 +1,7 @@
-"""Asking an archive for earlier studies, and having it send them to where they are read (PS3.4 C.4.1, C.4.2)."""
+"""Asking archives for earlier studies, and having those that are asked over DICOM send them to where they are read (PS3.4 C.4.1, C.4.2).
+
+An archive that is asked over the web finds them by `links/dicomweb/find.py`; the desk fetches them (`links/dicomweb/fetch.py`).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ from xraydesk.imaging.queries import person_of
 from xraydesk.journey import priors
 from xraydesk.lib import clock
 from xraydesk.links.dicom.archive_codec import (
+    ArchiveAway,
     Asked,
     is_of,
+    said_in,
     series_wanted,
     studies_wanted,
     study_of,
@@ -23,6 +28,7 @@ from xraydesk.links.dicom.archive_codec import (
 )
 from xraydesk.links.dicom.secure import tls_to
 from xraydesk.links.dicom.sop_classes import MESSAGE_SYNTAXES
+from xraydesk.links.dicomweb import find as web
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.reading import from_json
 from xraydesk.siteplan.routing_plan import DestinationPlan
@@ -35,10 +41,6 @@ ANSWER_SECONDS_MAX = 60
 
 STUDIES_MAX = 100
 SERIES_MAX = 50
-
-
-class ArchiveAway(Exception):
-    """An archive could not be asked, or answered that it could not; the message says why, in words."""
 
 
 def fetch_priors(exam_id: int) -> int:
@@ -57,7 +59,10 @@ def fetch_priors(exam_id: int) -> int:
     new = 0
     for archive in (d for d in plan.destinations if d.finds):
         try:
-            studies = find_studies(archive, asked, calling=exam.site.ae_title)
+            if archive.web:
+                studies = web.find_studies(archive, asked, on=wanted.on)
+            else:
+                studies = find_studies(archive, asked, calling=exam.site.ae_title)
         except ArchiveAway as why:
             priors.archive_away(exam_id=exam.pk, archive=archive.name, why=str(why), at=clock.now())
             continue
@@ -67,6 +72,7 @@ def fetch_priors(exam_id: int) -> int:
             moves_to=archive.moves_to,
             found=relevant(wanted, studies),
             at=clock.now(),
+            is_fetched=bool(archive.web),
         )
         new += found
         _move(
@@ -94,14 +100,14 @@ def find_studies(archive: DestinationPlan, asked: Asked, *, calling: str) -> lis
     with _association(archive, STUDY_ROOT_FIND, calling) as association:
         found = []
         for answer in _answers(association, studies_wanted(asked), STUDIES_MAX):
-            if is_of(asked, answer):
+            if is_of(asked, said_in(answer)):
                 found.append(answer)
         studies = []
         for answer in found:
             series = _answers(
                 association, series_wanted(str(answer.get("StudyInstanceUID") or "")), SERIES_MAX
             )
-            study = study_of(answer, series)
+            study = study_of(said_in(answer), [said_in(one) for one in series])
             if study is not None:
                 studies.append(study)
     return studies

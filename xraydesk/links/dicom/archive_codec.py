@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,6 +10,10 @@ from pydicom.dataset import Dataset
 
 from xraydesk.imaging.prior_rules import Looked, Study
 from xraydesk.links.dicom.header_codec import text
+
+
+class ArchiveAway(Exception):
+    """An archive could not be asked, or answered that it could not; the message says why, in words."""
 
 
 @dataclass(frozen=True)
@@ -47,34 +51,56 @@ def study_to_move(study_instance_uid: str) -> Dataset:
     return ds
 
 
-def is_of(asked: Asked, answer: Dataset) -> bool:
+Said = Mapping[str, str]
+"""What an archive says of a study or a series, by keyword, whichever way it was asked; what it does not say is left out."""
+
+
+def said_in(answer: Dataset) -> Said:
+    """What one answer to a C-FIND says."""
+    return {keyword: value for keyword in SAID if (value := text(answer, keyword))}
+
+
+SAID = (
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyDescription",
+    "BodyPartExamined",
+    "Laterality",
+)
+"""What is read of an answer."""
+
+
+def is_of(asked: Asked, answer: Said) -> bool:
     """True where an answer is this patient's by number, by issuer and birth date as far as both sides know them.
 
     An archive may match more than it was asked for, and another issuer may have given out the same number.
     """
-    issuer, born = text(answer, "IssuerOfPatientID"), text(answer, "PatientBirthDate")
+    issuer, born = answer.get("IssuerOfPatientID", ""), answer.get("PatientBirthDate", "")
     return (
-        text(answer, "PatientID") == asked.patient_id
+        answer.get("PatientID", "") == asked.patient_id
         and (not issuer or not asked.issuer or issuer.casefold() == asked.issuer.casefold())
         and (not born or asked.birth_date is None or born == f"{asked.birth_date:%Y%m%d}")
     )
 
 
-def study_of(answer: Dataset, series: Sequence[Dataset]) -> Study | None:
+def study_of(answer: Said, series: Sequence[Said]) -> Study | None:
     """A study as an archive tells of it, with the part and side that its series name first; None without UID or date."""
-    uid, day = text(answer, "StudyInstanceUID"), _day(text(answer, "StudyDate"))
+    uid, day = answer.get("StudyInstanceUID", ""), _day(answer.get("StudyDate", ""))
     if not uid or day is None:
         return None
     side = _first(series, "Laterality").upper()
     return Study(
         study_instance_uid=uid,
         looked=Looked(_first(series, "BodyPartExamined"), side if side in ("L", "R", "B") else "", day),
-        words=text(answer, "StudyDescription") or "a study",
+        words=answer.get("StudyDescription", "") or "a study",
     )
 
 
-def _first(series: Iterable[Dataset], keyword: str) -> str:
-    return next((value for ds in series if (value := text(ds, keyword))), "")
+def _first(series: Iterable[Said], keyword: str) -> str:
+    return next((value for one in series if (value := one.get(keyword, ""))), "")
 
 
 def _day(written: str) -> date | None:

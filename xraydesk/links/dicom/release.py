@@ -47,7 +47,7 @@ def _delete_some(spool: Path, *, after: int) -> tuple[int, int] | None:
     """Delete some files, and write down those that are gone; the last image looked at, and how many were."""
     with transaction.atomic():
         rows = list(
-            Image.objects.select_for_update(of=("self",), skip_locked=True)
+            Image.carried.select_for_update(of=("self",), skip_locked=True)
             .filter(released_at__isnull=False, pk__gt=after)
             .exclude(path="")
             .order_by("id")

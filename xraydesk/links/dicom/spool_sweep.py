@@ -26,7 +26,7 @@ def sweep_kept(spool: Path, *, at: datetime) -> int:
     old = _old_files(spool, at=at)
     while batch := list(islice(old, FILES_AT_ONCE)):
         paths = {path.relative_to(spool).as_posix(): path for path in batch}
-        known = set(Image.objects.filter(path__in=paths).values_list("path", flat=True))
+        known = set(Image.carried.filter(path__in=paths).values_list("path", flat=True))
         for relative, path in paths.items():
             if relative not in known:
                 path.unlink(missing_ok=True)

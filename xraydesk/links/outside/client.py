@@ -10,7 +10,8 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from xraydesk.links.outgoing.wire import NoAnswer, NotReached
@@ -20,7 +21,11 @@ CONNECT_SECONDS_MAX = 5.0
 ANSWER_SECONDS_MAX = 30.0
 """From the connection to the last byte of the answer, however it dribbles."""
 
+SILENT_SECONDS_MAX = 30.0
+"""However long a whole answer may take: nobody says nothing for so long in the midst of one."""
+
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
+PIECE_BYTES = 262_144
 ADDRESSES_MAX = 16
 """A name that has more addresses is not looked at further."""
 
@@ -31,10 +36,15 @@ class Barred(NotReached):
 
 @dataclass(frozen=True)
 class Reach:
-    """How far the desk may go: the networks within that are listed, and the file of certificates that are trusted there."""
+    """How far the desk may go: the networks within that are listed, and the file of certificates that are trusted there.
+
+    `certificate` and `key` are the files of the certificate that the desk shows where it is asked for one.
+    """
 
     networks: tuple[str, ...] = ()
     authority: str = ""
+    certificate: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,51 @@ def ask(
     Raises OSError: Barred where the address may not be connected to, NotReached where nobody is there, NoAnswer where
     the answer is none, breaks off, is too long or takes too long.
     """
+    with opened(method, url, reach=reach, headers=headers, body=body, seconds_max=seconds_max) as answering:
+        whole = b"".join(answering.pieces(bytes_max=ANSWER_BYTES_MAX))
+    return HttpAnswer(answering.status, whole, answering.headers)
+
+
+class Answering:
+    """An answer that is coming in: its status and headers are here, its body is read a piece at a time."""
+
+    def __init__(self, answered: http.client.HTTPResponse, connection: _Checked) -> None:
+        self._answered, self._connection = answered, connection
+        self.status = answered.status
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in answered.getheaders()}
+
+    def pieces(self, *, bytes_max: int) -> Iterator[bytes]:
+        """The body, in pieces of PIECE_BYTES at most. Raises NoAnswer where it breaks off, is longer, or takes too long."""
+        size = 0
+        while True:
+            try:
+                piece = self._answered.read(PIECE_BYTES)
+            except (OSError, http.client.HTTPException, ValueError) as broken:
+                raise self._connection.no_answer(broken) from broken
+            if self._connection.is_late:
+                raise NoAnswer("it did not answer in time")
+            size += len(piece)
+            if size > bytes_max:
+                raise NoAnswer("its answer is longer than any should be")
+            if not piece:
+                # http.client says nothing where it was promised more.
+                if self._answered.length:
+                    raise NoAnswer("its answer broke off")
+                return
+            yield piece
+
+
+@contextmanager
+def opened(
+    method: str,
+    url: str,
+    *,
+    reach: Reach,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    seconds_max: float | None = None,
+) -> Iterator[Answering]:
+    """Send one request and hand out its answer while it comes in, for what is too large to be held; raises as `ask` does."""
     try:
         where = read_url(url)
     except BadUrl as bad:
@@ -79,17 +134,14 @@ def ask(
             body=body,
             headers={"Host": where.host_header, "Accept-Encoding": "identity", **(headers or {})},
         )
-        answered = connection.getresponse()
-        whole = answered.read(ANSWER_BYTES_MAX + 1)
+        answering = Answering(connection.getresponse(), connection)
     except (OSError, http.client.HTTPException, ValueError) as broken:
-        raise NoAnswer(f"its answer broke off or is none ({type(broken).__name__})") from broken
+        connection.end()
+        raise connection.no_answer(broken) from broken
+    try:
+        yield answering
     finally:
         connection.end()
-    if connection.is_late:
-        raise NoAnswer("it did not answer in time")
-    if len(whole) > ANSWER_BYTES_MAX:
-        raise NoAnswer("its answer is longer than any should be")
-    return HttpAnswer(answered.status, whole, {name.lower(): value for name, value in answered.getheaders()})
 
 
 def checked_addresses(where: Where, reach: Reach) -> list[str]:
@@ -109,7 +161,7 @@ class _Checked(http.client.HTTPConnection):
     """A connection to one of the addresses that were checked; TLS asks for the certificate of the name."""
 
     def __init__(self, where: Where, reach: Reach, seconds_max: float) -> None:
-        super().__init__(where.host, where.port, timeout=seconds_max)
+        super().__init__(where.host, where.port, timeout=min(seconds_max, SILENT_SECONDS_MAX))
         self._seconds_max = seconds_max
         self._where, self._reach = where, reach
         self._watched: socket.socket | None = None
@@ -119,13 +171,15 @@ class _Checked(http.client.HTTPConnection):
     def connect(self) -> None:
         """Resolve, check and connect; from here on the answer has its seconds."""
         self.sock = _opened(checked_addresses(self._where, self._reach), self._where.port)
-        self.sock.settimeout(self._seconds_max)
+        self.sock.settimeout(self.timeout)
         self._watched = self.sock.dup()
         self._end = threading.Timer(self._seconds_max, self._hang_up)
         self._end.daemon = True
         self._end.start()
         if self._where.is_tls:
             context = ssl.create_default_context(cafile=self._reach.authority or None)
+            if self._reach.certificate:
+                context.load_cert_chain(self._reach.certificate, self._reach.key)
             self.sock = context.wrap_socket(self.sock, server_hostname=self._where.host)
 
     def _hang_up(self) -> None:
@@ -133,6 +187,14 @@ class _Checked(http.client.HTTPConnection):
         if self._watched is not None:
             with contextlib.suppress(OSError):
                 self._watched.shutdown(socket.SHUT_RDWR)
+
+    def no_answer(self, broken: Exception) -> NoAnswer:
+        """What went wrong with an answer, in words."""
+        if self.is_late or isinstance(broken, TimeoutError):
+            return NoAnswer("it did not answer in time")
+        if isinstance(broken, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(broken):
+            return NoAnswer("it wants a certificate of the desk")
+        return NoAnswer(f"its answer broke off or is none ({type(broken).__name__})")
 
     def end(self) -> None:
         """Hang up, also where the answer was not read to its end."""

@@ -207,3 +207,63 @@ def test_what_is_wrong_with_rules_that_are_edited_is_told_with_the_line_of_the_t
     with pytest.raises(SiteFileErrors) as caught:
         with_rules('[[route]]\nrule = "A"\nto = ["X"]\n\n[site]\nname = "B"\n', plan)
     assert [(e.line, e.field) for e in caught.value.errors] == [(3, "route 1, to 1"), (5, "site")]
+
+
+WEB = """
+[[destination]]
+name = "OLD"
+web = "https://old.example/dicom-web/"
+finds = true
+moves_to = "PACS"
+web_token = "/etc/xraydesk/old-token"
+authority = "/etc/xraydesk/old.pem"
+networks = ["10.0.0.0/8"]
+"""
+
+
+def test_an_archive_that_is_asked_over_the_web_alone_gets_no_images() -> None:
+    plan = read_toml_text(WHOLE + WEB)
+    old = plan.destinations[-1]
+    assert (old.web, old.takes_images, old.networks) == (
+        "https://old.example/dicom-web",
+        False,
+        ("10.0.0.0/8",),
+    )
+    assert from_json(to_json(plan)) == plan
+    both = WEB.replace("finds", 'ae_title = "OLD"\nhost = "10.0.0.7"\nport = 104\nfinds')
+    assert read_toml_text(WHOLE + both).destinations[-1].takes_images
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "word"),
+    [
+        ('web = "https:', 'web = "http:', "web", "write https"),
+        ("/dicom-web/", "/dicom-web?x=1", "web", "without a search"),
+        ('web = "https://old.example/dicom-web/"', 'web = "old"', "web", "begins with https://"),
+        ('finds = true\nmoves_to = "PACS"\n', "", "finds", "write finds = true"),
+        ('["10.0.0.0/8"]', '["ten"]', "networks 1", "no address or network"),
+        ("web_token", 'web_password = "/etc/p"\nweb_token', "web_token", "write one of the two"),
+        ("finds = true", 'finds = true\nae_title = "OLD"', "ae_title", "go together"),
+        ("finds = true", "finds = true\ncommits = true", "commits", "is for where images go"),
+        ("finds = true", 'finds = true\nkey = "/etc/k"', "certificate", "needs its key"),
+        ('moves_to = "PACS"', 'moves_to = "OLD"', "moves_to", "another destination"),
+        (
+            'web = "https://old.example/dicom-web/"',
+            'ae_title = "OLD"\nhost = "10.0.0.7"\nport = 104\ntls = true',
+            "web_token",
+            "asked by its web address",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_web_address_is_told_with_its_field(
+    old: str, new: str, field: str, word: str
+) -> None:
+    assert WEB.count(old) == 1, old
+    errors = wrong(WHOLE + WEB.replace(old, new))
+    number = len(read_toml_text(WHOLE + WEB).destinations)
+    assert any(at == f"destination {number}, {field}" and word in what for _, at, what in errors), errors
+
+
+def test_no_rule_sends_images_where_none_are_taken() -> None:
+    errors = wrong((WHOLE + WEB).replace('\nto = ["PACS"]', '\nto = ["PACS", "OLD"]'))
+    assert any(at == "route 1, to 2" and "gets no images" in what for _, at, what in errors), errors

@@ -11,6 +11,7 @@ from xraydesk.imaging.prior_rules import Looked, Study
 from xraydesk.links.dicom.archive_codec import (
     Asked,
     is_of,
+    said_in,
     series_wanted,
     studies_wanted,
     study_of,
@@ -20,11 +21,12 @@ from xraydesk.links.dicom.archive_codec import (
 ADA = Asked("MR1", "HOSP", date(1969, 5, 12))
 
 
-def said(**values: str) -> Dataset:
+def said(**values: str) -> dict[str, str]:
     ds = Dataset()
     for keyword, value in values.items():
         setattr(ds, keyword, value)
-    return ds
+    assert said_in(ds) == values
+    return values
 
 
 def test_studies_are_asked_for_by_number_and_series_and_moves_by_study() -> None:
