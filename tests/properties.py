@@ -7,7 +7,10 @@ import os
 from hypothesis import HealthCheck, settings
 
 EXAMPLES = {"quick": 20, "thorough": 100}
-"""Of each property, made anew for each run. `HYPOTHESIS_PROFILE` names one of these; `make test` is thorough."""
+"""Of each property. `HYPOTHESIS_PROFILE` names one of these; `make test` is thorough."""
+
+ALWAYS_THE_SAME = "thorough"
+"""What lets a change in or keeps it out tries the same examples for the same test; a plain run looks for new ones."""
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 
@@ -17,7 +20,11 @@ def load_profile() -> None:
     for profile, count in EXAMPLES.items():
         # No test asserts times: another's work on the same machine is no fault of what is tested.
         settings.register_profile(
-            profile, max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+            profile,
+            max_examples=count,
+            deadline=None,
+            derandomize=profile == ALWAYS_THE_SAME,
+            suppress_health_check=[HealthCheck.too_slow],
         )
     settings.load_profile(PROFILE)
 
