@@ -176,6 +176,15 @@ class Handler(BaseHTTPRequestHandler):
         """Says nothing: addresses name patients."""
 
 
+class Server(ThreadingHTTPServer):
+    """Takes connections; whoever hangs up, or cannot agree on certificates, is nobody's trouble."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing, as `log_message`."""
+
+
 @contextmanager
 def served(
     folder: Path,
@@ -186,10 +195,9 @@ def served(
 ) -> Iterator[str]:
     """Serve a folder of DICOM files to whoever shows `authorization`; the base address, which with `tls` names `localhost`."""
     handler = type("PacsWebHandler", (Handler,), {"shelf": Shelf(folder, authorization)})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    server = Server(("127.0.0.1", port), handler)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

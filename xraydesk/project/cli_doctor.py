@@ -39,6 +39,9 @@ class Finding:
 def doctor(
     *,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without a decision.")] = False,
+    connections: Annotated[
+        bool, typer.Option("--connections", help="Try every machine and destination out as well.")
+    ] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,6 +50,8 @@ def doctor(
         from xraydesk.lib import clock
 
         found = list(_findings(at=clock.now(), fix=fix))
+        if connections:
+            found += _connections()
     put_list(
         [asdict(finding) for finding in found],
         as_json=as_json,
@@ -163,6 +168,32 @@ def _kept(*, at: datetime) -> Iterator[Finding]:
         if left
         else "What was let go of is deleted.",
     )
+
+
+def _connections() -> Iterator[Finding]:
+    """Each machine with an address, each destination, and each archive that is asked over the web: does it answer?"""
+    from xraydesk.access.models import Site
+    from xraydesk.links.dicom.probe import probe
+    from xraydesk.links.dicomweb.probe import probe as probe_web
+    from xraydesk.rooms.models import Modality
+    from xraydesk.siteplan.reading import from_json
+
+    for site in Site.objects.exclude(plan={}).order_by("id"):
+        for machine in Modality.objects.filter(site=site, retired=False).order_by("ae_title"):
+            if machine.host and machine.port:
+                tried = probe(
+                    host=machine.host, port=machine.port, called=machine.ae_title, calling=site.ae_title
+                )
+                yield Finding(f"{site.code} {machine.ae_title}", tried.echoed, tried.said)
+        for to in from_json(site.plan).destinations:
+            if to.takes_images:
+                tried = probe(
+                    host=to.host, port=to.port, called=to.ae_title, calling=site.ae_title, destination=to
+                )
+                yield Finding(f"{site.code} {to.name}", tried.echoed, tried.said)
+            if to.web:
+                tried = probe_web(to)
+                yield Finding(f"{site.code} {to.name} over the web", tried.echoed, tried.said)
 
 
 def _is_whole(path: object, size_bytes: int) -> bool:

@@ -13,13 +13,16 @@ from tests.factories import make_site
 from xraydesk.access.models import Site
 from xraydesk.access.roles import Permission, Role, allows
 from xraydesk.desk.tests.people import signed_in
+from xraydesk.journey.tests.performing import with_destinations
 from xraydesk.lib import clock
 from xraydesk.links import connections
 from xraydesk.links.connections import Caller
 from xraydesk.links.dicom import probe as probing
 from xraydesk.links.dicom.probe import Found
+from xraydesk.links.dicomweb import probe as probing_web
 from xraydesk.links.models import AllowedCaller, ConnectionCheck, DicomCall, MachineClock
 from xraydesk.rooms.models import Modality
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 pytestmark = pytest.mark.django_db
 PAGE = "/connections"
@@ -133,3 +136,30 @@ def test_a_stranger_other_roles_and_other_sites_see_and_do_nothing(site: Site) -
     assert not AllowedCaller.objects.exists()
     assert "10.0.0.9" not in html_of(elsewhere)
     assert "10.0.0.9" not in elsewhere.get(reverse("connections-log")).content.decode()
+
+
+def test_an_archive_that_is_asked_over_the_web_is_tried_by_its_name(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = DestinationPlan("PACS", "XR1", "127.0.0.1", 104, finds=True, web="https://pacs.example/dicom-web")
+    alone = DestinationPlan("OLD", "", "", 0, finds=True, web="https://old.example/dicom-web")
+    with_destinations(site, both, alone)
+    asked: list[str] = []
+
+    def tried(archive: DestinationPlan) -> Found:
+        asked.append(archive.name)
+        return Found(True, False, "It does not know the desk.")
+
+    monkeypatch.setattr(probing_web, "probe", tried)
+    browser = signed_in(site)
+    html = html_of(browser)
+    assert "https://old.example/dicom-web" in html
+    assert 'aria-label="Check PACS over the web"' in html
+    assert html.count('name="web"') == 2
+    assert browser.post(reverse("connection-check"), {"web": "OLD"}).status_code == 303
+    html = html_of(browser)
+    assert "OLD: It does not know the desk." in html
+    assert html.count("<b>It does not know the desk.</b>") == 1
+    assert browser.post(reverse("connection-check"), {"web": "NOPE"}).status_code == 404
+    assert browser.post(reverse("connection-check"), {"ae_title": "OLD"}).status_code == 404
+    assert asked == ["OLD"]

@@ -31,7 +31,11 @@ PACS = DestinationPlan("PACS", "PACS", "127.0.0.1", 11113)
 
 def site_with_pacs(*destinations: DestinationPlan) -> Site:
     """The small department, with places to send images to."""
-    site = make_site()
+    return with_destinations(make_site(), *destinations)
+
+
+def with_destinations(site: Site, *destinations: DestinationPlan) -> Site:
+    """A department, with places to send images to."""
     plan = SitePlan(
         code=site.code,
         name=site.name,

@@ -14,7 +14,7 @@ from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.facts.models import Fact
 from xraydesk.imaging.header import StoredFile
-from xraydesk.imaging.models import Delivery, Image, Prior
+from xraydesk.imaging.models import Delivery, FetchedStudy, Image, Prior
 from xraydesk.imaging.retention import kept_images
 from xraydesk.imaging.retention_rules import FREE_BYTES_WARN, Kept, why_kept
 from xraydesk.imaging.states import StepState
@@ -71,7 +71,7 @@ def test_the_database_and_the_rule_give_the_same_reason_for_every_file(site) -> 
     for name in (
         "may go", "not safe", "plain just taken", "waiting", "promised lately", "gone", "held", "quarantined",
         "matched", "rejected", "rejected lately", "asked about", "priors", "waived", "decided lately",
-        "nowhere", "research alone", "research too",
+        "nowhere", "research alone", "research too", "fetched", "fetched and waiting",
     ):  # fmt: skip
         cases[name] = sent(site)
     first = {
@@ -109,6 +109,16 @@ def test_the_database_and_the_rule_give_the_same_reason_for_every_file(site) -> 
     first["research alone"].update(state="withdrawn")
     second["research alone"].update(destination="STUDY")
     second["research too"].update(destination="STUDY")
+    for name in ("fetched", "fetched and waiting"):
+        exam = cases[name][0]
+        state[name].update(
+            fetched=FetchedStudy.objects.create(
+                site=site, exam=exam, study_instance_uid=name, archive="OLD", destination="WS", state="there",
+                asked_at=AT, next_at=AT,
+            )
+        )  # fmt: skip
+    first["fetched"].update(sent_at=LATER, keeping="", kept_at=None)
+    Image.everything.filter(pk=cases["fetched and waiting"][1].pk).update(state="matched")
     found = dict(zip(cases, reasons(site, at=LATER), strict=True))
     assert found == {
         "may go": Kept.MAY_GO, "not safe": Kept.NOT_SAFE, "plain just taken": Kept.NOT_SAFE,
@@ -117,9 +127,11 @@ def test_the_database_and_the_rule_give_the_same_reason_for_every_file(site) -> 
         "rejected": Kept.MAY_GO, "rejected lately": Kept.DAYS, "asked about": Kept.ASKED_ABOUT,
         "priors": Kept.PRIORS, "waived": Kept.MAY_GO, "decided lately": Kept.DAYS,
         "nowhere": Kept.NOWHERE, "research alone": Kept.NOWHERE, "research too": Kept.MAY_GO,
+        "fetched": Kept.MAY_GO, "fetched and waiting": Kept.NOT_SENT,
     }  # fmt: skip
-    assert set(reasons(site, at=AT + timedelta(days=29))) & {"nothing: it may go"} == set()
-    assert retention.release_due(site=site, at=LATER) == 4
+    # What was fetched stays no longer than until it was sent on.
+    assert reasons(site, at=AT + timedelta(days=29)).count("nothing: it may go") == 1
+    assert retention.release_due(site=site, at=LATER) == 5
     assert set(Image.objects.exclude(released_at=None)) == {
         cases[n][1] for n in ("may go", "rejected", "waived", "research too")
     }

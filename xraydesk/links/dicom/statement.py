@@ -37,6 +37,7 @@ from xraydesk.links.dicom.sop_classes import STORAGE_CLASSES
 from xraydesk.links.dicom.uses import USES
 from xraydesk.links.dicom.worklist_codec import STEPS, Supported
 from xraydesk.links.dicom.worklist_entry import ALWAYS_EMPTY, SUPPORTED
+from xraydesk.links.dicomweb import uses as web_uses
 
 LISTED_CLASSES_MAX = 8
 """A service of more SOP classes than these has them in a table of their own."""
@@ -109,6 +110,23 @@ def used() -> str:
         for use in USES
     )
     return _table("what | SOP class | messages | role | transfer syntaxes | when | waits for an answer", rows)
+
+
+def used_over_the_web() -> str:
+    """Everything that the desk asks archives for over the web (PS3.18)."""
+    rows = (
+        (
+            use.name,
+            f"`{use.request}`",
+            f"`{use.accept}`",
+            ", ".join(use.conditions) or "-",
+            ", ".join(use.keys or ()) or "objects",
+            use.when,
+            f"{use.seconds_max:g} s",
+        )
+        for use in web_uses.WEB_USES
+    )
+    return _table("what | request | accepts | conditions | what is read | when | waits for an answer", rows)
 
 
 def syntaxes() -> str:
@@ -266,6 +284,8 @@ def _limit_rows(limits: Limits) -> Iterator[tuple[str, str, str, str]]:
     yield "an object of a medium", _bytes(media.OBJECT_BYTES_MAX), "", "it is passed over"
     yield "a medium, unpacked", _bytes(media.MEDIUM_BYTES_MAX), "", "it is not read further"
     yield "studies of one patient at an archive", f"{archive.STUDIES_MAX}", "", "the others are passed over"
+    for what, most, beyond in web_uses.limits():
+        yield what, most, "", beyond
 
 
 def _bytes(count: int) -> str:
@@ -305,6 +325,7 @@ def profiles() -> str:
 PARTS: Mapping[str, Callable[[], str]] = {
     "services": offered,
     "uses": used,
+    "web": used_over_the_web,
     "transfer syntaxes": syntaxes,
     "storage classes": storage_classes,
     "statuses": statuses,

@@ -83,6 +83,10 @@ class Answering:
         self.status = answered.status
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in answered.getheaders()}
 
+    def end(self) -> None:
+        """Read no more of it; what is not read yet is dropped."""
+        self._answered.close()
+
     def pieces(self, *, bytes_max: int) -> Iterator[bytes]:
         """The body, in pieces of PIECE_BYTES at most. Raises NoAnswer where it breaks off, is longer, or takes too long."""
         size = 0
@@ -141,6 +145,7 @@ def opened(
     try:
         yield answering
     finally:
+        answering.end()
         connection.end()
 
 
@@ -192,8 +197,9 @@ class _Checked(http.client.HTTPConnection):
         """What went wrong with an answer, in words."""
         if self.is_late or isinstance(broken, TimeoutError):
             return NoAnswer("it did not answer in time")
-        if isinstance(broken, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(broken):
-            return NoAnswer("it wants a certificate of the desk")
+        if self._where.is_tls and isinstance(broken, ssl.SSLError | ConnectionError):
+            # Under TLS 1.3 whoever misses a certificate of ours says so, or just hangs up, after the handshake.
+            return NoAnswer("it hung up without an answer: it may want a certificate of the desk")
         return NoAnswer(f"its answer broke off or is none ({type(broken).__name__})")
 
     def end(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from xraydesk.access.models import Membership, Site, User
 from xraydesk.access.roles import Role
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.states import ImageState
+from xraydesk.journey.tests.performing import PACS, with_destinations
 from xraydesk.lib import clock
+from xraydesk.parties.pacs_web import served
 from xraydesk.project.cli import run
 from xraydesk.project.config import config
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 pytestmark = pytest.mark.django_db
 Ask = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
@@ -137,3 +141,18 @@ def test_a_late_delivery_is_asked_for_again_where_that_is_wanted(
     assert (status, found["deliveries"]["ok"], found["deliveries"]["mended"]) == (1, False, False)
     status, found = ask("--fix")
     assert (status, found["deliveries"]["mended"]) == (0, True)
+
+
+@pytest.mark.link
+# pynetdicom leaves the socket of a refused connection to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_connections_are_tried_out_where_that_is_wanted(ask: Ask, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "shelf").mkdir()
+    with served(tmp_path / "shelf") as base:
+        old = DestinationPlan("OLD", "", "", 0, finds=True, web=base, networks=("127.0.0.0/8",))
+        with_destinations(site, replace(PACS, port=1), old)
+        assert not [name for name in ask()[1] if "OLD" in name]
+        status, found = ask("--connections")
+    assert status == 1
+    assert found[f"{site.code} OLD over the web"]["words"] == "It answers searches (QIDO-RS)."
+    assert "nothing listens at that port" in found[f"{site.code} PACS"]["words"]

@@ -86,7 +86,7 @@ def test_certificates_are_looked_at_both_ways(tmp_path: Path) -> None:
         assert probe(here) == GOOD
         context.load_verify_locations(certificate)
         context.verify_mode = ssl.CERT_REQUIRED
-        assert "wants a certificate of the desk" in probe(here).said
+        assert "may want a certificate of the desk" in probe(here).said
         assert probe(replace(here, certificate=str(certificate), key=str(key))) == GOOD
         assert probe(replace(here, certificate="/no/such.pem", key="/no/such.key")).said == (
             "A certificate file for it cannot be read here."

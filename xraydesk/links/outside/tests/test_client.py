@@ -10,7 +10,7 @@ import pytest
 
 from xraydesk.links.outgoing.wire import NoAnswer, NotReached
 from xraydesk.links.outside import client
-from xraydesk.links.outside.client import Barred, Reach, ask
+from xraydesk.links.outside.client import Barred, Reach, ask, opened
 from xraydesk.links.outside.tests.http_peer import Asked, Told, peer
 
 pytestmark = pytest.mark.link
@@ -124,3 +124,36 @@ def test_an_answer_that_is_too_long_or_dribbles_is_given_up(monkeypatch: pytest.
 def test_under_tls_the_certificate_of_the_name_is_asked_for() -> None:
     with peer(lambda asked: Told()) as base, pytest.raises(NotReached):
         ask("GET", base.replace("http:", "https:"), reach=HERE)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfive\r\nabcde\r\n",
+    ],
+)
+def test_an_answer_that_is_cut_in_the_middle_is_none(said: bytes) -> None:
+    def cut(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(said)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=cut, args=[listener], daemon=True)
+        thread.start()
+        with pytest.raises(NoAnswer, match="broke off"):
+            ask("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/", reach=HERE)
+        thread.join()
+
+
+def test_what_is_large_comes_in_pieces_and_may_be_left_in_the_midst() -> None:
+    whole = b"x" * (client.PIECE_BYTES + 10)
+    with peer(lambda asked: Told(200, whole)) as base:
+        with opened("GET", base, reach=HERE) as answer:
+            pieces = [len(piece) for piece in answer.pieces(bytes_max=len(whole))]
+        with opened("GET", base, reach=HERE) as answer:
+            assert next(answer.pieces(bytes_max=len(whole)))
+    assert pieces == [client.PIECE_BYTES, 10]
