@@ -1,8 +1,8 @@
 """A small picture of an image, to see what it is: enough to tell a hand from a chest, and never to read it.
 
-The first frame is made small, then windowed as its header says (PS3.3 C.11.2), or between its
-darkest and brightest hundredth, and written as a PNG with NOT FOR DIAGNOSIS across its foot. What
-is packed (JPEG and its kin) is not unpacked: a decoder in C fed by strangers is not worth a thumbnail.
+The first frame is made small, then shown by the table that the image brings (VOI LUT, PS3.3 C.11.2), else windowed as
+its header says, or between its darkest and brightest hundredth, and written as a PNG with NOT FOR DIAGNOSIS across its
+foot. What is packed (JPEG and its kin) is unpacked by a process of its own (`unpacking`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
+from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import RLELossless
 
 from xraydesk.links.dicom.header_codec import decoded_bytes, number, text
+from xraydesk.links.dicom.reading import items_of, value_of
 from xraydesk.links.dicom.sop_classes import PLAIN_SYNTAXES
+from xraydesk.links.dicom.unpacking import NotUnpacked, first_frame
 
 FRAME_BYTES_MAX = 100_663_296
 """A first frame that unpacks to more is not shown; the largest detectors make some 40 MB."""
@@ -32,7 +34,22 @@ SIDE_PIXELS_MAX = 1024
 HEADER_ELEMENT_BYTES_MAX = 65_536
 """Elements of the header that are larger are left on the disk; pixels are read apart."""
 
-SHOWN = (*PLAIN_SYNTAXES, str(RLELossless))
+UNPACKED_HERE = (*PLAIN_SYNTAXES, str(RLELossless))
+"""Without a decoder in C; the others are unpacked apart."""
+
+COLOURS = frozenset(
+    {
+        "MONOCHROME1",
+        "MONOCHROME2",
+        "RGB",
+        "PALETTE COLOR",
+        "YBR_FULL",
+        "YBR_FULL_422",
+        "YBR_ICT",
+        "YBR_RCT",
+    }
+)
+TABLE_ENTRIES_MAX = 65_536
 
 
 class NoPicture(Exception):
@@ -65,7 +82,9 @@ def picture_of(
     `words` are written into its upper left corner: what the header says of side and view. Letters that
     are not drawn here are left out.
 
-    Raises NoPicture where it has no pixels, is packed, would unpack to more than FRAME_BYTES_MAX,
+    Of several frames the first is drawn, with its place among them (1 OF 24).
+
+    Raises NoPicture where it has no pixels, would unpack to more than FRAME_BYTES_MAX,
     or cannot be read.
     """
     try:
@@ -78,11 +97,10 @@ def picture_of(
     if small.ndim == 3:
         shown, used = np.clip(small, 0, 255).astype(np.uint8), None
     else:
-        values = small * _factor(dataset, "RescaleSlope", 1.0) + _factor(dataset, "RescaleIntercept", 0.0)
-        used = window or window_of(dataset) or window_of_values(values)
-        shown = windowed(values, used, inverted=is_inverted(dataset))
+        shown, used = _shades(_rescaled(small, dataset), dataset, window)
     _stamp(shown)
-    _write(shown, words)
+    frames = int(number(dataset, "NumberOfFrames", minimum=1) or 1)
+    _write(shown, f"{words} 1 OF {frames}" if frames > 1 else words)
     return Picture(png(shown), shown.shape[1], shown.shape[0], used)
 
 
@@ -98,24 +116,98 @@ def shades_of(path: Path, *, side_pixels_max: int = 128) -> NDArray[np.uint8]:
     return windowed(values, window_of_values(values), inverted=is_inverted(dataset))
 
 
+def _shades(
+    values: NDArray[Any], dataset: Dataset, window: Window | None
+) -> tuple[NDArray[np.uint8], Window | None]:
+    """Values as shades, and the window that made them; none where the image's own table did."""
+    inverted = is_inverted(dataset)
+    table = None if window else _table(dataset, "VOILUTSequence")
+    if table is not None:
+        shades = np.rint(_looked_up(values, table) * (255.0 / table.white)).astype(np.uint8)
+        return 255 - shades if inverted else shades, None
+    used = window or window_of(dataset) or window_of_values(values)
+    return windowed(values, used, inverted=inverted), used
+
+
+def _rescaled(values: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+    """Stored values as what they stand for (PS3.3 C.11.1): by the table that the image brings, else slope and intercept."""
+    table = _table(dataset, "ModalityLUTSequence")
+    if table is not None:
+        return _looked_up(values, table)
+    return values * _factor(dataset, "RescaleSlope", 1.0) + _factor(dataset, "RescaleIntercept", 0.0)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A lookup table (PS3.3 C.11.1.1): what the values from `first` on stand for, and the greatest that they may."""
+
+    first: int
+    white: float
+    values: NDArray[Any]
+
+
+def _table(dataset: Dataset, keyword: str) -> _Table | None:
+    """The first table of a sequence; None where there is none that can be used."""
+    items = items_of(dataset, keyword)
+    descriptor = value_of(items[0], "LUTDescriptor") if items else None
+    data = value_of(items[0], "LUTData") if items else None
+    try:
+        entries, first, bits = (int(part) for part in descriptor or ())
+        if isinstance(data, bytes):
+            data = np.frombuffer(data, "<u2" if len(data) >= 2 * (entries or TABLE_ENTRIES_MAX) else "u1")
+        values = np.array(data, dtype=np.float32)[: entries or TABLE_ENTRIES_MAX]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if values.ndim != 1 or not values.size or not 8 <= bits <= 16:
+        return None
+    return _Table(first, float(2**bits - 1), np.clip(values, 0, 2**bits - 1))
+
+
+def _looked_up(values: NDArray[Any], table: _Table) -> NDArray[Any]:
+    places = np.clip(np.rint(values) - table.first, 0, table.values.size - 1).astype(np.int64)
+    found: NDArray[Any] = table.values[places]
+    return found
+
+
 def _first_frame(path: Path, dataset: Dataset, syntax: str) -> NDArray[Any]:
     frames = max(1.0, number(dataset, "NumberOfFrames", minimum=0) or 1.0)
     size = decoded_bytes(dataset) / frames
     if not size:
         raise NoPicture("It has no picture.")
-    if syntax not in SHOWN:
-        raise NoPicture("Its picture is packed. Look at it at the machine, or in the archive.")
     if size > FRAME_BYTES_MAX:
         raise NoPicture("Its picture is too large to be shown here.")
-    if text(dataset, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2", "RGB"):
+    colours = text(dataset, "PhotometricInterpretation")
+    if colours not in COLOURS:
         raise NoPicture("Its colours cannot be shown here.")
+    if syntax not in UNPACKED_HERE:
+        try:
+            frame = first_frame(path, bytes_max=FRAME_BYTES_MAX)
+        except NotUnpacked as why:
+            raise NoPicture(str(why)) from None
+    else:
+        frame = _read_here(path)
+    if frame.ndim == 2:
+        frame = _stored_bits(frame, dataset)
+    return _painted(frame, dataset) if colours == "PALETTE COLOR" else frame
+
+
+def _read_here(path: Path) -> NDArray[Any]:
     try:
         frame: NDArray[Any] = pixel_array(path, index=0)
     except AttributeError:
         raise NoPicture("It has no picture.") from None
     except Exception as error:  # pydicom lets many kinds through for broken input
         raise NoPicture(f"Its picture cannot be read ({type(error).__name__}).") from None
-    return _stored_bits(frame, dataset) if frame.ndim == 2 else frame
+    return frame
+
+
+def _painted(frame: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+    """Numbers of colours as these colours, 0 to 255 (PS3.3 C.7.6.3.1.5)."""
+    try:
+        painted: NDArray[Any] = apply_color_lut(frame, dataset)
+    except Exception as error:  # pydicom lets many kinds through for broken input
+        raise NoPicture(f"Its colours cannot be read ({type(error).__name__}).") from None
+    return painted >> 8 if painted.dtype == np.uint16 else painted
 
 
 def _stored_bits(frame: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
@@ -186,6 +278,16 @@ def png(shades: NDArray[np.uint8]) -> bytes:
 
 
 _GLYPHS = {
+    "0": "0e11131519110e",
+    "1": "040c040404040e",
+    "2": "0e11010204081f",
+    "3": "1f02040201110e",
+    "4": "02060a121f0202",
+    "5": "1f101e0101110e",
+    "6": "0608101e11110e",
+    "7": "1f010204080808",
+    "8": "0e11110e11110e",
+    "9": "0e11110f01020c",
     "A": "0e11111f111111",
     "B": "1e11111e11111e",
     "D": "1e11111111111e",

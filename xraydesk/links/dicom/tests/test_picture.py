@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
+import threading
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-from xraydesk.links.dicom import picture
+from tests.shared_data import shared_data
+from xraydesk.links.dicom import picture, unpacking
 from xraydesk.links.dicom.picture import NoPicture, Window, picture_of, shrunk, window_of, windowed
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
@@ -144,8 +149,10 @@ def test_what_cannot_be_shown_says_why(tmp_path: Path, monkeypatch: pytest.Monke
     assert why(
         image_file(tmp_path, None, Rows=4, Columns=4, BitsAllocated=8, PhotometricInterpretation="RGB")
     )
-    assert "packed" in why(image_file(tmp_path, ramp(), JPEG_LOSSLESS))
-    assert "colours" in why(image_file(tmp_path, ramp(), PhotometricInterpretation="PALETTE COLOR"))
+    assert "colours cannot be read" in why(
+        image_file(tmp_path, ramp(), PhotometricInterpretation="PALETTE COLOR")
+    )
+    assert "colours cannot be shown" in why(image_file(tmp_path, ramp(), PhotometricInterpretation="HSV"))
     assert "cannot be read" in why(image_file(tmp_path, ramp(), Rows=4000))
     monkeypatch.setattr(picture, "FRAME_BYTES_MAX", 1000)
     assert "too large" in why(image_file(tmp_path, ramp()))
@@ -161,6 +168,114 @@ def test_a_decoder_is_never_handed_more_than_the_limit(
     huge = image_file(tmp_path, ramp(), Rows=65_535, Columns=65_535)
     with pytest.raises(NoPicture, match="too large"):
         picture_of(huge)
+
+
+def item_of_table(first: int, values: list[int], bits: int = 8) -> Dataset:
+    """A table that stands for the values from `first` on."""
+    one = Dataset()
+    one.add_new("LUTDescriptor", "SS", [len(values), first, bits])
+    one.add_new("LUTData", "US", values)
+    return one
+
+
+def test_the_tables_of_an_image_say_how_dark_its_values_are(tmp_path: Path) -> None:
+    halves = np.repeat(np.array([[10, 11, 12, 13]], np.uint16), 25, axis=1).repeat(40, axis=0)
+    voi = item_of_table(10, [0, 51, 102, 255])
+    shown = picture_of(image_file(tmp_path, halves, VOILUTSequence=[voi]))
+    assert (read_png(shown.png)[0, ::25].tolist(), shown.window) == ([0, 51, 102, 255], None)
+    inverted = image_file(tmp_path, halves, VOILUTSequence=[voi], PhotometricInterpretation="MONOCHROME1")
+    assert read_png(picture_of(inverted).png)[0, ::25].tolist() == [255, 204, 153, 0]
+    asked = picture_of(image_file(tmp_path, halves, VOILUTSequence=[voi]), window=Window(11.5, 3))
+    assert read_png(asked.png)[0, ::25].tolist() == [0, 85, 170, 255]
+    modality = item_of_table(10, [40, 30, 20, 10])
+    drawn = image_file(tmp_path, halves, ModalityLUTSequence=[modality], WindowCenter=25, WindowWidth=30)
+    assert read_png(picture_of(drawn).png)[0, ::25].tolist() == [255, 170, 85, 0]
+
+
+def test_a_table_that_cannot_be_used_is_as_good_as_none(tmp_path: Path) -> None:
+    plain = picture_of(image_file(tmp_path, ramp()))
+    for broken in (Dataset(), item_of_table(0, [1, 2], bits=60)):
+        assert picture_of(image_file(tmp_path, ramp(), VOILUTSequence=[broken])) == plain
+
+
+def test_palettes_and_other_colours_are_shown(tmp_path: Path) -> None:
+    numbers = np.zeros((40, 200), np.uint8)
+    numbers[:, 100:] = 1
+    said = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour, values in (("Red", [65280, 0]), ("Green", [0, 32768]), ("Blue", [0, 0])):
+        said[f"{colour}PaletteColorLookupTableDescriptor"] = [2, 0, 16]
+        said[f"{colour}PaletteColorLookupTableData"] = np.array(values, "<u2").tobytes()
+    shown = read_png(picture_of(image_file(tmp_path, numbers, **said)).png)
+    assert shown[0, ::100].tolist() == [[255, 0, 0], [0, 128, 0]]
+    grey = np.full((40, 200, 3), 128, np.uint8)
+    shown = read_png(picture_of(image_file(tmp_path, grey, PhotometricInterpretation="YBR_FULL")).png)
+    assert shown[0, 0].tolist() == [128, 128, 128]
+
+
+@pytest.mark.link
+def test_packed_pictures_are_unpacked_apart_and_a_broken_one_ends_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows 27 and 28."""
+    broken = image_file(tmp_path, ramp(), JPEG_LOSSLESS)
+    with pytest.raises(NoPicture, match="cannot be unpacked"):
+        picture_of(broken)
+    monkeypatch.setattr(unpacking, "WALL_SECONDS_MAX", 0.001)
+    with pytest.raises(NoPicture, match="too long"):
+        picture_of(broken)
+    monkeypatch.setattr(unpacking, "_turns", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(unpacking, "TURN_SECONDS_MAX", 0.001)
+    with unpacking._turns, pytest.raises(NoPicture, match="in a moment"):
+        picture_of(broken)
+
+
+@pytest.mark.link
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("CR-ModalitySequenceLUT.dcm", (494, 394)),  # JPEG lossless
+        ("Monochrome1-Jpeg.dcm", (502, 611)),  # JPEG baseline
+        ("RG3_J2KI.dcm", (586, 586)),  # JPEG 2000
+    ],
+)
+def test_pictures_of_real_machines_are_unpacked_as_the_decoder_alone_does(
+    name: str, size: tuple[int, int]
+) -> None:
+    path = shared_data("dicom_images") / name
+    shown = picture_of(path)
+    assert (shown.width, shown.height) == size
+    whole = unpacking.first_frame(path, bytes_max=picture.FRAME_BYTES_MAX)
+    assert np.array_equal(whole, pixel_array(path, index=0))
+    assert unpacking._read(unpacking.unpacked(path, bytes_max=picture.FRAME_BYTES_MAX)).shape == whole.shape
+    with pytest.raises(unpacking.NotUnpacked, match="larger than it says"):
+        unpacking.first_frame(path, bytes_max=1000)
+    with pytest.raises(ValueError, match="larger"):
+        unpacking.unpacked(path, bytes_max=1000)
+
+
+@pytest.mark.link
+@pytest.mark.skipif(shutil.which("dcmcjpls") is None, reason="dcmtk is not installed")
+@pytest.mark.parametrize("packing", [["dcmcjpls"], ["dcmcjpeg", "+e1"]])
+def test_what_another_program_packed_looks_as_before(packing: list[str], tmp_path: Path) -> None:
+    """JPEG-LS and lossless JPEG by dcmtk."""
+    path = image_file(tmp_path, ramp())
+    packed = tmp_path / "packed.dcm"
+    subprocess.run([*packing, str(path), str(packed)], check=True)
+    assert picture_of(packed) == picture_of(path)
+
+
+@pytest.mark.link
+@pytest.mark.data
+def test_a_frame_that_says_that_it_is_huge_takes_no_memory_here(tmp_path: Path) -> None:
+    """Row 27: the header is honest, the packed frame in it is not."""
+    content = (shared_data("dicom_images") / "RG3_J2KI.dcm").read_bytes()
+    at = content.index(b"\xff\x4f\xff\x51") + 8
+    sizes = struct.pack(">II", 60_000, 60_000)
+    path = tmp_path / "huge.dcm"
+    path.write_bytes(content[:at] + sizes + content[at + 8 : at + 16] + sizes + content[at + 24 :])
+    with pytest.raises(NoPicture, match="broken, or far larger"):
+        picture_of(path)
 
 
 def test_making_small_takes_means_of_squares() -> None:
