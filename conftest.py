@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
         pytest.fail(f"it {' and '.join(sorted(_touched))}: mark it with pytest.mark.link", pytrace=False)
 
 
+JOBS_OF = [f"procrastinate_{table}" for table in ("jobs", "events", "periodic_defers", "workers")]
+
+
 @pytest.fixture(autouse=True)
 def no_job_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a test commits is gone after it: Django empties its own tables, and the jobs' are emptied here."""
@@ -64,10 +68,11 @@ def no_job_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     request.getfixturevalue("transactional_db")
     yield
-    from django.db import connection
+    from django.db import connection, transaction
 
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
+    with transaction.atomic(), connection.cursor() as cursor:
+        for statement in database.emptying(JOBS_OF):
+            cursor.execute(statement)
 
 
 if database.PLACE is not None:
@@ -75,7 +80,15 @@ if database.PLACE is not None:
     @pytest.fixture(scope="session")
     def django_db_setup() -> Iterator[None]:
         """Nothing to make: pytest-django's own would run every migration anew, in each worker."""
-        yield
         from django.db import connections
+        from django.db.backends.postgresql.operations import DatabaseOperations
 
+        kept = DatabaseOperations.sql_flush
+
+        def sql_flush(of: DatabaseOperations, style: Any, tables: list[str], **how: Any) -> list[str]:
+            return kept(of, style, tables, **how) if any(how.values()) else database.emptying(tables)
+
+        DatabaseOperations.sql_flush = sql_flush  # type: ignore[method-assign,assignment]
+        yield
+        DatabaseOperations.sql_flush = kept  # type: ignore[method-assign]
         connections.close_all()

@@ -9,9 +9,10 @@ from datetime import datetime
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 
-from xraydesk.access.models import AppToken, Membership, Site, Token
+from xraydesk.access.models import AppToken, Membership, Site, Token, User
 from xraydesk.access.roles import Permission, Role, allows
 from xraydesk.lib import clock
+from xraydesk.lib.prepared import Question, ask, rows_with
 
 APPS_BELOW = "/fhir/"
 """The addresses at which tokens of apps are taken."""
@@ -61,20 +62,25 @@ def member_of(request: HttpRequest) -> Member | None:
         name=membership.user.full_name or membership.user.name,
         site=membership.site,
         role=Role(membership.role),
-        locations=frozenset(location.pk for location in membership.locations.all()),
+        locations=locations_of(membership),
         is_new=membership.user.guide_closed_at is None,
     )
 
 
 def membership_of(user_id: int) -> Membership | None:
     """The role that a person acts in; None where they have none, or do not work here any more."""
-    return (
-        Membership.objects.select_related("user", "site")
-        .prefetch_related("locations")
-        .filter(user_id=user_id, user__is_active=True)
-        .order_by("site_id")
-        .first()
+    works_here = f"user_id IN (SELECT id FROM {User._meta.db_table} WHERE is_active)"
+    found = rows_with(
+        Membership, f"user_id = $1 AND {works_here}", [user_id], "user", "site", order="site_id"
     )
+    return found[0] if found else None
+
+
+def locations_of(membership: Membership) -> frozenset[int]:
+    """Primary keys of the locations that a role is limited to; empty for all."""
+    limits = Membership.locations.through._meta.db_table
+    asked = Question(f"SELECT location_id FROM {limits} WHERE membership_id = $1", [membership.pk])
+    return frozenset(key for (key,) in ask(asked))
 
 
 def token_digest(secret: str) -> str:
@@ -84,9 +90,10 @@ def token_digest(secret: str) -> str:
 
 def member_of_token(secret: str) -> Member | None:
     """The program behind a bearer token; None where it is unknown or revoked."""
-    token = Token.objects.select_related("site").filter(sha256=token_digest(secret), revoked_at=None).first()
-    if token is None:
+    found = rows_with(Token, "sha256 = $1 AND revoked_at IS NULL", [token_digest(secret)], "site")
+    if not found:
         return None
+    (token,) = found
     return Member(who=f"token:{token.name}", name=token.name, site=token.site, role=Role(token.role))
 
 
@@ -121,7 +128,7 @@ def member_of_app_token(secret: str, *, at: datetime) -> Member | None:
         name=membership.user.name,
         site=app.site,
         role=Role(membership.role),
-        locations=frozenset(location.pk for location in membership.locations.all()),
+        locations=locations_of(membership),
         scopes=token.scopes,
         patient=token.patient,
         app=app.name,

@@ -80,7 +80,29 @@ def find_slots(
 
     Raises UnknownExam, and WrongState where nothing, too much, or exams of several patients are asked for.
     """
-    asked = _asked(site, wish, at=at)
+    return _found(
+        site,
+        _asked(site, wish, at=at),
+        at=at,
+        since=since,
+        until=until,
+        count=count,
+        spread=spread,
+        sooner=sooner,
+    )
+
+
+def _found(
+    site: Site,
+    asked: _Asked,
+    *,
+    at: datetime,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    count: int,
+    spread: bool = False,
+    sooner: bool = True,
+) -> list[Offer]:
     first = max(at, since or at)
     ahead = timedelta(days=policies_of(site).booking_days_ahead)
     last = min(first + ahead, until or first + ahead)
@@ -122,7 +144,7 @@ def hold(
     offer = search.exactly(places)
     if isinstance(offer, Unfit):
         refusal = PlaceTaken if offer.taken else PlaceUnfit
-        raise refusal(f"Nothing was held: {offer.words}.", _alternatives(site, wish, at=at, since=since))
+        raise refusal(f"Nothing was held: {offer.words}.", _alternatives(site, asked, at=at, since=since))
     _lock([part.place for part in offer.parts], asked.exams)
     _let_go_of(asked, at=at, by=by)
     length = min(minutes or policies_of(site).hold_minutes, HOLD_MINUTES_MAX)
@@ -139,7 +161,7 @@ def hold(
     except SlotTaken as lost:
         raise PlaceTaken(
             f"Nothing was held: somebody else has just taken the {lost.what}.",
-            _alternatives(site, wish, at=at, since=since),
+            _alternatives(site, asked, at=at, since=since),
         ) from lost
     _tell_hold(held, FactKind.PLACE_HELD, asked.exams, at=at, by=by)
     return held
@@ -306,9 +328,9 @@ def _holds_of(asked: _Asked, *, at: datetime) -> list[int]:
     return sorted({key for key in found.values_list("hold_id", flat=True) if key is not None})
 
 
-def _alternatives(site: Site, wish: Wish, *, at: datetime, since: datetime) -> list[Proposal]:
+def _alternatives(site: Site, asked: _Asked, *, at: datetime, since: datetime) -> list[Proposal]:
     """Free places from the time that was wanted; of a visit where it begins."""
-    found = find_slots(site=site, wish=wish, at=at, since=since, count=ALTERNATIVES_MAX, sooner=False)
+    found = _found(site, asked, at=at, since=since, count=ALTERNATIVES_MAX, sooner=False)
     return [Proposal(o.parts[0].place, tuple(lack.words for lack in o.lacks)) for o in found]
 
 
