@@ -254,8 +254,10 @@ class Search:
         self, since: datetime, until: datetime, *, count: int, spread: bool, give_up: bool
     ) -> list[Offer]:
         kept: list[Offer] = []
+        enough = count if len(self.asks) == 1 and not spread else None
         for day_since, day_until in self._days(since, until):
-            found = sorted(self._of_day(day_since, day_until, give_up=give_up), key=self._rank)
+            of_day = self._of_day(day_since, day_until, give_up=give_up, enough=enough)
+            found = sorted(of_day, key=self._rank)
             kept += _spread(found, self.rooms, most=max(2, count // 3)) if spread else found
             if len(kept) >= count:
                 break
@@ -271,16 +273,27 @@ class Search:
             yield max(first, since), min(after, until)
             day += timedelta(days=1)
 
-    def _of_day(self, since: datetime, until: datetime, *, give_up: bool) -> Iterator[Offer]:
-        """Places of one local day, at most one for each beginning of a visit in a room."""
+    def _of_day(
+        self, since: datetime, until: datetime, *, give_up: bool, enough: int | None
+    ) -> Iterator[Offer]:
+        """Places of one local day, at most one for each beginning of a visit in a room.
+
+        Of one exam they come in order of time: once `enough` of them are as good as a place can be, none that begins
+        later ranks before these.
+        """
         best: dict[tuple[int, datetime], Offer] = {}
+        ideal: list[datetime] = []
         for order in self._orders(self._finders[give_up]):
             for offer in self._chains(order, since, until):
+                if enough and len(ideal) >= enough and offer.start > ideal[enough - 1]:
+                    break
                 if not give_up and any(lack.waits for lack in offer.lacks):
                     continue
                 key = (offer.parts[0].place.room_id, offer.start)
                 if key not in best or self._rank(offer) < self._rank(best[key]):
                     best[key] = offer
+                if enough and self._rank(offer)[:2] == (0, 0):
+                    ideal.append(offer.start)
         return iter(best.values())
 
     def _orders(self, asked: list[_Asked]) -> list[tuple[_Asked, ...]]:

@@ -447,6 +447,30 @@ def test_whatever_is_offered_can_be_held_just_so(told: tuple[Department, list[As
         assert [lack.what for lack in again.lacks] == [lack.what for lack in offer.lacks]
 
 
+@given(departments(), st.integers(1, 4), st.booleans())
+def test_the_first_few_places_of_one_exam_are_the_best_of_all_of_their_day(
+    told: tuple[Department, list[Ask], list[Helper]], few: int, give_up: bool
+) -> None:
+    """As many as are wanted are looked for, and those are what looking through the whole day finds."""
+    of, asks, helpers = told
+    search = Search(of, asks[:1], helpers)
+    day = {"since": at(0), "until": at(DAY_MINUTES), "give_up": give_up}
+    every = sorted(search._of_day(**day, enough=None), key=search._rank)[:few]
+    offers = search._gathered(at(0), at(DAY_MINUTES - 8 * 60), count=few, spread=False, give_up=give_up)
+    assert offers == sorted(every, key=lambda o: (o.start, search._rank(o)))
+
+
+def test_once_enough_places_are_as_good_as_can_be_no_more_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = Search(department(room(1), room(2)), [ask()], [])
+    made = []
+    monkeypatch.setattr(search, "_offer", lambda parts: made.append(Search._offer(search, parts)) or made[-1])
+    offers = search.offers(since=at(0), until=at(DAY_MINUTES), count=3, sooner=False)
+    assert [(minute(o.start), o.parts[0].place.room_id) for o in offers] == [(0, 1), (0, 2), (15, 1)]
+    assert len(made) == 5, "and of those that begin together all"
+
+
 def test_what_is_left_of_a_kept_stretch_shrinks_as_its_hours_near() -> None:
     kept = Kept(span(60, 120), frozenset({"stat"}), timedelta(minutes=30))
     for now, left in ((0, (60, 120)), (40, (70, 120)), (90, (120, 120)), (500, (120, 120))):
