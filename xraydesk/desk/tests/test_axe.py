@@ -37,6 +37,8 @@ from xraydesk.trials.models import Trial
 
 pytestmark = [pytest.mark.link, pytest.mark.django_db(transaction=True)]
 
+LONG_NAME = "Wolfeschlegelsteinhausenbergerdorffwelchevoralternwarengewissenhaft"
+
 
 def furnished() -> tuple[Site, Exam, Finding]:
     """A department with something on every page."""
@@ -44,12 +46,14 @@ def furnished() -> tuple[Site, Exam, Finding]:
     site.timezone = mid_morning_zone(clock.now())
     site.save()
     lying = make_exam(site)
+    Patient.objects.filter(pk=lying.patient_id).update(family=LONG_NAME)
     order = lying.order
     order.patient_class, order.ward, order.bed, order.provider_id = "I", "W3", "12", "7001"
     order.save()
     make_booking(lying, room="XR2", start=clock.now() + timedelta(minutes=30))
     fetch.plan_transport(exam_id=lying.pk, at=clock.now())
     done = make_exam(site)
+    Patient.objects.filter(pk=done.patient_id).update(family=LONG_NAME)
     make_booking(done, room="XR3", start=clock.now() - timedelta(minutes=30))
     uid = begun(site, done, ae_title="XR3", at=clock.now() - timedelta(minutes=30))
     image(done, "PA")

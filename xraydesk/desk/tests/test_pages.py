@@ -197,6 +197,24 @@ def test_the_attention_list_leads_nobody_to_a_page_that_is_not_theirs() -> None:
     assert administrator.get(address).status_code == 404
 
 
+def test_why_an_exam_is_held_is_said_once_on_its_page() -> None:
+    site = make_site()
+    exam = make_exam(site, triage=TriageState.HELD)
+    address = reverse("exam", args=[exam.accession])
+    assert "Held: Held by a person." in signed_in(site).get(address).content.decode()
+    raise_item(
+        site_id=site.pk,
+        kind=ItemKind.EXAM_HELD,
+        key="held",
+        at=clock.now(),
+        text="Chest is held. Held by a person.",
+        accession=exam.accession,
+    )
+    page = signed_in(site).get(address).content.decode()
+    assert page.count("Held by a person.") == 1
+    assert "Chest is held. Held by a person." in page
+
+
 def test_a_held_exam_is_accepted_from_the_triage_page() -> None:
     exam = make_exam(make_site(), triage=TriageState.HELD)
     signed_in(exam.site).post(reverse("triage-accept", args=[exam.accession]), {"why": "asked by phone"})

@@ -92,11 +92,13 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         for fact in reversed(facts)
     ]
     messages_in = Message.objects.filter(site=member.site, accession=exam.accession)
+    items = open_items(site_id=member.site.pk, accession=exam.accession)
     context: dict[str, Any] = {
         "exam": exam,
         "view": view,
         "banner": banner_of(exam.patient),
-        "items": open_items(site_id=member.site.pk, accession=exam.accession),
+        "items": items,
+        "why": "" if any(view.why in item.text for item in items) else view.why,
         "track": track(
             facts=[(fact.kind, fact.at) for fact in facts],
             stage=view.stage,
