@@ -64,18 +64,24 @@ def read_by(client: Client, member: Member) -> dict[str, str]:
     return found
 
 
+def posts(page: str) -> list[str]:
+    return re.findall(r'<form\b[^>]*\baction="(/[^"#]*)"', page)
+
+
 def links(page: str) -> list[str]:
     return [link.replace("&amp;", "&") for link in re.findall(r'<a\b[^>]*\bhref="(/[^"#]*)"', page)]
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_every_link_of_every_page_leads_to_one_that_the_role_opens(department: Site, role: Role) -> None:
+def test_every_link_and_button_of_every_page_leads_to_one_that_the_role_opens(
+    department: Site, role: Role
+) -> None:
     client = signed_in(department, role)
     member = member_of(client.get("/about/intended-use").wsgi_request)
     assert member is not None
     pages = read_by(client, member)
     assert reverse("guide") in pages
-    led = {(path, link) for path, page in pages.items() for link in links(page)}
+    led = {(path, to) for path, page in pages.items() for to in (*links(page), *posts(page))}
     assert [one for one in sorted(led) if not may_open(member, urlsplit(one[1]).path)] == []
 
 

@@ -179,9 +179,10 @@ def state(request: HttpRequest, member: Member, code: str) -> SeeOther:
         )
     except Refused as why:
         return refused(request, why, to=here)
+    booked = "1 exam is" if len(touched) == 1 else f"{len(touched) or 'no'} exams are"
     return done(
         request,
-        f"{room.code} is down; {len(touched)} exams are booked there meanwhile.",
+        f"{room.code} is down; {booked} booked there meanwhile.",
         to=back_to(request, here),
     )
 
