@@ -35,6 +35,8 @@ LIVELY_SECONDS = 900
 """So long the department works before anybody looks at it."""
 PATIENCE_SECONDS = 1020
 WAIT_SECONDS_MAX = 1200
+RESULT_SECONDS_MAX = 240
+"""So long a result is waited for that nobody has been told of yet: readers call within minutes."""
 BYTES_MAX = 200_000
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -63,14 +65,15 @@ def take_all(desk: Desk, accession: str) -> None:
                 "light",
                 1280,
                 900,
-                {"exam": f"/exams/{accession}", "room": room_of(desk), "results": "/results"},
+                {"exam": f"/exams/{accession}", "room": room_of(desk), "today": "/measures", "wall": "/wall"},
             ),
-            ("light", 1280, 900, {"today": "/measures", "wall": "/wall"}),
         ):
             page = signed_in(browser, desk, user, scheme=scheme, width=width, height=height)
             close_guide(page)
             for name, address in pages.items():
                 take(page, f"http://127.0.0.1:{desk.http}{address}", HERE / f"{name}.png")
+        page = signed_in(browser, desk, user, scheme="light", width=1280, height=900)
+        take(page, f"http://127.0.0.1:{desk.http}{result_to_show(page, desk)}", HERE / "results.png")
         browser.close()
 
 
@@ -108,6 +111,21 @@ def room_of(desk: Desk) -> str:
     rank = {"begun": 0, "arrived": 1, "scheduled": 2}
     placed = [exam for exam in exams(desk) if exam["room"]]
     return f"/rooms/{min(placed, key=lambda exam: rank.get(exam['stage'], 3))['room']}"
+
+
+def result_to_show(page: Page, desk: Desk) -> str:
+    """The page of a result that waits to be told; where none comes in time, of one that was told today."""
+    began = time.monotonic()
+    while True:
+        lasted = time.monotonic() - began
+        shown = "/results" if lasted < RESULT_SECONDS_MAX else "/results?show=ended"
+        page.goto(f"http://127.0.0.1:{desk.http}{shown}")
+        found = page.locator("#results-list td a")
+        if found.count():
+            return str(found.first.get_attribute("href"))
+        if lasted > RESULT_SECONDS_MAX:
+            return shown
+        time.sleep(1)
 
 
 def signed_in(
