@@ -94,11 +94,15 @@ def sign_in(*, name: str, password: str, at: datetime) -> User:
 
     After ATTEMPTS_MAX wrong passwords in a row the name is locked for LOCKED_FOR, and even the right
     one is refused. Each attempt is counted before its password is looked at, so that many
-    at once get no more tries. An unknown name takes as long as a known one.
+    at once get no more tries. An unknown name, and a locked one, takes as long as a known one.
 
     Raises NotKnown or LockedOut.
     """
-    user = _counted(name, at)
+    try:
+        user = _counted(name, at)
+    except LockedOut:
+        make_password(password[:PASSWORD_LENGTH_MAX])
+        raise
     if user is None or len(password) > PASSWORD_LENGTH_MAX:
         make_password(password[:PASSWORD_LENGTH_MAX])
         raise NotKnown("That name and password do not go together.")

@@ -52,13 +52,15 @@ class BodyDeadline:
 
         await self.application(scope, receive_in_time, send_and_note)
         if late and not begun:
-            await send({"type": "http.response.start", "status": 408, "headers": _headers()})
-            await send({"type": "http.response.body", "body": _WORDS})
+            await refuse(send, 408, _WORDS)
 
 
-def _headers() -> list[tuple[bytes, bytes]]:
-    return [
+async def refuse(send: Send, status: int, words: bytes) -> None:
+    """Answer in words and hang up: what else is sent of the body is read by nobody."""
+    headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(_WORDS)).encode()),
+        (b"content-length", str(len(words)).encode()),
         (b"connection", b"close"),
     ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": words})

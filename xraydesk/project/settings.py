@@ -105,6 +105,8 @@ X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 DATA_UPLOAD_MAX_NUMBER_FILES = 2_000
 FILE_UPLOAD_HANDLERS = ["xraydesk.project.uploads.CappedUpload"]
+FILE_UPLOAD_TEMP_DIR = str(_config.home.resolve() / "uploads")
+"""Long bodies and files wait here, with the rest of the desk and for its user alone, until their form is done."""
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
 
 STATIC_URL = "/static/"
@@ -114,4 +116,5 @@ STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.AppDirectoriesFinder"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 
 LOGGING_CONFIG = None
-SILENCED_SYSTEM_CHECKS: list[str] = []
+SILENCED_SYSTEM_CHECKS = ["files.E001"]
+"""That the folder of uploads is there: `web` makes it when it starts."""

@@ -9,8 +9,10 @@ import uvicorn
 from django.core.asgi import get_asgi_application
 
 from xraydesk.desk.live import end_streams
+from xraydesk.project import uploads
 from xraydesk.project.addresses import read_address, refuse_exposed_web
 from xraydesk.project.body_deadline import BodyDeadline
+from xraydesk.project.body_limit import BodyLimit, is_signed_in
 from xraydesk.project.config import Config
 from xraydesk.project.static import Application, StaticFiles
 
@@ -36,9 +38,11 @@ def run(config: Config) -> None:
     address = read_address(config.http, "--http")
     tls = config.tls_cert is not None
     refuse_exposed_web(address, tls=tls, behind_proxy=config.behind_proxy)
+    uploads.make_room()
+    desk = BodyLimit(cast(Application, get_asgi_application()), knows=is_signed_in)
     Server(
         uvicorn.Config(
-            BodyDeadline(StaticFiles(cast(Application, get_asgi_application()))),
+            BodyDeadline(StaticFiles(desk)),
             host=address.host,
             port=address.port,
             loop="asyncio",

@@ -78,6 +78,15 @@ def test_an_unknown_name_costs_a_hash_as_a_known_one_does(monkeypatch: pytest.Mo
     assert hashed == [PASSWORD]
 
 
+def test_a_locked_name_costs_a_hash_too(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(ATTEMPTS_MAX)
+    hashed = []
+    monkeypatch.setattr(actions, "make_password", hashed.append)
+    with pytest.raises(LockedOut):
+        sign_in(name="ada", password=PASSWORD, at=AT)
+    assert hashed == [PASSWORD]
+
+
 def test_too_many_wrong_passwords_lock_the_name_even_for_the_right_one(site: Site, ada: User) -> None:
     fail(ATTEMPTS_MAX)
     with pytest.raises(LockedOut):

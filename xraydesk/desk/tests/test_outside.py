@@ -32,6 +32,7 @@ PDF = b"%PDF-1.4 a report"
 @pytest.fixture
 def site(settings: Any, tmp_path: Path) -> Site:
     settings.XRAYDESK_SPOOL = tmp_path / "spool"
+    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path / "uploads")
     return site_with_pacs()
 
 

@@ -55,7 +55,12 @@ def test_after_too_many_wrong_passwords_the_right_one_has_to_wait() -> None:
         client.post("/sign-in", {"username": name, "password": "not this one"})
     answer = client.post("/sign-in", {"username": name, "password": PASSWORD})
     assert answer.status_code == 401
-    assert "Wait a few minutes" in answer.content.decode()
+    assert "wait a few minutes" in answer.content.decode()
+    nobody = client.post("/sign-in", {"username": "nobody", "password": PASSWORD})
+    told, told_to_nobody = (
+        re.findall('<p[^>]* role="alert".*?</p>', a.content.decode(), re.S) for a in (answer, nobody)
+    )
+    assert told == told_to_nobody != [], "whether there is such a name is not told"
 
 
 def test_somebody_without_a_role_is_told_so() -> None:

@@ -17,8 +17,11 @@ from xraydesk.desk.access import landing_of
 from xraydesk.desk.answers import SeeOther
 from xraydesk.lib import clock
 
-WRONG = "That name and password do not go together. Try again, or ask your administrator for a new password."
-LOCKED = "Too many wrong passwords for this name. Wait a few minutes, then try again."
+WRONG = (
+    "That name and password do not go together. Try again; after several wrong ones wait a few minutes first. "
+    "Your administrator can give you a new password."
+)
+"""Of a wrong password, an unknown name and a locked one alike: who is known here is not told to strangers."""
 NO_ROLE = "You have no role at any department here yet. Ask your administrator."
 
 
@@ -33,10 +36,8 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
     back = request.POST.get("next", "")
     try:
         user = sign_in(name=name, password=request.POST.get("password", ""), at=clock.now())
-    except NotKnown:
+    except (NotKnown, LockedOut):
         return _form(request, back=back, name=name, wrong=WRONG, status=401)
-    except LockedOut:
-        return _form(request, back=back, name=name, wrong=LOCKED, status=401)
     request.session.flush()
     request.session[SESSION_KEY] = str(user.pk)
     rotate_token(request)
