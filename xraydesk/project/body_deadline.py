@@ -55,10 +55,10 @@ class BodyDeadline:
             await refuse(send, 408, _WORDS)
 
 
-async def refuse(send: Send, status: int, words: bytes) -> None:
+async def refuse(send: Send, status: int, words: bytes, form: bytes = b"text/plain; charset=utf-8") -> None:
     """Answer in words and hang up: what else is sent of the body is read by nobody."""
     headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-type", form),
         (b"content-length", str(len(words)).encode()),
         (b"connection", b"close"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from asgiref.sync import async_to_sync
 
 from tests.factories import make_site
 from xraydesk.desk.tests.people import signed_in
-from xraydesk.project import uploads
+from xraydesk.project import body_limit, uploads
 from xraydesk.project.body_limit import BodyLimit, is_signed_in
 from xraydesk.project.static import Message, Receive, Scope, Send
 
@@ -45,8 +46,10 @@ async def knows(scope: Scope) -> bool:
     return (b"cookie", KNOWN) in scope["headers"]
 
 
-def send_body(kept: Kept, *parts: bytes, by: bytes, told: int | None = None) -> int:
-    """The status that comes back; `told` is what is said of the length before."""
+def send_body(
+    kept: Kept, *parts: bytes, by: bytes, told: int | None = None, path: str = "/form"
+) -> tuple[int, bytes, int]:
+    """The status and body that come back, and how many parts nobody read; `told` is what is said of the length before."""
     coming = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
     coming[-1]["more_body"] = False
     answers: list[Message] = []
@@ -61,26 +64,41 @@ def send_body(kept: Kept, *parts: bytes, by: bytes, told: int | None = None) -> 
     if told is not None:
         headers.append((b"content-length", str(told).encode()))
     limit = BodyLimit(kept, knows=knows, bytes_max=FEW, files_bytes_max=MANY)
-    asyncio.run(limit({"type": "http", "headers": headers}, receive, send))
-    return int(answers[0]["status"])
+    asyncio.run(limit({"type": "http", "headers": headers, "path": path}, receive, send))
+    return int(answers[0]["status"]), answers[1]["body"], len(coming)
 
 
 @pytest.mark.parametrize(("by", "most"), [(STRANGER, FEW), (KNOWN, MANY)])
-def test_a_body_that_says_it_is_too_long_is_refused_before_anything_is_read(by: bytes, most: int) -> None:
+def test_a_body_that_says_it_is_too_long_is_refused_before_anything_is_kept(by: bytes, most: int) -> None:
     kept = Kept()
-    assert send_body(kept, b"x", by=by, told=most + 1) == 413
+    answer = send_body(kept, b"x" * most, b"x", by=by, told=most + 1)
+    assert answer == (413, b"The request is longer than is taken here.\n", 0)
     assert not kept.called
-    assert send_body(kept, b"x" * most, by=by, told=most) == 200
+    assert send_body(kept, b"x" * most, by=by, told=most)[0] == 200
     assert kept.body == b"x" * most
 
 
+@pytest.mark.parametrize("more", [1, 3])
 @pytest.mark.parametrize(("by", "most"), [(STRANGER, FEW), (KNOWN, MANY)])
-def test_a_body_that_does_not_say_is_cut_off(by: bytes, most: int) -> None:
+def test_a_body_that_does_not_say_is_cut_off(by: bytes, most: int, more: int) -> None:
     kept = Kept()
-    assert send_body(kept, *[b"x"] * (most + 1), by=by) == 413
+    status, _, unread = send_body(kept, *[b"x"] * (most + more), by=by)
+    assert (status, unread) == (413, 0)
     assert kept.hung_up
     assert kept.body == b"x" * most
-    assert send_body(Kept(), *[b"x"] * most, by=by) == 200
+    assert send_body(Kept(), *[b"x"] * most, by=by)[0] == 200
+
+
+def test_programs_are_told_so_as_fhir_tells_it() -> None:
+    status, told, _ = send_body(Kept(), b"x" * MANY, by=STRANGER, told=MANY, path="/fhir/R4/Patient")
+    assert status == 413
+    assert json.loads(told)["issue"][0]["code"] == "too-long"
+
+
+def test_what_says_that_it_is_very_long_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_limit, "UNREAD_BYTES_MAX", MANY)
+    status, _, unread = send_body(Kept(), b"x", by=STRANGER, told=MANY + 1)
+    assert (status, unread) == (413, 1)
 
 
 @pytest.mark.django_db
