@@ -222,6 +222,8 @@ def _applied(one: Fetched, at: datetime) -> Taken:
         return Taken(_waits(one, [Issue("required", "it has no id that FHIR allows", f"{one.kind}.id")]))
     if wrong := shape_codec.issues_of(one.resource, one.kind):
         return Taken(_waits(one, wrong))
+    if unknown := shape_codec.not_understood(one.resource, one.kind):
+        return Taken(_waits(one, unknown))
     try:
         with heard() as facts, transaction.atomic():
             taken = TAKERS[one.kind](one, at)

@@ -54,6 +54,8 @@ def key_of(text: str, prefix: str = "") -> int | None:
     digits = text.removeprefix(prefix)
     if not text.startswith(prefix) or not (digits.isascii() and digits.isdigit()):
         return None
+    if digits.startswith("0") and digits != "0":
+        return None  # 007 is another id than 7.
     return int(digits) if len(digits) <= KEY_LENGTH_MAX else None
 
 
@@ -133,6 +135,8 @@ def actor(columns: Mapping[str, str]) -> Condition:
     """A reference that may be to one of several kinds, each in a column of its own."""
 
     def condition(site: Site, value: str) -> Q:
+        if value.isdigit():
+            raise BadValue(f"names the type too, as {next(iter(columns))}/{value[:20]}")
         return any_of(
             Q(**{column: key})
             for kind, column in columns.items()
@@ -195,7 +199,7 @@ def given_begins(site: Site, value: str) -> Q:
 
 
 _DATE = re.compile(
-    r"(eq|ne|ge|le|gt|lt|sa|eb|ap)?(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:(T\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d:\d\d))?"
+    r"(eq|ne|ge|le|gt|lt|sa|eb|ap)?(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:(T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:\d\d))?"
 )
 END_OF_TIME = datetime(MAXYEAR, 12, 30, tzinfo=UTC)
 """The last moment that can be told on every wall on earth."""

@@ -62,14 +62,14 @@ def _checked(kind: Kind, resource: Any) -> Mapping[str, Any]:
         raise refuse(400, "structure", f"A resource of type {kind.name} is sent as a JSON object.")
     if wrong := shape_codec.issues_of(resource, kind.name):
         raise Refusal(400, *wrong)
+    if kind.writes and (unknown := shape_codec.not_understood(resource, kind.name)):
+        raise Refusal(422, *unknown[: shape_codec.ISSUES_MAX])
     return resource
 
 
 def _matching(caller: Caller, kind: Kind, criteria: str) -> list[Shown]:
     """Those that fit the criteria of a conditional interaction, two of them at most. Raises Refusal."""
-    asked = parse_qsl(criteria.partition("?")[2] or criteria, keep_blank_values=True)
-    if not asked:
-        raise refuse(412, "required", "The condition names no search parameter.")
+    asked = read_condition(criteria.partition("?")[2] or criteria)
     search = searching.read_search(
         kind,
         [*asked, ("_count", "2"), ("_total", "none")],
@@ -78,6 +78,20 @@ def _matching(caller: Caller, kind: Kind, criteria: str) -> list[Shown]:
         base=caller.base,
     )
     return list(searching.find(caller, search).matches)
+
+
+def read_condition(criteria: str) -> list[tuple[str, str]]:
+    """The parameters of a condition that must mean one resource, or none. Raises Refusal.
+
+    A number that a sender left out (`identifier=`, `identifier=http://issuer|`) must not mean whoever is the only one there.
+    """
+    asked = parse_qsl(criteria, keep_blank_values=True)
+    if not asked:
+        raise refuse(412, "required", "The condition names no search parameter.")
+    for name, value in asked:
+        if not value or value.endswith("|"):
+            raise refuse(412, "required", f"The condition gives {name[:60]} no value.")
+    return asked
 
 
 def _one_at_a_time(caller: Caller, kind: Kind, what: str) -> None:

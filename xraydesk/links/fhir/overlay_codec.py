@@ -12,6 +12,9 @@ from typing import Any
 
 from xraydesk.links.fhir.elements_codec import Resource
 
+KEPT_OF_META = ("profile", "tag", "security", "source")
+"""What a sender says of a resource besides; how confidential it is, among them."""
+
 SERVERS_OWN = frozenset({"resourceType", "id", "meta"})
 
 
@@ -39,7 +42,7 @@ def overlaid(own: Resource, sent: Mapping[str, Any] | None, parts: Iterable[Part
                 result.pop(name, None)
                 result.pop(f"_{name}", None)
             result |= {name: own[name] for name in part.elements if name in own}
-    if meta := {name: value for name, value in sent.get("meta", {}).items() if name in ("profile", "tag")}:
+    if meta := {name: value for name, value in sent.get("meta", {}).items() if name in KEPT_OF_META}:
         result["meta"] = meta
     result["identifier"] = _identifiers(own, sent)
     return {"resourceType": own["resourceType"], "id": own["id"]} | {

@@ -214,8 +214,28 @@ def read_numbers(resource: Mapping[str, Any]) -> RequestNumbers:
 def read_requester(resource: Mapping[str, Any]) -> tuple[str, str]:
     """Who asks: their number (else the id of the record that is referred to), and their name."""
     told = resource.get("requester", {})
-    number = told.get("identifier", {}).get("value") or told.get("reference", "").rpartition("/")[2]
-    return number, told.get("display", "")
+    named = told.get("reference", "")
+    inside = _contained(resource, named)
+    own = next((one["value"] for one in inside.get("identifier", ()) if one.get("value")), "")
+    number = told.get("identifier", {}).get("value") or (
+        "" if named.startswith("#") else named.rpartition("/")[2]
+    )
+    return number or own, told.get("display") or _name_of(inside)
+
+
+def _contained(resource: Mapping[str, Any], named: str) -> Mapping[str, Any]:
+    """The resource within that `#id` means; nothing where there is none."""
+    within = (one for one in resource.get("contained", ()) if f"#{one.get('id')}" == named)
+    return next(within, {})
+
+
+def _name_of(person: Mapping[str, Any]) -> str:
+    """What somebody within is called: a Practitioner by their name, a PractitionerRole by whom it names."""
+    names = person.get("name", ())
+    if isinstance(names, str) or not names:
+        return names or words_of(person.get("practitioner"))
+    said = names[0]
+    return str(said.get("text") or " ".join([*said.get("given", ()), said.get("family", "")]).strip())
 
 
 def read_wish(resource: Mapping[str, Any]) -> datetime | None:

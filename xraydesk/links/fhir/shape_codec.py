@@ -7,7 +7,10 @@ how often an element may stand, and choices; the codes of required value sets ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
+from types import NoneType
 from typing import Any, get_args
 
 from fhir.resources.R4B import get_fhir_model_class
@@ -24,6 +27,9 @@ DEPTH_MAX = 40
 
 CUT_SHORT = "+"
 """Stands in a model's list of codes that does not name them all; such a list refuses nothing."""
+
+MUST_UNDERSTAND = ("modifierExtension", "implicitRules")
+"""Elements that may turn the meaning of all the others; none of them is known here."""
 
 _KIND_OF_ERROR = {"missing": "required", "extra_forbidden": "structure", "value_error": "invariant"}
 
@@ -42,12 +48,14 @@ def issues_of(resource: Mapping[str, Any], kind: str) -> list[Issue]:
         return [Issue("invalid", words, f"{kind}.resourceType")]
     if _depth(resource) > DEPTH_MAX:
         return [Issue("too-long", f"The resource is nested deeper than {DEPTH_MAX}.", kind)]
+    if nulls := list(_nulls(resource, kind))[:ISSUES_MAX]:
+        return nulls
     model = model_of(kind)
     try:
         model.model_validate(resource)
     except ValidationError as wrong:
         return [_issue(kind, error) for error in wrong.errors(include_input=False)[:ISSUES_MAX]]
-    return list(_codes(resource, model, kind))[:ISSUES_MAX]
+    return list(_values(resource, model, kind))[:ISSUES_MAX]
 
 
 def _depth(value: Any) -> int:
@@ -65,34 +73,96 @@ def _issue(kind: str, error: Mapping[str, Any]) -> Issue:
     return Issue(code, str(error["msg"]).removeprefix("Value error, "), path)
 
 
-def _codes(value: Mapping[str, Any], model: type[BaseModel], path: str) -> Iterator[Issue]:
-    """Codes that are not of the value set that their element requires."""
-    for name, (allowed, inner) in _fields(model).items():
-        told = value.get(name)
-        if told is None:
+def _values(value: Mapping[str, Any], model: type[BaseModel], path: str) -> Iterator[Issue]:
+    """Values of another kind than JSON has for their element, and codes that are not of the value set that it requires.
+
+    The models take "true" for true; what comes back as it was sent has to be right for whoever reads it next.
+    """
+    elements = _elements(model)
+    for name, told in value.items():
+        element = elements.get(name)
+        if element is None:
             continue
-        many = told if isinstance(told, list) else [told]
-        for number, one in enumerate(many):
+        for number, one in enumerate(told if isinstance(told, list) else [told]):
             here = f"{path}.{name}[{number}]" if isinstance(told, list) else f"{path}.{name}"
-            if allowed and one is not None and one not in allowed:
-                yield Issue("code-invalid", f"One of {', '.join(allowed)} is meant.", here)
-            if inner is not None and isinstance(one, dict):
-                yield from _codes(one, inner, here)
+            if one is None:
+                continue
+            if element.plain and type(one) not in element.plain:
+                yield Issue("value", f"{element.words} is meant.", here)
+            elif element.codes and one not in element.codes:
+                yield Issue("code-invalid", f"One of {', '.join(element.codes)} is meant.", here)
+            elif element.inner is not None and isinstance(one, dict):
+                yield from _values(one, element.inner, here)
+
+
+def _nulls(value: Any, path: str) -> Iterator[Issue]:
+    """Elements that are null. In JSON an element has a value or is left out; only between values of a list null stands for none."""
+    if isinstance(value, dict):
+        for name, told in value.items():
+            if told is None:
+                yield Issue("structure", "An element has a value, or is left out.", f"{path}.{name}")
+            else:
+                yield from _nulls(told, f"{path}.{name}")
+    elif isinstance(value, list):
+        for number, told in enumerate(value):
+            yield from _nulls(told, f"{path}[{number}]")
+
+
+def not_understood(value: Any, path: str) -> list[Issue]:
+    """What would change the meaning of a resource in a way that nobody here knows: then nothing may be made of it (R4 §2.4.1)."""
+    if isinstance(value, list):
+        return [
+            issue for number, one in enumerate(value) for issue in not_understood(one, f"{path}[{number}]")
+        ]
+    if not isinstance(value, dict):
+        return []
+    found = [
+        Issue(
+            "not-supported", "This changes what is meant in a way that is not known here.", f"{path}.{name}"
+        )
+        for name in MUST_UNDERSTAND
+        if value.get(name)
+    ]
+    return found + [issue for name, one in value.items() for issue in not_understood(one, f"{path}.{name}")]
+
+
+@dataclass(frozen=True)
+class _Element:
+    """What an element may hold: codes, what is inside, or plain values of some kind, told in words."""
+
+    codes: tuple[str, ...] = ()
+    inner: type[BaseModel] | None = None
+    plain: tuple[type, ...] = ()
+    words: str = ""
 
 
 @cache
-def _fields(model: type[BaseModel]) -> dict[str, tuple[tuple[str, ...], type[BaseModel] | None]]:
-    """The elements of a model: the codes that are allowed, and the model of what is inside."""
-    found: dict[str, tuple[tuple[str, ...], type[BaseModel] | None]] = {}
+def _elements(model: type[BaseModel]) -> dict[str, _Element]:
+    """The elements of a model, by the names that JSON has for them."""
+    found: dict[str, _Element] = {}
     for name, field in model.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         allowed = extra.get("enum_values")
-        inner = _inner_model(field.annotation)
-        if allowed or inner:
-            codes = tuple(str(code) for code in allowed) if isinstance(allowed, list) else ()
-            codes = () if CUT_SHORT in codes else codes
-            found[field.alias or name] = (codes, inner)
+        codes = tuple(str(code) for code in allowed) if isinstance(allowed, list) else ()
+        plain, words = _PLAIN.get(_plain_type(field.annotation), ((), ""))
+        found[field.alias or name] = _Element(
+            () if CUT_SHORT in codes else codes, _inner_model(field.annotation), plain, words
+        )
     return found
+
+
+_PLAIN: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "A whole number"),
+    Decimal: ((int, float), "A number"),
+}
+"""By the type of a model: what JSON has for it. Texts and times are checked by the models."""
+
+
+def _plain_type(annotation: Any) -> Any:
+    """The one plain type behind an annotation: `Optional[List[Annotated[int, …]]]` is int."""
+    parts = [part for part in get_args(annotation) if part is not NoneType]
+    return _plain_type(parts[0]) if parts else annotation
 
 
 def _inner_model(annotation: Any) -> type[BaseModel] | None:

@@ -123,10 +123,13 @@ def _free(
     rooms: frozenset[int],
     count: int,
 ) -> list[tuple[Place, Procedure]]:
+    at = clock.now()
+    if until is not None and until <= max(since or at, at):
+        return []  # Nothing is free in the past.
     offers = find_slots(
         site=site,
         wish=Wish(procedure_ids=(procedure.pk,), rooms=rooms),
-        at=clock.now(),
+        at=at,
         since=since,
         until=until,
         count=count,

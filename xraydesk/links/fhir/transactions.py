@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from django.db import transaction
 
-from xraydesk.links.fhir import interactions, searching, searchsets, shape_codec
+from xraydesk.links.fhir import bundle_codec, interactions, searching, searchsets, shape_codec
 from xraydesk.links.fhir.answers_codec import Issue
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.elements_codec import Resource, filled
@@ -70,6 +70,11 @@ class _Work:
         self.known: dict[str, str] = {}
 
     def whole(self, entries: list[Mapping[str, Any]]) -> list[Resource]:
+        twice = bundle_codec.repeated(entries)
+        if twice is not None:
+            raise refuse(
+                400, "invariant", "Each entry has a fullUrl of its own.", f"Bundle.entry[{twice}].fullUrl"
+            )
         answers: dict[int, Resource] = {}
         for number in sorted(range(len(entries)), key=lambda n: (_order(entries[n]), n)):
             answers[number] = self._one(number, entries[number])
@@ -100,7 +105,7 @@ class _Work:
         name, _, key = path.strip("/").partition("/")
         if method in ("GET", "HEAD"):
             return self._read(name, key, query)
-        resource = self._resolved(entry.get("resource"))
+        resource = self._resolved(entry.get("resource"), bundle_codec.server_of(entry.get("fullUrl", "")))
         reply = self._write(name, key, query, request, resource)
         if full := entry.get("fullUrl"):
             self.known[full] = reply.location
@@ -129,16 +134,19 @@ class _Work:
         )
         return {"resource": found, "response": {"status": "200 OK"}}
 
-    def _resolved(self, value: Any) -> Any:
+    def _resolved(self, value: Any, server: str) -> Any:
         """A resource with its references to other entries, and those by condition, as they are here."""
         if isinstance(value, list):
-            return [self._resolved(part) for part in value]
+            return [self._resolved(part, server) for part in value]
         if not isinstance(value, dict):
             return value
-        told = {name: self._resolved(part) for name, part in value.items()}
+        told = {name: self._resolved(part, server) for name, part in value.items()}
         named = told.get("reference")
         if isinstance(named, str):
-            told["reference"] = self.known.get(named) or self._by_condition(named)
+            address = bundle_codec.whole(named, server)
+            told["reference"] = self.known.get(address.partition("/_history/")[0]) or self._by_condition(
+                address
+            )
         return told
 
     def _by_condition(self, named: str) -> str:
@@ -147,7 +155,7 @@ class _Work:
             return named
         search = searching.read_search(
             interactions.kind_for(self.caller, name, "search"),
-            [*parse_qsl(criteria), ("_count", "2"), ("_total", "none")],
+            [*interactions.read_condition(criteria), ("_count", "2"), ("_total", "none")],
             lenient=False,
             limits=self.caller.limits(KINDS[name]),
         )

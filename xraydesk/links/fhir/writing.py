@@ -190,6 +190,9 @@ def _apply(caller: Caller, asked: Requisition, exam: Exam | None, status: str, *
             site=member.site, requisition=asked, link=link_of(caller), at=at, by=member.who
         )
         return received.exams[0]
+    if status == "revoked" and asked.control in (OrderControl.NEW, OrderControl.HOLD):
+        words = "This order was cancelled. What is wanted after all is a new order, under another number."
+        raise refuse(409, "conflict", words, "ServiceRequest.status")
     if asked.control is OrderControl.CANCEL:
         return cancel_exam(exam_id=exam.pk, at=at, by=member.who, why="cancelled by the sender")
     released = asked.control is OrderControl.NEW and status == "on-hold"
