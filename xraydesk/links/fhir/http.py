@@ -21,6 +21,7 @@ from xraydesk.lib import clock
 from xraydesk.links.fhir.answers_codec import Issue
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.elements_codec import Resource
+from xraydesk.links.fhir.form_rules import may_be_json
 from xraydesk.links.fhir.replies import Refusal, Reply, refuse
 from xraydesk.links.fhir.scopes_codec import read_scopes
 from xraydesk.links.fhir.searching import BadSearch
@@ -92,8 +93,7 @@ def is_lenient(request: HttpRequest) -> bool:
 
 def negotiate(request: HttpRequest) -> None:
     """Refuse who asks for another form than JSON (406)."""
-    wanted = request.GET.get("_format", "") or request.headers.get("Accept", "")
-    if "xml" in wanted and "json" not in wanted and "*/*" not in wanted:
+    if not may_be_json(request.headers.get("Accept", ""), request.GET.get("_format", "")):
         raise refuse(406, "not-supported", "Answers are JSON: ask for application/fhir+json.")
 
 

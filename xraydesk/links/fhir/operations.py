@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -101,20 +103,40 @@ def _graded(caller: Caller, said: Demographics) -> list[tuple[int, float]]:
     return sorted(graded, key=lambda one: (-one[1], one[0]))
 
 
-def everything(caller: Caller, key: str, *, types: str, base: str, here: str, at: datetime) -> Resource:
-    """A patient with all that refers to them, as far as the caller may see it; `types` names those that are wanted, empty for all."""
-    wanted = [name for name in types.split(",") if name]
+@dataclass(frozen=True)
+class Wished:
+    """What is wished of everything of a patient: types, none for all, and since when something was told of them."""
+
+    types: tuple[str, ...] = ()
+    since: str = ""
+
+
+def read_everything(told: Mapping[str, Any], *, lenient: bool) -> Wished:
+    """The wishes in an address; what is not known is refused, for it would look like an answer. Raises Refusal.
+
+    `_count` is let through: all comes on one page.
+    """
+    unknown = [name for name in told if name not in ("_type", "_since", "_count", *searching.SILENT)]
+    if unknown and not lenient:
+        raise refuse(400, "not-supported", f"{unknown[0][:60]} is not known for $everything here.", "http")
+    types = str(told.get("_type", "")).split(",")
+    return Wished(tuple(name for name in types if name), str(told.get("_since", "")))
+
+
+def everything(caller: Caller, key: str, wished: Wished, *, base: str, here: str, at: datetime) -> Resource:
+    """A patient with all that refers to them, as far as the caller may see it."""
+    since = [("_lastUpdated", f"ge{wished.since}")] if wished.since else []
     reply = interactions.read(caller, "Patient", key, at=at)
     entries = [Entry(reply.resource)]
     cut_short = False
     for kind in KINDS.values():
         if "patient" not in kind.parameters or kind.of_access or not caller.may(kind, "search"):
             continue
-        if wanted and kind.name not in wanted:
+        if wished.types and kind.name not in wished.types:
             continue
         room = EVERYTHING_MAX - len(entries)
         search = searching.read_search(
-            kind, [("patient", reply.resource["id"]), ("_total", "none")], lenient=False
+            kind, [("patient", reply.resource["id"]), ("_total", "none"), *since], lenient=False
         )
         found, more = searching.all_pages(caller, search, room)
         interactions.log(caller, "operation", kind, found, at=at)

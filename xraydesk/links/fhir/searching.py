@@ -29,6 +29,9 @@ SORTS_MAX = 3
 INCLUDED_MAX = 500
 """No more resources than these are put beside a page."""
 
+ITERATIONS_MAX = 5
+"""What is put beside is followed so many steps further, and no more."""
+
 SILENT = ("_format", "_pretty")
 """Parameters that change nothing here and are let through."""
 
@@ -78,6 +81,9 @@ class Search:
     sort: tuple[str, ...] = ()
     includes: tuple[tuple[str, str], ...] = ()
     revincludes: tuple[tuple[str, str], ...] = ()
+    iterated: tuple[tuple[str, str], ...] = ()
+    """Includes that are asked for of what was put beside, too."""
+    reverse_iterated: tuple[tuple[str, str], ...] = ()
     summary: str = "false"
     elements: tuple[str, ...] = ()
     with_total: bool = True
@@ -152,6 +158,8 @@ class _Reading:
         self.set: dict[str, Any] = {}
         self.includes: list[tuple[str, str]] = []
         self.revincludes: list[tuple[str, str]] = []
+        self.iterated: list[tuple[str, str]] = []
+        self.reverse_iterated: list[tuple[str, str]] = []
         self.wrong: list[Issue] = []
         self.unknown: list[Issue] = []
 
@@ -161,6 +169,8 @@ class _Reading:
             tuple(self.conditions),
             includes=tuple(dict.fromkeys(self.includes)),
             revincludes=tuple(dict.fromkeys(self.revincludes)),
+            iterated=tuple(dict.fromkeys(self.iterated)),
+            reverse_iterated=tuple(dict.fromkeys(self.reverse_iterated)),
             ignored=ignored,
             **self.set,
         )
@@ -177,7 +187,7 @@ class _Reading:
         elif "." in name and base.partition(".")[0] in self.kind.parameters:
             self._chain(name, value)
         elif base in ("_include", "_revinclude") and modifier in ("", "iterate"):
-            self._include(base, value)
+            self._include(base, value, again=modifier == "iterate")
         elif name in _RESULT:
             self.set |= _RESULT[name](self.kind, value)
         elif name not in SILENT:
@@ -219,7 +229,7 @@ class _Reading:
         wanted = self._condition(KINDS[types[0]], inner, modifier, value)
         self.conditions.append(replace(wanted, through=through, types=types))
 
-    def _include(self, name: str, value: str) -> None:
+    def _include(self, name: str, value: str, *, again: bool) -> None:
         kind, _, parameter = value.partition(":")
         parameter = parameter.partition(":")[0]
         source = KINDS.get(kind)
@@ -227,10 +237,15 @@ class _Reading:
         for one in names:
             if source is None or one not in _leading(source):
                 raise BadValue(f"takes TYPE:PARAMETER of a reference, not {value[:60]}")
+            leads_here = self.kind.name in source.parameters[one].targets
             if name == "_include":
                 self.includes.append((kind, one))
-            elif self.kind.name in source.parameters[one].targets:
-                self.revincludes.append((kind, one))
+                self.iterated += [(kind, one)] if again else []
+            elif source.finder is not None:
+                raise BadValue(f"finds no {kind} by what it refers to: search them by themselves")
+            elif leads_here or again:
+                self.revincludes += [(kind, one)] if leads_here else []
+                self.reverse_iterated += [(kind, one)] if again else []
             else:
                 raise BadValue(f"leads to no {self.kind.name}: {value[:60]}")
 
@@ -295,7 +310,8 @@ def find(caller: Caller, search: Search, *, after: After | None = None, total: i
     site = caller.member.site
     _may_look_behind(caller, search)
     if search.kind.finder is not None:
-        return _found_anew(site, search, search.kind.finder)
+        anew = _found_anew(site, search, search.kind.finder)
+        return replace(anew, included=tuple(_beside(caller, search, anew.matches)))
     sources = [(source, _rows(site, source, search)) for source in search.kind.sources]
     if total is None and search.with_total:
         total = sum(rows.count() for _, rows in sources)
@@ -312,8 +328,7 @@ def find(caller: Caller, search: Search, *, after: After | None = None, total: i
             values, key = fits[-1] if fits else ((), 0)
             end = After(number, values, key)
             break
-    included = [*_included(caller, search, matches), *_reverse_included(caller, search, matches)]
-    return Found(tuple(matches), tuple(_once(included, matches)), total, end)
+    return Found(tuple(matches), tuple(_beside(caller, search, matches)), total, end)
 
 
 def _may_look_behind(caller: Caller, search: Search) -> None:
@@ -332,11 +347,11 @@ def _found_anew(site: Site, search: Search, finder: Finder) -> Found:
             raise BadSearch([Issue("not-supported", words, f"http.{wanted.name}")])
         asked.setdefault(wanted.name, []).append(wanted.values)
     try:
-        found = finder(site, asked, max(search.count, 1))
+        is_counted = search.summary == "count" or not search.count
+        found = finder(site, asked, COUNT_MAX if is_counted else search.count)
     except BadValue as bad:
         raise BadSearch([Issue("required", f"{search.kind.name} {bad}.", "http.service-type")]) from None
-    matches = () if search.summary == "count" or not search.count else tuple(found)
-    return Found(matches, (), len(found), None)
+    return Found(() if is_counted else tuple(found), (), len(found), None)
 
 
 def _rows(site: Site, source: Source, search: Search) -> QuerySet[Any]:
@@ -410,10 +425,32 @@ def load(caller: Caller, kind: Kind, ids: Iterable[str]) -> list[Shown]:
     return list(find(caller, search).matches)
 
 
-def _included(caller: Caller, search: Search, matches: Sequence[Shown]) -> list[Shown]:
+def _beside(caller: Caller, search: Search, matches: Sequence[Shown]) -> list[Shown]:
+    """What is put beside a page, each once: what it refers to, what refers to it, and of that the same again where it is asked for."""
+    new = _once(
+        [
+            *_included(caller, search.includes, matches),
+            *_reverse_included(caller, search.revincludes, matches),
+        ],
+        matches,
+    )
+    kept = new
+    for _ in range(ITERATIONS_MAX):
+        if not new or len(kept) >= INCLUDED_MAX or not (search.iterated or search.reverse_iterated):
+            break
+        further = [
+            *_included(caller, search.iterated, new),
+            *_reverse_included(caller, search.reverse_iterated, new),
+        ]
+        new = _once(further, [*matches, *kept])
+        kept = [*kept, *new]
+    return kept[: max(INCLUDED_MAX, len(matches))]
+
+
+def _included(caller: Caller, includes: Sequence[tuple[str, str]], matches: Sequence[Shown]) -> list[Shown]:
     """What the matches refer to, each once."""
     wanted: dict[str, dict[str, None]] = {}
-    for kind, name in search.includes:
+    for kind, name in includes:
         parameter = KINDS[kind].parameters[name]
         for shown in matches:
             if shown.resource["resourceType"] != kind:
@@ -429,11 +466,15 @@ def _included(caller: Caller, search: Search, matches: Sequence[Shown]) -> list[
     return found
 
 
-def _reverse_included(caller: Caller, search: Search, matches: Sequence[Shown]) -> list[Shown]:
+def _reverse_included(
+    caller: Caller, revincludes: Sequence[tuple[str, str]], matches: Sequence[Shown]
+) -> list[Shown]:
     """What refers to the matches."""
     found: list[Shown] = []
-    ids = ",".join(f"{s.resource['resourceType']}/{s.resource['id']}" for s in matches)
-    for kind, name in search.revincludes:
+    for kind, name in revincludes:
+        targets = KINDS[kind].parameters[name].targets
+        named = [s.resource for s in matches if s.resource["resourceType"] in targets][:VALUES_MAX]
+        ids = ",".join(f"{one['resourceType']}/{one['id']}" for one in named)
         if not ids or not caller.may(KINDS[kind], "search"):
             continue
         asked = [(name, ids), ("_total", "none"), ("_count", str(COUNT_MAX))]

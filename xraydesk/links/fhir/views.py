@@ -41,6 +41,7 @@ from xraydesk.links.subscriptions.topics import TOPICS
 FORM = "application/x-www-form-urlencoded"
 
 
+@csrf_exempt
 def metadata(request: HttpRequest) -> HttpResponse:
     """The CapabilityStatement, for anybody."""
     try:
@@ -75,6 +76,7 @@ def served() -> list[capability_codec.Served]:
             revincludes=[
                 f"{other.name}:{n}"
                 for other in KINDS.values()
+                if other.finder is None
                 for n, p in other.parameters.items()
                 if kind.name in p.targets
             ],
@@ -232,7 +234,7 @@ def operation_of_instance(
     told = operations.everything(
         caller,
         key,
-        types=request.GET.get("_type", ""),
+        operations.read_everything(request.GET.dict(), lenient=is_lenient(request)),
         base=base_of(request),
         here=request.build_absolute_uri(),
         at=clock.now(),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.test import Client
 
-from tests.factories import make_booking, make_exam, make_patient, make_site
-from xraydesk.links.fhir.tests.test_fhir import caller, get
+from tests.factories import load_demo_site, make_booking, make_exam, make_patient, make_site
+from xraydesk.links.fhir.tests.test_fhir import BASE, caller, get
 from xraydesk.links.fhir.tests.test_writes import ADA, bundle_of, order_of, send
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
@@ -119,3 +120,59 @@ def test_places_of_the_past_are_free_no_more_and_break_nothing(search: str) -> N
 
 def test_a_time_to_the_nanosecond_is_read() -> None:
     assert get(caller(make_site()), "Patient?_lastUpdated=ge2026-11-28T00:00:00.123456789Z")[0] == 200
+
+
+def types_beside(told: dict[str, Any]) -> list[str]:
+    return sorted(e["resource"]["resourceType"] for e in told["entry"] if e["search"]["mode"] == "include")
+
+
+@pytest.mark.parametrize(
+    ("search", "beside"),
+    [
+        ("ServiceRequest?_id={exam}&_revinclude=Appointment:based-on", ["Appointment"]),
+        (
+            "ServiceRequest?_id={exam}&_revinclude=Appointment:based-on&_include:iterate=Appointment:location",
+            ["Appointment", "Location"],
+        ),
+        (
+            "Patient?_id={patient}&_revinclude=ServiceRequest:patient&_revinclude:iterate=Appointment:based-on"
+            "&_include:iterate=Appointment:actor",
+            ["Appointment", "Location", "Practitioner", "ServiceRequest"],
+        ),
+        ("Slot?service-type=XRCHEST2&_count=1&_include=Slot:schedule", ["Schedule"]),
+    ],
+)
+def test_what_is_put_beside_is_followed_where_it_is_asked_for(search: str, beside: list[str]) -> None:
+    site = load_demo_site() if search.startswith("Slot") else make_site()
+    exam = make_exam(site)
+    if not search.startswith("Slot"):
+        make_booking(exam)
+    status, told = get(caller(site), search.format(exam=exam.pk, patient=exam.patient_id))
+    assert (status, types_beside(told)) == (200, beside)
+
+
+def test_the_statement_lists_no_search_that_is_refused() -> None:
+    client = caller(make_site())
+    _, told = get(client, "metadata")
+    listed = {one["type"]: one.get("searchRevInclude", []) for one in told["rest"][0]["resource"]}
+    assert "Slot:schedule" not in listed["Schedule"]
+    status, told = get(client, "Schedule?_revinclude=Slot:schedule")
+    assert (status, told["issue"][0]["code"]) == (400, "invalid")
+
+
+def test_whoever_writes_to_the_statement_is_told_in_fhir_that_it_is_read_only() -> None:
+    client = Client(enforce_csrf_checks=True)
+    response = client.post(f"{BASE}metadata", "{}", content_type="application/fhir+json")
+    assert (response.status_code, response.json()["resourceType"]) == (405, "OperationOutcome")
+
+
+def test_everything_of_a_patient_since_a_time_and_nothing_that_is_not_understood() -> None:
+    site = make_site()
+    exam = make_exam(site)
+    client, path = caller(site), f"Patient/{exam.patient_id}/$everything"
+    assert get(client, f"{path}?_since=2000-01-01T00:00:00Z&_count=5")[1]["total"] == 3
+    assert get(client, f"{path}?_since=2999-01-01T00:00:00Z")[1]["total"] == 1
+    assert get(client, f"{path}?_since=lately")[0] == 400
+    assert get(client, f"{path}?start=2020-01-01")[0] == 400
+    response = client.get(f"{BASE}{path}?start=2020-01-01", headers={"Prefer": "handling=lenient"})
+    assert response.status_code == 200
