@@ -34,6 +34,8 @@ M = TypeVar("M", bound=models.Model)
 GATHERED_MAX = 16
 """So many rows are written at once; more of them go in several statements."""
 
+_TO_QUOTE = re.compile(r"['\\]")
+
 PREPARED_MAX = 100
 """A connection keeps the plans of so many statements; beyond them it begins anew."""
 
@@ -445,7 +447,7 @@ def _ask(
     connection.validate_no_broken_transaction()
     driver = connection.connection
     with connection.wrap_database_errors, psycopg.Cursor(driver) as cursor:
-        literal = Transformer.from_context(driver).as_literal
+        literal = _literal(Transformer.from_context(driver).as_literal)
         written_out = [[*map(literal, question.values)] for question in questions]
         if _keeps_plans(cursor):
             parts = [*map(_by_name, _names_of(cursor, questions), written_out)]
@@ -463,6 +465,20 @@ def _ask(
             cursor.nextset()
             answers.append(cursor.fetchall())
         return answers
+
+
+def _literal(of_driver: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """How a value is written into a statement: plain ones at once, as the driver would, all others by the driver itself."""
+
+    def literal(value: Any) -> bytes:
+        kind = type(value)
+        if kind is str and value.isprintable() and not _TO_QUOTE.search(value):
+            return b"'%s'" % value.encode()
+        if kind is int and value >= 0:
+            return b"%d" % value
+        return b"NULL" if value is None else of_driver(value)
+
+    return literal
 
 
 def _by_name(name: str, values: list[bytes]) -> bytes:

@@ -157,8 +157,6 @@ def one_new_order(message: Message, partner: Partner) -> Requisition | None:
         return None
     try:
         message = as_ruled(message, partner.link.fields)
-        if read_number_requests(message):
-            return None
         wishes = read_requisitions(message, zone=partner.zone)
     except Exception:  # whatever is wrong with it is found again, and told, where the message is applied
         return None

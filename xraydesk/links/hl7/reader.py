@@ -90,12 +90,17 @@ class Segment:
 
     def get(self, number: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 1) -> str:
         """One value with its escapes resolved; an explicit null reads as ""."""
-        if number <= 2 and self.name in HEADERS:
-            return self.raw(number)  # the separators themselves
-        found = self.repetitions(number)
-        if repetition > len(found):
-            return ""
-        return part(found[repetition - 1], component, subcomponent, self.separators)
+        fields = self.fields
+        written = fields[number - 1] if 0 < number <= len(fields) else ""
+        if not written or (number <= 2 and self.name in HEADERS):  # there, the separators themselves
+            return written
+        marks = self.separators
+        if repetition > 1 or marks.repetition in written:
+            found = written.split(marks.repetition)
+            if repetition > len(found):
+                return ""
+            written = found[repetition - 1]
+        return part(written, component, subcomponent, marks)
 
     def words(self, number: int, component: int = 0, *, repetition: int = 1) -> str:
         """A text with its escapes resolved, of one component or (0) of a whole repetition.
@@ -175,6 +180,8 @@ def rejoined(segments: Sequence[Segment], *names: str) -> list[Segment]:
 
     A line end stood in a text that its sender did not escape.
     """
+    if all(segment.name for segment in segments):
+        return list(segments)
     found: list[Segment] = []
     for segment in segments:
         before = found[-1] if found else NOWHERE
@@ -189,14 +196,16 @@ def rejoined(segments: Sequence[Segment], *names: str) -> list[Segment]:
 
 def part(written: str, component: int, subcomponent: int, separators: Separators) -> str:
     """One subcomponent of a written repetition, with escapes resolved; "" where it is not there or null."""
-    components = written.split(separators.component)
-    if component > len(components):
-        return ""
-    subcomponents = components[component - 1].split(separators.subcomponent)
-    if subcomponent > len(subcomponents):
-        return ""
-    value = subcomponents[subcomponent - 1]
+    value = _nth(_nth(written, component, separators.component), subcomponent, separators.subcomponent)
     return "" if value == NULL else unescaped(value, separators)
+
+
+def _nth(written: str, number: int, mark: str) -> str:
+    """The part of that number, from 1 on, between marks; "" where there are not so many."""
+    if mark not in written:
+        return written if number == 1 else ""
+    parts = written.split(mark)
+    return parts[number - 1] if number <= len(parts) else ""
 
 
 def unescaped(written: str, separators: Separators) -> str:
