@@ -17,6 +17,16 @@ class IssuerPlan:
     system: str
 
 
+class Version(StrEnum):
+    """The version of HL7 v2 in which a system is spoken to (MSH-12, table 0104)."""
+
+    V2_3 = "2.3"
+    V2_3_1 = "2.3.1"
+    V2_4 = "2.4"
+    V2_5 = "2.5"
+    V2_5_1 = "2.5.1"
+
+
 class Sends(StrEnum):
     """What the desk can tell another system of."""
 
@@ -60,6 +70,7 @@ class OutlinkPlan:
     """Whom the desk signs in as at a host that takes files by SFTP; with `key`, or `password`. Empty for any other way."""
     password: str = ""
     """File with that user's password."""
+    version: Version = Version.V2_5_1
     host_keys: tuple[str, ...] = ()
     """What the host shows that it is the right one: fingerprints (`SHA256:…`), any of which is good."""
 

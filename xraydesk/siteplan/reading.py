@@ -23,6 +23,7 @@ from xraydesk.siteplan.link_plan import (
     Pushes,
     Sends,
     SubscriberPlan,
+    Version,
 )
 from xraydesk.siteplan.plan import (
     ClosurePlan,
@@ -244,6 +245,7 @@ def _outlink(t: Table) -> OutlinkPlan:
             host_keys=t.texts("host_keys", length_max=64),
             tls=t.yes_no("tls"),
             insecure=t.yes_no("insecure"),
+            version=t.word("version", Version, default=Version.V2_5_1),
         )
     )
 

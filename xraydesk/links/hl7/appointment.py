@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from xraydesk.facts.kinds import FactKind
-from xraydesk.links.hl7.outgoing_header import OrderTold, PatientTold, patient_segments
+from xraydesk.links.hl7.outgoing_header import DESK, OrderTold, PatientTold, patient_segments
 from xraydesk.links.hl7.reader import Segment, written
 from xraydesk.links.hl7.times import write_time
 
@@ -30,6 +30,12 @@ STATUS = {
     Event.NO_SHOW: "Noshow",
 }
 """SCH-25, HL7 table 0278."""
+
+DEPARTMENT: list[object] = ["D", "Department"]
+"""AIL-4, HL7 table 0305."""
+
+TECHNOLOGIST: list[object] = ["TECH", "Technologist"]
+"""AIP-4, HL7 table 0182, which each site fills."""
 
 PLACED = (FactKind.EXAM_BOOKED, FactKind.EXAM_MOVED, FactKind.EXAM_TAKEN)
 ENDED = (FactKind.BOOKING_RELEASED, FactKind.EXAM_CANCELLED, FactKind.ORDER_CANCELLED)
@@ -89,16 +95,19 @@ def appointment_segments(
     sch[6] = ["", told.reason] if told.reason else ""
     sch[8], sch[9] = str(told.minutes), ["min"]
     sch[10] = timing
-    sch[15] = order.provider_field
+    sch[11], sch[15], sch[19] = order.provider_field, DESK, DESK
     sch[24] = STATUS[event]
     sch[25], sch[26] = order.placer_field, [order.filler]
     seconds: list[object] = [start, "", "", str(told.minutes), "min"]
     resources = [
         written("AIS", ["1", "", order.procedure_field, *seconds]),
-        written("AIL", ["1", "", [told.room, "", "", "", "", "", "", "", told.room_name], "", "", *seconds]),
+        written(
+            "AIL",
+            ["1", "", [told.room, "", "", "", "", "", "", "", told.room_name], DEPARTMENT, "", *seconds],
+        ),
     ]
     if told.technologist:
-        resources.append(written("AIP", ["1", "", [told.technologist], "", "", *seconds]))
+        resources.append(written("AIP", ["1", "", [told.technologist], TECHNOLOGIST, "", *seconds]))
     return [
         written("SCH", sch),
         *patient_segments(patient),

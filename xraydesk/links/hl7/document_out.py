@@ -35,7 +35,7 @@ def document_segments(order: OrderTold, patient: PatientTold, told: ReportTold) 
     txa[16], txa[18] = COMPLETION[told.state], "AV"
     text = told.text if not told.impression else f"{told.text}\n\nImpression\n{told.impression}"
     lines = [
-        written("OBX", [str(n), "TX", ["GDT", "Report", "L"], "", line, *[""] * 5, "F"])
+        written("OBX", [str(n), "TX", ["GDT", "Report", "L"], str(n), line, *[""] * 5, "F"])
         for n, line in enumerate(text.splitlines(), start=1)
     ]
     lines += [
@@ -45,7 +45,7 @@ def document_segments(order: OrderTold, patient: PatientTold, told: ReportTold) 
                 str(n),
                 "ED",
                 ["PDF", one.title or "Report as a document", "L"],
-                "",
+                str(n),
                 document_value(one),
                 *[""] * 5,
                 "F",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from xraydesk.links.hl7.reader import Segment, Separators, written
 from xraydesk.links.hl7.times import write_time
-from xraydesk.siteplan.link_plan import OutlinkPlan
+from xraydesk.siteplan.link_plan import OutlinkPlan, Version
 
-VERSION = "2.5.1"
+DESK = ["", "X-ray desk"]
+"""The desk as a person (XCN) where a message must name one: who arranged it, whom to ask."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class OrderTold:
         return [self.placer, self.placer_authority] if self.placer_authority else [self.placer]
 
     @property
+    def timing_field(self) -> list[object]:
+        """ORC-7, without which a reader of 2.3 takes no ORC: once, and how urgent."""
+        return ["1", *[""] * 4, self.priority]
+
+    @property
     def procedure_field(self) -> list[object]:
         """OBR-4: code, words, system."""
         return [self.code, self.text, self.system]
@@ -79,10 +85,10 @@ def header(kind: Sequence[str], *, number: str, to: OutlinkPlan, at: datetime) -
             to.receiving_facility,
             write_time(at),
             "",
-            list(kind),
+            list(kind[:2] if to.version is Version.V2_3 else kind),  # MSH-9.3 came with 2.3.1
             number,
             "P",
-            VERSION,
+            to.version,
             *[""] * 5,
             "UNICODE UTF-8",
         ],
@@ -113,6 +119,14 @@ def patient_segments(patient: PatientTold) -> list[Segment]:
 def message(
     kind: Sequence[str], segments: Sequence[Segment], *, number: str, to: OutlinkPlan, at: datetime
 ) -> bytes:
-    """A whole message, as it goes into its frame."""
-    lines = [header(kind, number=number, to=to, at=at), *(segment.text() for segment in segments)]
+    """A whole message, as it goes into its frame; fields that its reader's version does not have are left out."""
+    lines = [header(kind, number=number, to=to, at=at), *(_known(s, to.version).text() for s in segments)]
     return ("\r".join(lines) + "\r").encode()
+
+
+FIELDS_MAX = {("SCH", Version.V2_3): 25, ("SCH", Version.V2_3_1): 25}
+"""How many fields a segment of ours has in an old version, where it has more later (SCH-26 and SCH-27: 2.4 §10.6.1)."""
+
+
+def _known(segment: Segment, version: Version) -> Segment:
+    return replace(segment, fields=segment.fields[: FIELDS_MAX.get((segment.name, version))])

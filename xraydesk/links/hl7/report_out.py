@@ -66,6 +66,7 @@ def report_segments(order: OrderTold, patient: PatientTold, told: ReportTold) ->
         "RAD",
         status,
     )
+    obr[26] = order.timing_field
     obr[31] = (
         [(told.radiologist_id, told.radiologist_name)] if told.radiologist_id or told.radiologist_name else ""
     )
@@ -80,12 +81,12 @@ def report_segments(order: OrderTold, patient: PatientTold, told: ReportTold) ->
         values.append(("ED", name, document_value(document), ""))
     values[0] = (*values[0][:3], flag)
     seen = [
-        written("OBX", [str(number), kind, name, "", value, "", "", mark, "", "", status])
+        written("OBX", [str(number), kind, name, str(number), value, "", "", mark, "", "", status])
         for number, (kind, name, value, mark) in enumerate(values, 1)
     ]
     return [
         *patient_segments(patient),
-        written("ORC", ["RE", order.placer_field, [order.filler]]),
+        written("ORC", ["RE", order.placer_field, [order.filler], *[""] * 3, order.timing_field]),
         written("OBR", obr),
         *seen,
     ]

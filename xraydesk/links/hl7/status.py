@@ -25,7 +25,17 @@ One that was taken for done and is not, waits for a person: it is on hold."""
 def status_segments(kind: FactKind, order: OrderTold, patient: PatientTold, *, at: datetime) -> list[Segment]:
     """PID, PV1, ORC and OBR. Raises KeyError for a fact that is no status."""
     control, status = WORDS[kind]
-    orc: list[object] = [control, order.placer_field, [order.filler], "", status, *[""] * 3, write_time(at)]
+    orc: list[object] = [
+        control,
+        order.placer_field,
+        [order.filler],
+        "",
+        status,
+        "",
+        order.timing_field,
+        "",
+        write_time(at),
+    ]
     orc += ["", "", order.provider_field]
     obr: list[object] = [""] * 25
     obr[0], obr[1], obr[2], obr[3] = "1", order.placer_field, [order.filler], order.procedure_field

@@ -897,3 +897,12 @@ def test_a_system_may_have_a_folder_in_place_of_a_host() -> None:
     (outlink,) = read_toml_text(GOOD + text).outlinks
     assert (outlink.folder, outlink.host, outlink.where) == ("/srv/hl7/out", "", "/srv/hl7/out")
     assert read_toml_text(GOOD + OUT).outlinks[0].where == "127.0.0.1:11114"
+
+
+def test_a_system_may_be_spoken_to_in_an_older_version() -> None:
+    plan = read_toml_text(GOOD + OUT.replace("port = 11114", 'port = 11114\nversion = "2.3.1"'))
+    assert plan.outlinks[0].version == "2.3.1"
+    assert read_toml_text(GOOD + OUT).outlinks[0].version == "2.5.1"
+    assert from_json(to_json(plan)) == plan
+    told = wrong(GOOD + OUT.replace("port = 11114", 'port = 11114\nversion = "2.2"'))
+    assert [one for one in told if one[1] == "outlink 1, version" and "is none of" in one[2]], told
