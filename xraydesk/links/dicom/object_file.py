@@ -24,6 +24,7 @@ DEFERRED_BYTES = 1_048_576
 
 UNDEFINED = 0xFFFFFFFF
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_ELEMENT_HEAD_BYTES = 8
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _LONG = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"})
 
@@ -101,7 +102,7 @@ def _check_deferred(dataset: Dataset, size: int) -> None:
 
 def _check_rest(file: BinaryIO, size: int, *, order: str, is_implicit: bool) -> None:
     """What follows the header, pixels first, must be whole; lengths are followed, values are not read."""
-    while file.tell() < size:
+    while file.tell() < size and not _is_padding(file, size):
         length = _skip_element_header(file, order=order, is_implicit=is_implicit)
         if length == UNDEFINED:
             _skip_fragments(file, size, order=order)
@@ -109,8 +110,18 @@ def _check_rest(file: BinaryIO, size: int, *, order: str, is_implicit: bool) -> 
             _skip(file, length, size)
 
 
+def _is_padding(file: BinaryIO, size: int) -> bool:
+    """True where nothing but zeros is left, too few for an element: some machines make an odd object even so."""
+    left = size - file.tell()
+    if left >= _ELEMENT_HEAD_BYTES:
+        return False
+    is_zero = not any(file.read(left))
+    file.seek(size - left)
+    return is_zero
+
+
 def _skip_element_header(file: BinaryIO, *, order: str, is_implicit: bool) -> int:
-    head = _read(file, 8)
+    head = _read(file, _ELEMENT_HEAD_BYTES)
     if is_implicit:
         return int(struct.unpack(order + "HHL", head)[2])
     if head[4:6] in _LONG or head[4:6] in (b"SQ", b"UC", b"UR", b"UT", b"SV", b"UV"):

@@ -201,6 +201,8 @@ SHORT = struct.pack("<HH2sH", 0xFFFA, 0x10, b"SH", 2) + b"ab"
         (BIG, BIG_PIXELS),
         (JPEG, FRAGMENTS),
         (JPEG, FRAGMENTS + PADDING),
+        (EXPLICIT, PLAIN + b"\0"),
+        (JPEG, FRAGMENTS + bytes(7)),
     ],
 )
 def test_a_whole_object_is_read_up_to_its_pixels(tmp_path: Path, syntax: str, pixels: bytes) -> None:
@@ -215,6 +217,11 @@ def test_a_whole_object_is_read_up_to_its_pixels(tmp_path: Path, syntax: str, pi
 def test_an_object_cut_short_is_refused(tmp_path: Path, pixels: bytes, cut: int) -> None:
     with pytest.raises(BadDataSet, match="cut short"):
         read(tmp_path, written(dataset(), EXPLICIT, pixels)[:-cut])
+
+
+def test_a_beginning_of_an_element_after_the_pixels_is_no_padding(tmp_path: Path) -> None:
+    with pytest.raises(BadDataSet, match="cut short"):
+        read(tmp_path, written(dataset(), EXPLICIT, PLAIN + SHORT[:5]))
 
 
 def test_items_of_undefined_length_after_the_pixels_are_not_followed(tmp_path: Path) -> None:
