@@ -38,6 +38,7 @@ from xraydesk.lib.prepared import (
 from xraydesk.orders.models import Exam, Procedure
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.scheduling.models import Booking
+from xraydesk.trials.models import Trial
 
 pytestmark = pytest.mark.django_db
 
@@ -142,6 +143,15 @@ def test_rows_read_by_a_prepared_statement_are_those_of_the_table(site: Site) ->
         assert {k: v for k, v in read[row.pk].items() if k != "_state"} == {
             k: v for k, v in row.__dict__.items() if k != "_state"
         }
+
+
+def test_json_that_is_not_there_is_written_and_read_as_such(site: Site) -> None:
+    written = insert(
+        Trial(site=site, at=AT, by="user:ann", policies={}, scenario="", load_percent=100, days=1, seed=1)
+    )
+    assert Trial.objects.get(report__isnull=True).pk == written.pk
+    (read,) = rows_of(Trial, "site_id = $1 AND report IS NULL", [site.pk])
+    assert (read.report, read.charts, read.policies) == (None, [], {})
 
 
 def test_an_answer_asked_ahead_is_given_once_and_not_after_a_row_of_its_table_came(site: Site) -> None:

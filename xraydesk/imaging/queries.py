@@ -119,7 +119,7 @@ def _candidates(site: Site, wanted: Q) -> list[Candidate]:
     exams = (
         Exam.objects.filter(wanted, site=site)
         .select_related("patient", "procedure")
-        .prefetch_related("patient__identifiers", "patient__merged__identifiers", "stepexam_set")
+        .prefetch_related("patient__identifiers", "patient__merged__identifiers")
         .order_by("id")
     )
     return [
@@ -165,7 +165,7 @@ def _person(patient: Patient) -> Person:
 
 def step_spans(exam_id: int) -> list[StepSpan]:
     """Every performed step of an exam, voided ones too."""
-    links = StepExam.objects.filter(exam=exam_id).select_related("step").order_by("step__started_at")
+    links = rows_with(StepExam, "exam_id = $1", [exam_id], "step")
     return [
         StepSpan(
             state=StepState(link.step.state),
@@ -174,7 +174,7 @@ def step_spans(exam_id: int) -> list[StepSpan]:
             ended_at=link.step.ended_at,
             referenced_images=tuple(link.step.referenced_images),
         )
-        for link in links
+        for link in sorted(links, key=lambda link: link.step.started_at)
     ]
 
 

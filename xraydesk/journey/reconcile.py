@@ -29,6 +29,7 @@ from xraydesk.journey.policy import policies_of
 from xraydesk.journey.recall import recall
 from xraydesk.lib import clock, locks
 from xraydesk.lib.ids import new_uid
+from xraydesk.lib.prepared import rows_of
 from xraydesk.orders.models import Exam
 
 COPIES_MAX = 20
@@ -62,7 +63,8 @@ def receive_image(
     Raises TooManyCopies.
     """
     locks.take([f"image:{site.pk}:{header.sop_instance_uid}"])
-    known = list(Image.objects.filter(site=site, sop_instance_uid=header.sop_instance_uid).order_by("copy"))
+    numbered = "site_id = $1 AND sop_instance_uid = $2 AND note IS NULL ORDER BY copy"
+    known = rows_of(Image, numbered, [site.pk, header.sop_instance_uid])
     same = next((image for image in known if image.sha256 == stored.sha256), None)
     if same is not None:
         return (

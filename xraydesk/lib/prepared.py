@@ -340,7 +340,7 @@ class _Table:
 
 def _writer(field: Any) -> Callable[[Any], Any] | None:
     if isinstance(field, models.JSONField):
-        return Jsonb
+        return lambda value: None if value is None else Jsonb(value)
     if isinstance(field, models.CharField | models.TextField):
         return str.__str__  # a member of an enumeration is written as its text
     return list if isinstance(field, ArrayField) else None
@@ -349,7 +349,9 @@ def _writer(field: Any) -> Callable[[Any], Any] | None:
 def _reader(field: Any) -> Callable[[Any], Any] | None:
     if isinstance(field, SharedJSONField):
         return shared
-    return json.loads if isinstance(field, models.JSONField) else None
+    if isinstance(field, models.JSONField):
+        return lambda text: None if text is None else json.loads(text)
+    return None
 
 
 @cache
