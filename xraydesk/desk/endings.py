@@ -86,7 +86,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ),
     ItemKind.IMAGE_WITHOUT_EXAM: (Ending("Find its exam", "image", "image"),),
     ItemKind.IMAGE_CONFLICT: (_COMPARE,),
-    ItemKind.IMAGE_NOT_SENT: (Ending("Send again", "image-send-again", "image", posts=True), _COMPARE),
+    ItemKind.IMAGE_NOT_SENT: (Ending("Send again", "sending-again", "delivery", posts=True), _COMPARE),
     ItemKind.IMAGE_NOT_KEPT: (
         Ending("Try again", "keeping-again", "item", posts=True),
         Ending("They are safe there", "keeping-seen", "item", posts=True, key="x"),

@@ -33,14 +33,14 @@ class Way:
 
 
 def ways(exam: RoutedExam, modality: str, plan: SitePlan) -> tuple[Way, ...]:
-    """For each destination of the site file whether images of an exam, made by a machine of `modality`, go there.
+    """For each destination of the site file that takes images whether images of an exam, made by a machine of `modality`, go there.
 
     A destination that some rule sends to gets what its rules send it; one that no rule sends to gets
     everything, unless it belongs to another house or is for research. What `sends` limits it to, and what a rule keeps from it,
     holds in any case. The order of the rules does not matter.
     """
     held = [rule for rule in plan.routes if _is_for(rule, exam, modality, plan)]
-    return tuple(_way(to, modality, held, plan) for to in plan.destinations)
+    return tuple(_way(to, modality, held, plan) for to in plan.destinations if to.takes_images)
 
 
 def destinations(exam: RoutedExam, modality: str, plan: SitePlan) -> tuple[Way, ...]:
@@ -55,8 +55,6 @@ def documents_too(gone: tuple[Way, ...], plan: SitePlan) -> tuple[Way, ...]:
 
 
 def _way(to: DestinationPlan, modality: str, held: Iterable[RoutePlan], plan: SitePlan) -> Way:
-    if not to.takes_images:
-        return Way(to.name, False, "it is asked for earlier studies, and takes no images")
     if to.sends and modality not in to.sends:
         return Way(to.name, False, f"it takes {' and '.join(to.sends)} only")
     kept_from = [rule.rule for rule in held if to.name in rule.not_to]

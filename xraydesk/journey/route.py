@@ -202,10 +202,10 @@ def record_failure(*, delivery_id: int, at: datetime, why: str) -> datetime | No
         return delivery.next_at
     image = delivery.image
     exam = image.exam
-    what = "An image"
+    what, data = "An image", {"image": image.pk}
     if image.fetched_id is not None and exam is not None:
         on_its_way(image, at=at)
-        what = f"An image that exam {exam.accession} is compared with"
+        what, data = f"An image that exam {exam.accession} is compared with", {}
     raise_item(
         site_id=delivery.site_id,
         kind=ItemKind.IMAGE_NOT_SENT,
@@ -216,7 +216,7 @@ def record_failure(*, delivery_id: int, at: datetime, why: str) -> datetime | No
         accession=exam.accession if exam else "",
         patient=exam.patient_id if exam else None,
         sop_instance_uid=image.sop_instance_uid,
-        data={"delivery": delivery.pk, "destination": delivery.destination},
+        data={"delivery": delivery.pk, "destination": delivery.destination} | data,
     )
     return None
 

@@ -1,11 +1,16 @@
-"""A simulated PACS: it takes every object, shows the newest ones, and promises to keep what it took."""
+"""A simulated PACS: it takes every object, shows the newest ones, and promises to keep what it took.
+
+Where the site file says `web` of it, it finds and gives out what it took over the web as well (`pacs_web.py`).
+"""
 
 from __future__ import annotations
 
 import queue
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 from pydicom.dataset import Dataset
@@ -14,7 +19,8 @@ from pynetdicom.events import Event
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from xraydesk.lib.ids import is_uid
-from xraydesk.parties.department import Department
+from xraydesk.parties.department import Department, loopback
+from xraydesk.parties.pacs_web import served
 from xraydesk.parties.reports import NOTES, leave_note
 
 log = structlog.get_logger("parties.pacs")
@@ -128,6 +134,12 @@ class Promises:
             association.release()
 
 
+def web_port(web: str) -> int:
+    """The port of a web address on this machine; raises NotLoopback for any other."""
+    parts = urlsplit(web)
+    return loopback(f"{parts.hostname}:{parts.port or 80}").port
+
+
 def run(department: Department, still_wanted: Callable[[], bool]) -> None:
     """Be the PACS of the department's first destination until nobody wants it any more."""
     destination = department.plan.destinations[0]
@@ -149,8 +161,9 @@ def run(department: Department, still_wanted: Callable[[], bool]) -> None:
         ],
     )
     log.info("listening", port=destination.port)
-    while still_wanted():
-        promises.answer()
-        time.sleep(0.3)
+    with served(folder, port=web_port(destination.web)) if destination.web else nullcontext():
+        while still_wanted():
+            promises.answer()
+            time.sleep(0.3)
     if server is not None:
         server.shutdown()

@@ -15,6 +15,7 @@ from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.imaging.models import Delivery, Prior
+from xraydesk.imaging.rules import ATTEMPTS_MAX
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import promise, route
 from xraydesk.journey.tests.performing import PACS, begun, header, received, site_with_pacs, told
@@ -236,3 +237,18 @@ def test_what_is_missing_to_compare_with_is_asked_for_on_the_exams_page() -> Non
     assert browser.post(reverse("prior-move", args=[prior.pk, "eat"])).status_code == 404
     for stranger in (signed_in(site, Role.TECHNOLOGIST), signed_in(make_site("U"))):
         assert {stranger.post(form).status_code for form in (want, none)} == {404}
+
+
+def test_the_attention_list_sends_an_image_again_that_was_given_up() -> None:
+    site = site_with_pacs()
+    exam = performed(site)
+    (delivery,) = Delivery.objects.filter(image__exam=exam)
+    Delivery.objects.filter(pk=delivery.pk).update(attempts=ATTEMPTS_MAX - 1)
+    route.record_failure(delivery_id=delivery.pk, at=clock.now(), why="it answered A700")
+    browser = signed_in(site)
+    html = browser.get(reverse("attention")).content.decode()
+    again = reverse("sending-again", args=[delivery.pk])
+    assert again in html
+    assert reverse("image", args=[delivery.image_id]) in html
+    assert browser.post(again).status_code == 303
+    assert again not in browser.get(reverse("attention")).content.decode()

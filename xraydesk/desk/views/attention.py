@@ -102,6 +102,7 @@ def _button(way: Ending, item: Item, member: Member) -> Button | None:
     arguments = {
         "accession": item.accession,
         "image": item.data.get("image"),
+        "delivery": item.data.get("delivery"),
         "finding": item.data.get("finding"),
         "outside": item.data.get("outside"),
         "message": item.message,

@@ -35,7 +35,7 @@ class Lane:
 def sending(request: HttpRequest, member: Member) -> HttpResponse:
     """Each destination's queue, and each image that was given up."""
     found = queues(site=member.site, at=clock.now())
-    plans = {to.name: to for to in route.destinations_of(member.site)}
+    plans = {to.name: to for to in route.destinations_of(member.site) if to.takes_images}
     lanes = [
         Lane(name, found.get(name, Queue()), plans.get(name)) for name in dict.fromkeys([*plans, *found])
     ]

@@ -143,6 +143,4 @@ def test_an_exam_that_would_go_elsewhere_is_told_with_the_reasons() -> None:
 def test_what_is_asked_over_the_web_alone_gets_nothing_whatever_a_rule_says() -> None:
     old = DestinationPlan("OLD", "", "", 0, finds=True, web="https://old.example")
     plan = replace(PLAN, destinations=(old,), routes=(replace(RULE, to=("OLD",)),))
-    assert ways(EXAM, "DX", plan) == (
-        Way("OLD", False, "it is asked for earlier studies, and takes no images"),
-    )
+    assert ways(EXAM, "DX", plan) == ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,26 +18,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from django.conf import settings
-from pydicom.dataset import Dataset
-from pydicom.uid import UID
-from pynetdicom import dsutils
-
 from xraydesk.access.models import Site
 from xraydesk.imaging.header import Header, StoredFile
 from xraydesk.imaging.models import OutsideStudy
 from xraydesk.journey import outside
 from xraydesk.journey.outside_report import bring_document
-from xraydesk.links.dicom import negotiation
-from xraydesk.links.dicom.file_head import FileHead, where_it_begins
-from xraydesk.links.dicom.header_codec import is_wire_uid, read_header, text
+from xraydesk.links.dicom.file_head import where_it_begins
+from xraydesk.links.dicom.header_codec import text
 from xraydesk.links.dicom.media_codec import DIRECTORY, file_ids
 from xraydesk.links.dicom.object_file import read_object
+from xraydesk.links.dicom.own_file import Brought, head_of, keep_as_own, read_brought
 from xraydesk.links.dicom.reading import BadDataSet
 from xraydesk.links.dicom.reading_report_codec import report_in
-from xraydesk.links.dicom.sop_classes import STORAGE_CLASSES, STORAGE_SYNTAXES
-from xraydesk.links.dicom.spool import ObjectWriter, SpooledFile, SpoolRefused
-from xraydesk.links.dicom.store import path_for
+from xraydesk.links.dicom.spool import SpoolRefused
 from xraydesk.results.reporting import DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, SaidDocument
 from xraydesk.results.written_rules import Unreadable, document_of
 
@@ -102,9 +94,7 @@ class Found:
 class _Object:
     """One readable object of a medium."""
 
-    path: Path
-    head: FileHead
-    header: Header
+    brought: Brought
     words: str
     institution: str
     report: SaidDocument | None
@@ -163,7 +153,7 @@ def offer_documents(
 
 
 def _count(told: Told, one: _Object) -> None:
-    header = one.header
+    header = one.brought.header
     key = (header.patient_id, header.study_instance_uid)
     found = told.studies.setdefault(key, Found(header, one.words, one.institution))
     found.series[header.series_instance_uid] = found.series.get(header.series_instance_uid, 0) + 1
@@ -174,7 +164,7 @@ def _count(told: Told, one: _Object) -> None:
 def _keep(one: _Object, told: Told, *, site: Site, source: str, at: datetime, by: str) -> int | None:
     """Keep one object; the study that it was brought with, None where a machine sent it or it cannot be kept."""
     try:
-        spooled, relative = _on_the_disk(one, at)
+        spooled, relative = keep_as_own(one.brought, at)
     except BadDataSet as why:
         told.left[_left_for(str(why))] += 1
         return None
@@ -186,7 +176,7 @@ def _keep(one: _Object, told: Told, *, site: Site, source: str, at: datetime, by
     try:
         image = outside.bring(
             site=site,
-            header=one.header,
+            header=one.brought.header,
             stored=stored,
             words=one.words,
             institution=one.institution,
@@ -209,59 +199,14 @@ def _keep(one: _Object, told: Told, *, site: Site, source: str, at: datetime, by
     return image.outside_id
 
 
-def _on_the_disk(one: _Object, at: datetime) -> tuple[SpooledFile, str]:
-    """The object as a file of ours: a preamble of zeros (row 30), our own file meta information, its data set as it came."""
-    meta = dsutils.create_file_meta(
-        sop_class_uid=UID(one.header.sop_class_uid),
-        sop_instance_uid=UID(one.header.sop_instance_uid),
-        transfer_syntax=UID(one.head.transfer_syntax_uid),
-        implementation_uid=UID(negotiation.IMPLEMENTATION_UID),
-        implementation_version=negotiation.IMPLEMENTATION_VERSION,
-    )
-    head = bytes(128) + b"DICM" + dsutils.encode_file_meta(meta)
-    writer = ObjectWriter(Path(settings.XRAYDESK_SPOOL), f"{os.getpid()}-{uuid.uuid4().hex}.part", head)
-    try:
-        for piece in _pieces(one):
-            writer.write([memoryview(piece)])
-    except OSError:
-        writer.abandon()
-        raise BadDataSet("the medium cannot be read there") from None
-    try:
-        spooled = writer.finish()
-    except SpoolRefused:
-        writer.abandon()
-        raise
-    relative = path_for(at)
-    try:
-        spooled.keep(relative)
-    except OSError:
-        spooled.discard()
-        raise
-    return spooled, relative
-
-
-def _pieces(one: _Object) -> Iterator[bytes]:
-    """The bytes of an object's data set, as they lie on the medium."""
-    with one.path.open("rb") as file:
-        file.seek(one.head.dataset_offset)
-        while piece := file.read(COPY_BYTES):
-            yield piece
-
-
 def _read(path: Path, name: str, told: Told) -> _Object | None:
     """One file as an object that can be kept; None where it is none, which is counted."""
     told.files += 1
     try:
-        with path.open("rb") as file:
-            head = where_it_begins(file)
+        head = head_of(path)
         if head.sop_class_uid == DIRECTORY:
             return None
-        if head.transfer_syntax_uid not in STORAGE_SYNTAXES:
-            raise BadDataSet("it is written in a way that the desk does not take")
-        dataset = read_object(
-            path, dataset_offset=head.dataset_offset, transfer_syntax=head.transfer_syntax_uid
-        )
-        header = _header(dataset, head)
+        brought = read_brought(path, head)
     except BadDataSet as why:
         if not _is_document(path, name, told):
             told.left[_left_for(str(why))] += 1
@@ -269,9 +214,10 @@ def _read(path: Path, name: str, told: Told) -> _Object | None:
     except OSError:
         told.left["it cannot be read from the medium"] += 1
         return None
+    dataset = brought.dataset
     words = text(dataset, "StudyDescription") or text(dataset, "SeriesDescription")
-    report = report_in(dataset, sop_class_uid=header.sop_class_uid)
-    return _Object(path, head, header, words, text(dataset, "InstitutionName"), report)
+    report = report_in(dataset, sop_class_uid=brought.header.sop_class_uid)
+    return _Object(brought, words, text(dataset, "InstitutionName"), report)
 
 
 def _is_document(path: Path, name: str, told: Told) -> bool:
@@ -290,23 +236,6 @@ def _is_document(path: Path, name: str, told: Told) -> bool:
 
 def _left_for(why: str) -> str:
     return "it is no DICOM" if why == "it is no DICOM" else f"it is DICOM that cannot be taken: {why}"
-
-
-def _header(dataset: Dataset, head: FileHead) -> Header:
-    sop_class, uid = text(dataset, "SOPClassUID") or head.sop_class_uid, text(dataset, "SOPInstanceUID")
-    if sop_class not in STORAGE_CLASSES:
-        raise BadDataSet("it is of no kind that is stored")
-    if not uid or not is_wire_uid(uid):
-        raise BadDataSet("it has no number of its own")
-    header = read_header(
-        dataset,
-        sop_class_uid=sop_class,
-        sop_instance_uid=uid,
-        transfer_syntax_uid=head.transfer_syntax_uid,
-    )
-    if not header.study_instance_uid or not header.series_instance_uid:
-        raise BadDataSet("it names no study or series")
-    return header
 
 
 # ---- what is brought ---------------------------------------------------------------------

@@ -30,7 +30,7 @@ from xraydesk.journey.errors import WrongState
 from xraydesk.journey.exam_view import find
 from xraydesk.journey.tests.performing import PACS, site_with_pacs
 from xraydesk.lib.ids import new_uid
-from xraydesk.links.dicom import media, send
+from xraydesk.links.dicom import media, own_file, send
 from xraydesk.links.dicom.media import NoMedium, bring_in, look
 from xraydesk.links.dicom.media_codec import DIRECTORY
 from xraydesk.links.dicom.spool import SpoolRefused
@@ -388,12 +388,12 @@ def test_a_medium_that_is_none_or_too_much_or_finds_no_room_is_told_so(
         raise SpoolRefused("the disk is full")
 
     with monkeypatch.context() as disk, pytest.raises(NoMedium, match="the disk is full"):
-        disk.setattr(media.ObjectWriter, "finish", full)
+        disk.setattr(own_file.ObjectWriter, "finish", full)
         brought(site, path)
     with monkeypatch.context() as scratched:
-        scratched.setattr(media, "_pieces", lambda *_: (_ for _ in ()).throw(OSError(5, "scratched")))
+        scratched.setattr(own_file, "_pieces", lambda *_: (_ for _ in ()).throw(OSError(5, "scratched")))
         told, _ = brought(site, path)
-        assert told.left["it is DICOM that cannot be taken: the medium cannot be read there"] == 1
+        assert told.left["it is DICOM that cannot be taken: the file that it came in cannot be read"] == 1
     monkeypatch.setattr(outside, "STUDY_IMAGES_MAX", 0)
     told, _ = brought(site, path)
     assert told.left["its study has more images than the desk takes in"] == 1
