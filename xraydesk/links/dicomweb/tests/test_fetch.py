@@ -227,6 +227,7 @@ fetch.fetch({key})
 def test_a_run_that_is_killed_goes_on_where_it_stopped_and_doubles_nothing(
     tmp_path: Path, settings: Any, pacs: Archive
 ) -> None:
+    """Row 41: killed with SIGKILL between two objects of a series."""
     site = site_asking("", port=pacs.port)
     exam = make_exam(site)
     study, series = new_uid(), new_uid()
@@ -339,6 +340,7 @@ FINAL, AGAIN = "given up", "asked for"
 def test_what_was_not_asked_for_is_refused_and_nothing_of_it_goes_on(
     settings: Any, answer: Answer, state: str, why: str
 ) -> None:
+    """Row 23: a redirect is not followed; and another patient's, study's or series' object, a broken answer, a cut one."""
     exam = make_exam(site_asking(""))
     hers = earlier(exam)
     asked: list[Asked] = []

@@ -115,3 +115,14 @@ def test_the_boundary_is_read_of_the_content_type(said: str) -> None:
 def test_an_answer_that_is_none_in_parts_is_refused_with_the_reason(said: str, why: str) -> None:
     with pytest.raises(BadParts, match=why):
         boundary_of(said)
+
+
+@given(st.lists(st.binary(max_size=80), max_size=5), st.booleans())
+@example([b"\r\n--a-boundary\r\n: \r\n"], False)
+@example([b"--a-boundary\r", b"\nA: b\r", b"\n\r\nx\r\n--a-boundary-", b"-"], True)
+def test_whatever_bytes_come_they_are_parts_or_refused(pieces: list[bytes], begins: bool) -> None:
+    try:
+        parts = taken(*([b"\r\n--a-boundary\r\n"] if begins else []), *pieces)
+    except BadParts:
+        return
+    assert all(isinstance(data, bytes) for _, data in parts)

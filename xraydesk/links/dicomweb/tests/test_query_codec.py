@@ -7,6 +7,8 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xraydesk.links.dicom.archive_codec import Asked
 from xraydesk.links.dicomweb.query_codec import (
@@ -122,3 +124,22 @@ def test_another_page_is_asked_for_while_there_is_more() -> None:
 
 def test_a_media_type_is_read_without_what_follows() -> None:
     assert media_type("Application/DICOM+json; charset=utf-8") == "application/dicom+json"
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["0020000D", "vr", "Value", "Alphabetic"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(ANY_JSON)
+def test_whatever_is_answered_is_texts_or_refused(told: Any) -> None:
+    try:
+        answers = read_answers(json.dumps(told).encode(), STUDY_KEYS)
+    except BadAnswer:
+        return
+    assert all(isinstance(value, str) and value for one in answers for value in one.values())
