@@ -293,6 +293,11 @@ def _destinations(plan: SitePlan) -> Problems:
             yield Problem(
                 ("destination", i, "moves_to"), "is another destination, for one that is asked (finds = true)"
             )
+        if destination.moves_to in {p.name for p in plan.destinations if p.outside or p.research}:
+            yield Problem(
+                ("destination", i, "moves_to"),
+                "is of another house, or for research: earlier studies go where this house reads",
+            )
         if destination.commits and destination.research:
             yield Problem(("destination", i, "commits"), "research gets copies: nobody promises to keep them")
         if destination.history and destination.research:

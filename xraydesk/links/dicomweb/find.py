@@ -6,8 +6,8 @@ import time
 from datetime import date, timedelta
 
 from xraydesk.imaging.prior_rules import SAME_PART_YEARS_MAX, Study
-from xraydesk.lib.ids import is_uid
 from xraydesk.links.dicom.archive_codec import Asked, is_of, study_of
+from xraydesk.links.dicom.header_codec import is_wire_uid
 from xraydesk.links.dicomweb.query_codec import series_of, studies_of
 from xraydesk.links.dicomweb.session import Session
 from xraydesk.siteplan.routing_plan import DestinationPlan
@@ -29,7 +29,7 @@ def find_studies(archive: DestinationPlan, asked: Asked, *, on: date) -> list[St
     studies = []
     for answer in answers:
         uid = answer.get("StudyInstanceUID", "")
-        if not is_of(asked, answer) or not is_uid(uid):
+        if not is_of(asked, answer) or not is_wire_uid(uid):
             continue
         series, _ = session.find(series_of(uid), most=SERIES_MAX, until=until)
         study = study_of(answer, series)

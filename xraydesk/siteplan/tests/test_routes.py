@@ -264,6 +264,15 @@ def test_what_is_wrong_with_a_web_address_is_told_with_its_field(
     assert any(at == f"destination {number}, {field}" and word in what for _, at, what in errors), errors
 
 
+def test_earlier_studies_go_where_the_house_reads() -> None:
+    for what in ("outside = true\ntls = true", 'research = "R"'):
+        away = f'\n[[destination]]\nname = "AWAY"\nae_title = "AWAY"\nhost = "10.0.0.9"\nport = 104\n{what}\n'
+        errors = wrong(WHOLE + away + WEB.replace('moves_to = "PACS"', 'moves_to = "AWAY"'))
+        assert [(at.rpartition(" ")[2], "this house reads" in told) for _, at, told in errors] == [
+            ("moves_to", True)
+        ]
+
+
 def test_no_rule_sends_images_where_none_are_taken() -> None:
     errors = wrong((WHOLE + WEB).replace('\nto = ["PACS"]', '\nto = ["PACS", "OLD"]'))
     assert any(at == "route 1, to 2" and "gets no images" in what for _, at, what in errors), errors
