@@ -24,6 +24,7 @@ from xraydesk.journey.load_site import load_site
 from xraydesk.journey.seed.fill import defer_history, fill_day, fill_gap
 from xraydesk.lib import clock
 from xraydesk.lib.ids import new_secret
+from xraydesk.lib.networks import is_loopback
 from xraydesk.parties.department import PARTIES_FILE
 from xraydesk.project.config import Config
 from xraydesk.project.demo_file import read_demo, read_private, write_demo, write_private_json
@@ -33,6 +34,7 @@ from xraydesk.project.trouble import Trouble
 from xraydesk.siteplan.link_plan import EhrPlan
 from xraydesk.siteplan.plan import SitePlan
 from xraydesk.siteplan.reading import SiteFileErrors, from_json, read_toml, to_json
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 TOKEN_NAME = "demo"  # noqa: S105 - a name, not a secret
 
@@ -170,12 +172,21 @@ def _with_parties_here(plan: SitePlan, before: SitePlan | None) -> SitePlan:
     return replace(
         plan,
         destinations=tuple(
-            replace(d, host="127.0.0.1", port=_free_port(pacs.get(d.name, d.port))) for d in plan.destinations
+            replace(d, host="127.0.0.1", port=_free_port(pacs.get(d.name, d.port))) if d.takes_images else d
+            for d in map(asked_here_alone, plan.destinations)
+            if d.takes_images or d.web
         ),
         outlinks=tuple(
             replace(o, host="127.0.0.1", port=_free_port(told.get(o.name, o.port))) for o in plan.outlinks
         ),
     )
+
+
+def asked_here_alone(to: DestinationPlan) -> DestinationPlan:
+    """A destination without a web address beyond this machine: no invented patient is ever asked for elsewhere."""
+    if not to.web or is_loopback(urlsplit(to.web).hostname or ""):
+        return to
+    return replace(to, web="", web_token="", web_password="", networks=(), insecure=False)
 
 
 def _ehr_here(ehr: EhrPlan, before: SitePlan | None, home: Path) -> EhrPlan:

@@ -21,12 +21,13 @@ from xraydesk.access.roles import Role
 from xraydesk.project import addresses, prepare
 from xraydesk.project.addresses import Address, read_address
 from xraydesk.project.config import Config, config
-from xraydesk.project.demo import ZONES, choose_zone
+from xraydesk.project.demo import ZONES, asked_here_alone, choose_zone
 from xraydesk.project.examples import example_file
 from xraydesk.project.static import StaticFiles, static_files
 from xraydesk.project.trouble import Trouble
 from xraydesk.siteplan.link_plan import LinkPlan
 from xraydesk.siteplan.reading import from_json, to_json
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 
 @pytest.mark.parametrize(
@@ -215,3 +216,12 @@ def test_a_style_sheet_goes_compressed_to_whoever_can_read_that() -> None:
 )
 def test_only_known_files_are_served(path: str, method: str, status: int) -> None:
     assert ask(path, method)[0] == status
+
+
+def test_the_demonstration_asks_no_archive_beyond_this_machine() -> None:
+    here = DestinationPlan(
+        "PACS", "PACS", "127.0.0.1", 104, finds=True, web="http://127.0.0.1:8042/dicom-web"
+    )
+    away = replace(here, web="https://archive.example/dicom-web", web_token="/etc/token")
+    assert asked_here_alone(here) == here
+    assert asked_here_alone(away) == replace(here, web="")
