@@ -92,7 +92,12 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
         Ending("They are safe there", "keeping-seen", "item", posts=True, key="x"),
         _OPEN_EXAM,
     ),
-    ItemKind.ROOM_SHORT: (Ending("See what is kept", "kept"), _DONE),
+    # What is kept is an administrator's page; whoever coordinates sees to what waits to be sent.
+    ItemKind.ROOM_SHORT: (
+        Ending("See what is kept", "kept"),
+        Ending("See what waits to be sent", "sending", key="w"),
+        _DONE,
+    ),
     ItemKind.IMAGES_HELD: (
         _OPEN_EXAM,
         Ending("They belong here", "images-release", "accession", posts=True, key="x"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -13,7 +15,7 @@ from xraydesk.attention.actions import close_items, raise_item
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.imaging import notice_actions
 from xraydesk.imaging.models import AvailabilityNotice, Delivery, Image
-from xraydesk.imaging.notice_rules import WaitingNotice, may_go_now
+from xraydesk.imaging.notice_rules import WaitingNotice, may_go_now, taken_back
 from xraydesk.imaging.states import DeliveryState
 from xraydesk.journey.turns import DELIVER_QUEUE
 from xraydesk.orders.models import Exam
@@ -46,6 +48,38 @@ def announce(*, exam: Exam, plan: SitePlan, where: DestinationPlan, last: Image,
     for to in new:
         defer_notices(site_id=exam.site_id, recipient=to.name)
     return len(new)
+
+
+def take_back(*, note: Image, about: Image, study: str, gone: Collection[str], at: datetime) -> int:
+    """Objects that a rejection note speaks of are not to be used any more: whoever was told that they can be read
+    where the note goes is told that they cannot. The number of those to be told.
+
+    Call inside the transaction that put the note down. `study` is what the destinations have them under, `gone` are
+    their UIDs there. Nobody hears of it before they heard that the objects can be read.
+    """
+    told: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
+    destinations = set(note.deliveries.values_list("destination", flat=True))
+    earlier = (
+        AvailabilityNotice.objects.filter(
+            exam__site=about.site_id, exam__study_instance_uid=study, destination__in=destinations
+        )
+        .exclude(state=DeliveryState.FAILED)
+        .select_related("exam")
+        .order_by("id")
+    )
+    exams = {}
+    for notice in earlier:
+        exams[notice.exam_id] = notice.exam
+        told.setdefault((notice.exam_id, notice.recipient, notice.destination), []).append(notice.said)
+    count = 0
+    for (exam_id, recipient, destination), said in told.items():
+        now = taken_back(said, gone)
+        if now and notice_actions.insert_notice(
+            exam=exams[exam_id], recipient=recipient, destination=destination, last=note, said=now, at=at
+        ):
+            defer_notices(site_id=about.site_id, recipient=recipient)
+            count += 1
+    return count
 
 
 def _said(exam: Exam, where: DestinationPlan) -> dict[str, object]:

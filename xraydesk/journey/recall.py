@@ -15,6 +15,7 @@ from xraydesk.imaging import actions
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.rejection_rules import Gone, RejectionCode, as_sent, notes
 from xraydesk.imaging.states import DeliveryState, KeepingState
+from xraydesk.journey.announce import take_back
 from xraydesk.journey.turns import defer_delivery
 
 NAMES_KEPT_MAX = 20
@@ -47,7 +48,9 @@ def recall(
     by_key = {image.pk: image for image in images}
     for note, destinations in notes(gone.values(), code):
         about = by_key[note.references[0].image_id]
-        actions.insert_note(about=about, note=note, destinations=destinations, at=at, by=by)
+        kept = actions.insert_note(about=about, note=note, destinations=destinations, at=at, by=by)
+        gone_there = {one.sop_instance_uid for one in note.references}
+        take_back(note=kept, about=about, study=note.study_instance_uid, gone=gone_there, at=at)
         for destination in destinations:
             defer_delivery(site_id=about.site_id, destination=destination)
     for key, one in gone.items():

@@ -241,7 +241,10 @@ def look_after_room(*, site: Site, free_bytes: int, at: datetime) -> str:
     if not trouble:
         close_items(site_id=site.pk, key=ROOM_KEY, at=at, by="rule", how="there is room again")
         return ""
-    text = f"{trouble}. See what is kept, and why: what no destination promised to keep is not deleted."
+    text = (
+        f"{trouble}. What no destination promised to keep is not deleted. "
+        "See what waits to be sent; an administrator sees what is kept, and why."
+    )
     raise_item(site_id=site.pk, kind=ItemKind.ROOM_SHORT, key=ROOM_KEY, at=at, text=text)
     reword_item(site_id=site.pk, key=ROOM_KEY, text=text)
     return trouble

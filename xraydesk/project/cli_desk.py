@@ -78,19 +78,25 @@ def _open(home: Path | None) -> Path:
         known = False
     if not known:
         raise Trouble(f"No desk runs in {folder}: start it with `xraydesk up`")
+    without_desk()
+    from django.conf import settings
+
+    wanted, opened = database_settings(chosen), settings.DATABASES["default"]
+    if (wanted.get("HOST"), wanted.get("PORT")) != (opened.get("HOST"), opened.get("PORT")):
+        raise Trouble(f"This process asks another desk already: start another one for {folder}")
+    return folder
+
+
+def without_desk() -> None:
+    """Make ready what commands are written with; no database is asked, and no desk need be there."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "xraydesk.project.settings")
     # A command signs nothing, and whoever asks need not be able to read the desk's own key.
     os.environ.setdefault("XRAYDESK_SECRET_KEY", os.urandom(32).hex())
     import django
     from django.apps import apps
-    from django.conf import settings
 
     if not apps.ready:
         django.setup()
-    wanted, opened = database_settings(chosen), settings.DATABASES["default"]
-    if (wanted.get("HOST"), wanted.get("PORT")) != (opened.get("HOST"), opened.get("PORT")):
-        raise Trouble(f"This process asks another desk already: start another one for {folder}")
-    return folder
 
 
 def _sentence(trouble: Exception, folder: Path) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xraydesk.project.cli import app
-from xraydesk.project.cli_desk import AsJson, Home, SiteCode, column, desk, put_list, site_of
+from xraydesk.project.cli_desk import AsJson, Home, SiteCode, column, desk, put_list, site_of, without_desk
 from xraydesk.project.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -38,17 +38,17 @@ COLUMNS = (
 
 
 @media.command("look")
-def look(medium: Medium, *, home: Home = None, as_json: AsJson = False) -> None:
-    """Show what is on a medium; nothing is kept."""
-    with desk(home):
-        from xraydesk.links.dicom.media import NoMedium
-        from xraydesk.links.dicom.media import look as look_at
+def look(medium: Medium, *, as_json: AsJson = False) -> None:
+    """Show what is on a medium; nothing is kept, and no desk need run."""
+    without_desk()
+    from xraydesk.links.dicom.media import NoMedium
+    from xraydesk.links.dicom.media import look as look_at
 
-        try:
-            told = look_at(medium)
-        except NoMedium as why:
-            raise Trouble(str(why)) from None
-        put_list(_studies(told, {}), as_json=as_json, columns=COLUMNS)
+    try:
+        told = look_at(medium)
+    except NoMedium as why:
+        raise Trouble(str(why)) from None
+    put_list(_studies(told, {}), as_json=as_json, columns=COLUMNS)
     _say_what_was_left(told)
 
 

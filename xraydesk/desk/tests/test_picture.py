@@ -59,9 +59,13 @@ def test_where_nothing_can_be_shown_the_answer_says_why(spool: Path) -> None:
     browser = signed_in(exam.site)
     swept = make_image(exam, path="")
     answer = browser.get(reverse("image-picture", args=[swept.pk]))
-    assert (answer.status_code, answer.content) == (404, b"Its file is not kept here any more.")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "image/svg+xml")
+    assert "no longer here:" in answer.content.decode()
     gone = make_image(exam, path="gone.dcm", copy=1)
-    assert b"cannot be read" in browser.get(reverse("image-picture", args=[gone.pk])).content
+    assert "no longer here:" in browser.get(reverse("image-picture", args=[gone.pk])).content.decode()
+    (spool.parent / "text.dcm").write_bytes(b"no DICOM")
+    broken = browser.get(reverse("image-picture", args=[make_image(exam, path="text.dcm", copy=2).pk]))
+    assert (broken.status_code, b"cannot be read" in broken.content) == (404, True)
 
 
 def test_the_exams_page_offers_a_look_at_its_images_and_not_at_those_kept_apart_or_swept(spool: Path) -> None:
@@ -80,4 +84,8 @@ def test_the_exams_page_offers_a_look_at_its_images_and_not_at_those_kept_apart_
     for other in (apart, swept, dose):
         assert reverse("image-picture", args=[other.pk]) not in html
     assert "not for diagnosis" in html
+    spool.unlink()
+    html = browser.get(f"{page}?look=1").content.decode()
+    assert "Its file is no longer here." in html
+    assert reverse("image-picture", args=[shown.pk]) not in html
     assert not RecordRead.objects.filter(what="picture").exists()

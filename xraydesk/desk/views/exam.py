@@ -23,6 +23,7 @@ from xraydesk.desk.track import track
 from xraydesk.desk.views.charges import charges_of
 from xraydesk.desk.views.late_order import joined_of, late_pairs, unidentified
 from xraydesk.desk.views.merging import merges_of
+from xraydesk.desk.views.picture import can_be_shown
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
 from xraydesk.facts.queries import of_exam
 from xraydesk.imaging.models import Image, Prior
@@ -46,6 +47,8 @@ FACTS_SHOWN = 12
 IMAGES_SHOWN_MAX = 60
 PRIORS_SHOWN_MAX = 30
 PICTURES_SHOWN_MAX = 12
+NO_PICTURES = ("SR", "DOC", "PR", "KO")
+"""What has no picture of its own: reports, documents, how others are to be shown."""
 PICTURED = (ImageState.MATCHED, ImageState.SENT, ImageState.HELD)
 """Images that are this exam's by all that is known; the others are looked at where they are decided on."""
 EXAMS_OF_PATIENT_MAX = 200
@@ -114,7 +117,9 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "images": images,
         "look": bool(request.GET.get("look")),
         "pictures": [
-            i for i in images if (i.path or i.released_at) and i.modality != "SR" and i.state in PICTURED
+            (i, can_be_shown(i))
+            for i in images
+            if (i.path or i.released_at) and i.modality not in NO_PICTURES and i.state in PICTURED
         ][:PICTURES_SHOWN_MAX],
         "outside": exam.outside_studies.first() if is_done_elsewhere(exam.order) else None,
         "priors": list(Prior.objects.filter(exam=exam).order_by("-performed_on", "id")[:PRIORS_SHOWN_MAX]),

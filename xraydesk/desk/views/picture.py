@@ -30,7 +30,7 @@ def can_be_shown(image: Image) -> bool:
 def image_picture(request: HttpRequest, member: Member, image_id: int) -> HttpResponse:
     """The picture as a PNG, for those who may see its exam; of an undecided one, for those who decide.
 
-    Of one whose file was let go of, a picture that says where it is. Where nothing else can be shown the
+    Of one whose file is no longer here, a picture that says so, and where it is. Where nothing else can be shown the
     answer is 404 with the reason in words.
     """
     image = Image.objects.select_related("exam").filter(site=member.site, pk=image_id).first()
@@ -43,10 +43,10 @@ def image_picture(request: HttpRequest, member: Member, image_id: int) -> HttpRe
         exam = exam_or_404(member, image.exam.accession)
         looked_at(member, exam.patient, what="picture", accession=exam.accession)
     if image.released_at is not None:
-        return _no_longer_here(image)
+        return _no_longer_here(image.released_why)
+    if not image.path or not (Path(settings.XRAYDESK_SPOOL) / image.path).is_file():
+        return _no_longer_here("its file was taken away")
     try:
-        if not image.path:
-            raise NoPicture("Its file is not kept here any more.")
         words = f"{image.laterality} {image.view_position}"
         drawn = picture_of(Path(settings.XRAYDESK_SPOOL) / image.path, words=words)
     except NoPicture as why:
@@ -56,9 +56,9 @@ def image_picture(request: HttpRequest, member: Member, image_id: int) -> HttpRe
     return answer
 
 
-def _no_longer_here(image: Image) -> HttpResponse:
+def _no_longer_here(why: str) -> HttpResponse:
     """A drawing of two lines, so that a page that still shows a picture shows why there is none."""
-    drawn = NO_LONGER_HERE.format(why=escape(image.released_why))
+    drawn = NO_LONGER_HERE.format(why=escape(why))
     answer = HttpResponse(drawn, content_type="image/svg+xml")
     answer["Cache-Control"] = "no-store"
     return answer

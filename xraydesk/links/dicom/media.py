@@ -30,6 +30,7 @@ from xraydesk.links.dicom.object_file import read_object
 from xraydesk.links.dicom.own_file import Brought, head_of, keep_as_own, read_brought
 from xraydesk.links.dicom.reading import BadDataSet
 from xraydesk.links.dicom.reading_report_codec import report_in
+from xraydesk.links.dicom.room import Room
 from xraydesk.links.dicom.spool import SpoolRefused
 from xraydesk.results.reporting import DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, SaidDocument
 from xraydesk.results.written_rules import Unreadable, document_of
@@ -49,6 +50,10 @@ DIRECTORY_BYTES_MAX = 67_108_864
 COPY_BYTES = 1_048_576
 LOOSE_BYTES_MAX = 33_554_432
 """Documents that lie beside the images are held in memory until all of a medium was read, no more of them than this."""
+
+
+ROOM = Room()
+"""What is brought takes of the same room as what machines send."""
 
 
 class NoMedium(Exception):
@@ -121,14 +126,20 @@ def bring_in(
     """
     told = Told()
     studies: dict[int, None] = {}
-    with _files(path, told) as files:
-        for file, name in files:
-            one = _read(file, name, told)
-            if one is not None:
-                _count(told, one)
-                study = _keep(one, told, site=site, source=source, at=at, by=by)
-                if study is not None:
-                    studies.setdefault(study)
+    try:
+        with _files(path, told) as files:
+            for file, name in files:
+                one = _read(file, name, told)
+                if one is not None:
+                    _count(told, one)
+                    study = _keep(one, told, site=site, source=source, at=at, by=by)
+                    if study is not None:
+                        studies.setdefault(study)
+    except NoMedium:
+        # What was kept before it had to end is asked about all the same.
+        for key in studies:
+            outside.all_brought(study_id=key, at=at, by=by)
+        raise
     return told, [outside.all_brought(study_id=key, at=at, by=by) for key in studies]
 
 
@@ -163,6 +174,10 @@ def _count(told: Told, one: _Object) -> None:
 
 def _keep(one: _Object, told: Told, *, site: Site, source: str, at: datetime, by: str) -> int | None:
     """Keep one object; the study that it was brought with, None where a machine sent it or it cannot be kept."""
+    if not ROOM.takes(site, one.brought.path.stat().st_size):
+        raise NoMedium(
+            "Images take all the room that they may here; see What is kept. What is kept stays; bring it again later."
+        )
     try:
         spooled, relative = keep_as_own(one.brought, at)
     except BadDataSet as why:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from xraydesk.imaging.notice_rules import ONLINE
 from xraydesk.journey.announced import Announced
 from xraydesk.links.dicom.header_codec import is_wire_uid, text
 from xraydesk.links.dicom.mpps_codec import MISSING_ATTRIBUTE, MISSING_VALUE
@@ -13,9 +14,6 @@ from xraydesk.links.dicom.sop_classes import MODALITY_PERFORMED_STEP
 
 OBJECTS_MAX = 10_000
 """So many objects are read of one notice."""
-
-ONLINE = "ONLINE"
-"""Can be read at once; NEARLINE, OFFLINE and UNAVAILABLE cannot (PS3.3 C.4.23.1.1)."""
 
 
 class BadNotice(ValueError):
@@ -37,7 +35,8 @@ def notice_of(said: dict[str, Any]) -> Dataset:
         series = Dataset()
         series.SeriesInstanceUID = series_uid
         series.ReferencedSOPSequence = [
-            _object(sop_class, uid, said["retrieve_ae"]) for sop_class, uid in objects
+            _object(sop_class, uid, said["retrieve_ae"], said.get("availability", ONLINE))
+            for sop_class, uid in objects
         ]
         notice.ReferencedSeriesSequence.append(series)
     return notice
@@ -50,10 +49,10 @@ def _step(uid: str) -> Dataset:
     return step
 
 
-def _object(sop_class: str, sop_instance: str, retrieve_ae: str) -> Dataset:
+def _object(sop_class: str, sop_instance: str, retrieve_ae: str, availability: str) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_instance
-    item.InstanceAvailability, item.RetrieveAETitle = ONLINE, retrieve_ae
+    item.InstanceAvailability, item.RetrieveAETitle = availability, retrieve_ae
     return item
 
 

@@ -31,14 +31,16 @@ def site(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site
 
 
 def test_a_medium_is_looked_at_and_brought_in(
-    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_patient(site, number="N1")
     certain, waiting = new_uid(), new_uid()
     path = disc(
         tmp_path / "cd", made(certain, PatientID="N1", IssuerOfPatientID="HOSP"), made(waiting), made(waiting)
     )
-    assert run(["media", "look", str(path), "--json"]) == 0
+    with monkeypatch.context() as alone:
+        alone.setattr(cli_media, "desk", lambda home: pytest.fail("a look asks no desk"))
+        assert run(["media", "look", str(path), "--json"]) == 0
     told = capsys.readouterr()
     rows = [json.loads(line) for line in told.out.splitlines()]
     assert [(row["patient_id"], row["objects"], row["becomes"]) for row in rows] == [

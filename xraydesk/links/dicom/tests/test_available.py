@@ -18,7 +18,7 @@ from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import AvailabilityNotice, Delivery, Image
 from xraydesk.imaging.rules import ATTEMPTS_MAX
 from xraydesk.imaging.states import StepState
-from xraydesk.journey import announce, route
+from xraydesk.journey import announce, reconcile, route
 from xraydesk.journey.announced import SILENCE_MINUTES_MAX, take_silence
 from xraydesk.journey.tests.performing import (
     PACS,
@@ -136,6 +136,35 @@ def test_a_recipient_is_told_once_all_images_of_an_exam_are_there(reading) -> No
         for series in system.came[2][1].ReferencedSeriesSequence
         for one in series.ReferencedSOPSequence
     }
+
+
+def test_who_was_told_of_images_is_told_when_they_are_taken_back(reading) -> None:
+    system, port = reading
+    site = site_with(PACS, replace(READING, port=port))
+    exam = performed(site)
+    sent(exam)
+    first, second = uids(exam)
+    reconcile.reject_image(
+        image_id=Image.objects.get(sop_instance_uid=first).pk, why="blurred", at=SOON, by="kim"
+    )
+    # It was not told yet that they can be read: it hears that first, and nothing overtakes it.
+    tell(site)
+    tell(site)
+    assert [
+        {
+            one.ReferencedSOPInstanceUID: one.InstanceAvailability
+            for series in data.ReferencedSeriesSequence
+            for one in series.ReferencedSOPSequence
+        }
+        for _, data in system.came
+    ] == [{first: "ONLINE", second: "ONLINE"}, {first: "UNAVAILABLE"}]
+    other = make_exam(site, patient=exam.patient)
+    image = Image.objects.get(sop_instance_uid=second)
+    reconcile.belongs_here(image_id=image.pk, exam_id=other.pk, at=SOON, by="kim")
+    tell(site)
+    (series,) = system.came[2][1].ReferencedSeriesSequence
+    assert [one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence] == [second]
+    assert series.ReferencedSOPSequence[0].InstanceAvailability == "UNAVAILABLE"
 
 
 def test_who_cannot_be_reached_is_tried_for_ever_and_a_person_is_asked_once(reading) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from xraydesk.lib.ids import new_uid
 from xraydesk.links.dicom import media, own_file, send
 from xraydesk.links.dicom.media import NoMedium, bring_in, look
 from xraydesk.links.dicom.media_codec import DIRECTORY
+from xraydesk.links.dicom.room import Room
 from xraydesk.links.dicom.spool import SpoolRefused
 from xraydesk.links.ehr.tell import RESOURCES
 from xraydesk.links.fhir import rows
@@ -40,6 +42,7 @@ from xraydesk.links.outgoing.tell import preview
 from xraydesk.links.outgoing.told import report_of
 from xraydesk.orders.models import Exam
 from xraydesk.results.models import Document, Report
+from xraydesk.siteplan.jsonform import from_json, to_json
 from xraydesk.siteplan.link_plan import OutlinkPlan, Pushes, Sends
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
@@ -398,6 +401,23 @@ def test_a_medium_that_is_none_or_too_much_or_finds_no_room_is_told_so(
     told, _ = brought(site, path)
     assert told.left["its study has more images than the desk takes in"] == 1
     assert spooled(tmp_path) == []
+
+
+@pytest.mark.django_db
+def test_a_medium_finds_no_more_room_than_machines_do_and_what_was_kept_is_asked_about(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 31."""
+    plan = from_json(site.plan)
+    site.plan = to_json(replace(plan, policies=replace(plan.policies, spool_gigabytes_max=1)))
+    site.save()
+    brought(site, disc(tmp_path / "one", made(new_uid())))
+    Image.objects.update(size_bytes=999_998_500)
+    Item.objects.all().delete()
+    monkeypatch.setattr(media, "ROOM", Room())
+    with pytest.raises(NoMedium, match="all the room that they may here"):
+        brought(site, disc(tmp_path / "two", made(new_uid()), made(new_uid())))
+    assert (Image.objects.count(), Item.objects.count()) == (2, 1)
 
 
 @pytest.mark.data
