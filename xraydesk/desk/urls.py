@@ -118,6 +118,7 @@ urlpatterns: list[URLPattern] = [
     path("outside/<int:study_id>/take-in", outside.take_in, name="outside-take"),
     path("outside/<int:study_id>/report", outside.report, name="outside-report"),
     path("outside/<int:study_id>/refuse", outside.refuse, name="outside-refuse"),
+    path("outside/<int:study_id>/undo", outside.undo, name="outside-undo"),
     path("outside/<int:study_id>/document", documents.bring_document, name="outside-document"),
     path("documents/<int:document_id>", documents.document, name="document"),
     path("documents/<int:document_id>/decide", documents.decide_document, name="document-decide"),

@@ -92,3 +92,9 @@ def put_unasked(*, exam: Exam, words: str, why: str, at: datetime) -> None:
             "changed_at": at,
         },
     )
+
+
+def forget_study(*, site_id: int, study_instance_uid: str) -> int:
+    """A study is not to be compared with any more; the number of exams that it stood beside."""
+    count, _ = Prior.objects.filter(site=site_id, study_instance_uid=study_instance_uid).delete()
+    return count

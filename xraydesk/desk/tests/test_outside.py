@@ -139,14 +139,21 @@ def test_a_report_brought_as_a_file_is_taken_away_from_the_exam_and_run_nowhere(
     assert answer["Content-Disposition"] == f'attachment; filename="report-{exam.accession}-{kept.pk}.pdf"'
     assert (answer["X-Content-Type-Options"], answer["Cache-Control"]) == ("nosniff", "no-store")
     assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    for other in (signed_in(make_site(code="three")), signed_in(site, Role.PORTER)):
+        assert other.get(reverse("document", args=[kept.pk])).status_code == 404
     decide = reverse("document-decide", args=[kept.pk])
     assert "told to nobody" in client.post(decide, {"is": "none"}, follow=True).content.decode()
     assert Report.objects.get(exam=exam).state == "cancelled"
+    undo = reverse("outside-undo", args=[study.pk])
+    assert "nobody is told" in client.get(reverse("outside-study", args=[study.pk])).content.decode()
+    assert "Say in a word why" in client.post(undo, follow=True).content.decode()
+    html = client.post(undo, {"why": "of a cousin"}, follow=True).content.decode()
+    assert "It is taken back. It had not left." in html
+    assert f'Not taken in: taken back: of a cousin. It was exam <a href="/exams/{exam.accession}"' in html
     stranger = signed_in(make_site(code="two"))
-    for method, name in ((stranger.get, "document"), (stranger.post, "document-decide")):
-        assert method(reverse(name, args=[kept.pk])).status_code == 404
+    assert stranger.post(undo).status_code == 404
+    assert stranger.post(decide).status_code == 404
     assert stranger.post(address).status_code == 404
-    assert signed_in(site, Role.PORTER).get(reverse("document", args=[kept.pk])).status_code == 404
 
 
 def test_a_report_of_the_other_house_is_kept_with_its_exam_and_calls_nobody(site: Site) -> None:

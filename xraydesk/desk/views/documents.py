@@ -89,7 +89,7 @@ def bring_document(request: HttpRequest, member: Member, study_id: int) -> SeeOt
     except Unreadable as why:
         return refused(request, Refused(str(why)), to=here)
     kept = outside_report.bring_document(
-        study_id=study.pk, said=said, certain=True, source="page", at=clock.now(), by=member.who
+        study_id=study.pk, said=said, certain=True, source="brought as a file", at=clock.now(), by=member.who
     )
     if kept is None:
         return refused(

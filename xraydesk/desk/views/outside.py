@@ -26,6 +26,7 @@ from xraydesk.imaging.queries import person_of
 from xraydesk.journey import outside
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.outside_report import COPIED
+from xraydesk.journey.outside_undo import undo_import, who_has
 from xraydesk.journey.unscheduled import is_done_elsewhere
 from xraydesk.lib import clock
 from xraydesk.links.dicom.media import NoMedium, Told, bring_in, offer_documents
@@ -182,7 +183,10 @@ def study_page(request: HttpRequest, member: Member, study_id: int) -> HttpRespo
         "words": words,
         "choices": choices,
         "documents": study.documents.exclude(source=COPIED).defer("content").order_by("id")[:DOCUMENTS_MAX],
-        "may_report": study.exam is not None and is_done_elsewhere(study.exam.order),
+        "has_it": who_has(study) if study.state == OutsideState.TAKEN else [],
+        "may_report": study.state == OutsideState.TAKEN
+        and study.exam is not None
+        and is_done_elsewhere(study.exam.order),
         "chosen": Choice(banner_of(chosen), "", differs(said, person_of(chosen))) if chosen else None,
         "exams": _exams(chosen) if chosen else [],
     }
@@ -265,3 +269,18 @@ def report(request: HttpRequest, member: Member, study_id: int) -> SeeOther:
     except Refused as why:
         return refused(request, why, to=here)
     return done(request, "Its report is kept, and told on as reports are.", to=here)
+
+
+@require_POST
+@needs(Permission.BRING_IN)
+def undo(request: HttpRequest, member: Member, study_id: int) -> SeeOther:
+    """The study is not to have been taken in: everything of it is taken back."""
+    study = study_or_404(member, study_id)
+    here = reverse("outside-study", args=[study.pk])
+    has_it = who_has(study)
+    try:
+        undo_import(study_id=study.pk, why=request.POST.get("why", ""), at=clock.now(), by=member.who)
+    except Refused as why:
+        return refused(request, why, to=here)
+    told = f" {', '.join(has_it)} is told not to use its images any more." if has_it else " It had not left."
+    return done(request, f"It is taken back.{told}", to=here)

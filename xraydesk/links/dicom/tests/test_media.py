@@ -24,11 +24,12 @@ from xraydesk.access.models import Site
 from xraydesk.attention.models import Item
 from xraydesk.billing.models import Charge
 from xraydesk.facts.models import Fact
-from xraydesk.imaging.models import Image, OutsideStudy, Prior
+from xraydesk.imaging.models import Delivery, Image, OutsideStudy, Prior
 from xraydesk.journey import outside, outside_report, route
 from xraydesk.journey.charge import review_charge
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.exam_view import find
+from xraydesk.journey.outside_undo import undo_import, who_has
 from xraydesk.journey.tests.performing import PACS, site_with_pacs
 from xraydesk.lib.ids import new_uid
 from xraydesk.links.dicom import media, own_file, send
@@ -264,6 +265,70 @@ def test_what_came_with_a_study_that_is_not_taken_in_is_not_kept(site: Site, tmp
     assert not Document.objects.exists()
     brought(site, disc(tmp_path / "two", document(study, PDF + b"2")))
     assert not Document.objects.exists()
+
+
+@pytest.mark.django_db
+def test_an_import_is_taken_back_as_a_whole_before_it_left(site: Site, tmp_path: Path) -> None:
+    study, later = new_uid(), make_exam(site)
+    _, [one] = brought(site, disc(tmp_path / "cd", made(study), made(study), document(study)))
+    exam = outside.take_in(study_id=one.pk, patient_id=later.patient_id, at=AT, by=BY, compared_with=later.pk)
+    route.queue_deliveries(exam_id=exam.pk, at=AT)
+    with pytest.raises(WrongState, match="Say in a word"):
+        undo_import(study_id=one.pk, why=" ", at=AT, by=BY)
+    undo_import(study_id=one.pk, why="of a cousin", at=AT, by=BY)
+    assert set(Image.objects.values_list("state", "why")) == {("rejected", "of a cousin")}
+    assert not Image.everything.filter(note__isnull=False).exists()
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"withdrawn"}
+    assert not Document.objects.exists()
+    assert not Prior.objects.filter(exam=later).exists()
+    assert Report.objects.get(exam=exam).state == "cancelled"
+    view = find(site=site, accession=exam.accession)
+    assert view is not None
+    assert view.stage == "cancelled"
+    one.refresh_from_db()
+    assert (one.state, one.why) == ("not taken in", "taken back: of a cousin")
+    kinds = list(Fact.objects.filter(accession=exam.accession).values_list("kind", flat=True))
+    assert kinds[-2:] == ["cancelled", "outside images not taken in"]
+    with pytest.raises(WrongState, match="not taken in"):
+        undo_import(study_id=one.pk, why="again", at=AT, by=BY)
+    brought(site, disc(tmp_path / "two", made(study)))
+    assert set(Image.objects.values_list("state", flat=True)) == {"rejected"}
+
+
+@pytest.mark.django_db
+def test_an_import_that_left_is_taken_back_from_everybody_who_has_it_also_what_was_on_its_way(
+    site: Site, tmp_path: Path
+) -> None:
+    study = new_uid()
+    _, [one] = brought(site, disc(tmp_path / "cd", made(study), made(study)))
+    exam = outside.take_in(study_id=one.pk, patient_id=make_patient(site).pk, at=AT, by=BY)
+    route.queue_deliveries(exam_id=exam.pk, at=AT)
+    first, second = Delivery.objects.order_by("id")
+    route.record_sent(delivery_id=first.pk, at=AT, corrections=first.image.corrections)
+    assert who_has(one) == ["PACS"]
+    undo_import(study_id=one.pk, why="of a cousin", at=AT, by=BY)
+    # The second was being sent while a person decided.
+    route.record_sent(delivery_id=second.pk, at=AT, corrections=second.image.corrections)
+    notes = Image.everything.filter(note__isnull=False).order_by("id")
+    assert [note.note["references"][0]["sop_instance_uid"] for note in notes if note.note] == [
+        first.image.sop_instance_uid,
+        second.image.sop_instance_uid,
+    ]
+    assert [note.note["code"] for note in notes if note.note] == ["113037", "113038"]
+    assert set(Delivery.objects.filter(image__in=notes).values_list("destination", "state")) == {
+        ("PACS", "waiting")
+    }
+    assert who_has(one) == []
+
+
+@pytest.mark.django_db
+def test_taking_a_study_back_leaves_an_exam_of_our_own_as_it_was(site: Site, tmp_path: Path) -> None:
+    ours = make_exam(site)
+    _, [one] = brought(site, disc(tmp_path / "cd", made(ours.study_instance_uid)))
+    outside.take_in(study_id=one.pk, patient_id=ours.patient_id, at=AT, by=BY)
+    undo_import(study_id=one.pk, why="not hers", at=AT, by=BY)
+    assert Image.objects.get().state == "rejected"
+    assert Exam.objects.get(pk=ours.pk).triage == ours.triage
 
 
 @pytest.mark.django_db
