@@ -63,7 +63,7 @@ def receive_image(
     Raises TooManyCopies.
     """
     locks.take([f"image:{site.pk}:{header.sop_instance_uid}"])
-    numbered = "site_id = $1 AND sop_instance_uid = $2 AND note IS NULL ORDER BY copy"
+    numbered = "site_id = $1 AND sop_instance_uid = $2 AND note IS NULL AND fetched_id IS NULL ORDER BY copy"
     known = rows_of(Image, numbered, [site.pk, header.sop_instance_uid])
     same = next((image for image in known if image.sha256 == stored.sha256), None)
     if same is not None:

@@ -28,7 +28,7 @@ from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Delivery, FetchedStudy, Image, Prior
 from xraydesk.imaging.rules import ATTEMPTS_MAX
 from xraydesk.journey import prior_images, route
-from xraydesk.journey.tests.performing import jobs, site_with_pacs
+from xraydesk.journey.tests.performing import header, jobs, received, site_with_pacs
 from xraydesk.lib import clock
 from xraydesk.lib.ids import new_uid
 from xraydesk.links.dicom import lanes, spool_sweep
@@ -169,6 +169,26 @@ def test_another_exam_finds_it_there_and_does_not_fetch_it_twice(tmp_path: Path,
         FetchedStudy.objects.update(ended_at=AT)
         find_priors(make_exam(site, patient=exam.patient).pk)
         assert FetchedStudy.objects.count() == 2
+
+
+def test_a_machine_that_sends_what_was_fetched_before_has_sent_an_image_as_any_other(
+    tmp_path: Path, pacs: Archive
+) -> None:
+    site = site_asking("", port=pacs.port)
+    exam = make_exam(site)
+    with served(on_shelf(tmp_path, earlier(exam))) as base:
+        site.plan["destinations"][1]["web"] = base
+        site.save()
+        find_priors(exam.pk)
+        fetched()
+    (passing,) = Image.everything.filter(fetched__isnull=False)
+    for sent in range(2):
+        image = received(site, header(exam, sop_instance_uid=passing.sop_instance_uid), content="the same")
+        assert (image.fetched_id, image.copy, Image.objects.count()) == (None, 0, 1), sent
+    Image.everything.filter(pk=passing.pk).update(sha256=image.sha256)
+    Image.objects.update(sha256="0" * 64)
+    again = received(site, header(exam, sop_instance_uid=passing.sop_instance_uid), content="the same")
+    assert (again.pk != passing.pk, again.copy) == (True, 1)
 
 
 def test_where_it_is_read_is_where_it_is_when_nothing_is_to_be_moved(tmp_path: Path) -> None:
