@@ -137,12 +137,3 @@ def who(by: str) -> str:
             return "the desk by itself"
         case _:
             return "the desk"
-
-
-def person(name: str) -> str:
-    """`Dr Folasade Adeyemi` from a name in DICOM's parts (`Adeyemi^Folasade^^Dr`); other text stays as it is."""
-    family, given, middle, prefix, suffix = (
-        part.strip() for part in [*name.split("^")[:5], "", "", "", "", ""][:5]
-    )
-    spoken = " ".join(part for part in (prefix, given, middle, family) if part)
-    return f"{spoken}, {suffix}" if suffix else spoken

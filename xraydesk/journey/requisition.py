@@ -17,6 +17,7 @@ from xraydesk.imaging.states import ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.route import queue_deliveries
 from xraydesk.lib import clock
+from xraydesk.lib.text import name_as_said
 from xraydesk.orders.models import Exam
 
 SIDES = {"L": "left", "R": "right", "B": "both"}
@@ -55,7 +56,7 @@ def requisition_of(exam: Exam) -> Requisition:
         ("Exam", exam.procedure_text or exam.procedure_code),
         ("Side", SIDES.get(exam.laterality, "")),
         ("Priority", exam.priority),
-        ("Asked by", order.provider_name),
+        ("Asked by", name_as_said(order.provider_name)),
         ("Reach them at", order.provider_phone),
         ("Ward", where),
         ("Ordered", f"{clock.in_zone(order.received_at, zone):%d %b %Y, %H:%M}"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from xraydesk.lib.text import name_as_said
 from xraydesk.results.states import CallWay
 from xraydesk.siteplan.plan import ProviderPlan, WardPlan
 
@@ -54,7 +55,7 @@ def people_to_tell(
     roster = {p.number: p for p in providers}
     listed = roster.get(provider_number) if provider_number else None
     found: list[Person] = []
-    name = provider_name or (listed.name if listed else "")
+    name = name_as_said(provider_name) or (listed.name if listed else "")
     if name:
         numbers = dict.fromkeys(n for n in (provider_phone, listed.phone if listed else "") if n)
         found.append(Person(ORDERING, name, tuple(numbers)))

@@ -14,6 +14,7 @@ from xraydesk.access.members import Member
 from xraydesk.desk import access, words
 from xraydesk.journey.exam_view import name_of
 from xraydesk.lib import clock
+from xraydesk.lib.text import name_as_said
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
 from xraydesk.rooms.models import Room
@@ -66,7 +67,7 @@ def who(by: str) -> str:
 @register.filter
 def person(name: str) -> str:
     """A provider's name as people say it."""
-    return words.person(name)
+    return name_as_said(name)
 
 
 @register.filter

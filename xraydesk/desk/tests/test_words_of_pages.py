@@ -11,7 +11,6 @@ from xraydesk.attention.kinds import CLOCKS, ItemKind
 from xraydesk.desk.endings import ENDINGS, GROUPS
 from xraydesk.desk.history import detail, sentence
 from xraydesk.desk.track import drawn_stage, track
-from xraydesk.desk.words import person
 from xraydesk.journey.stage import Stage
 from xraydesk.results.models import Report
 from xraydesk.results.states import ReportState
@@ -97,16 +96,3 @@ def test_the_track_ends_with_what_was_read(
     assert (steps[-1].at is not None, steps[-1].now, steps[-1].note) == step
     assert [s.stage for s in steps if s.now] == ["read" if stage is Stage.READ else "done"]
     assert [s.stage for s in steps if s.at][:3] == ["scheduled", "inroom", "done"]
-
-
-@pytest.mark.parametrize(
-    ("written", "spoken"),
-    [
-        ("Adeyemi^Folasade^^Dr", "Dr Folasade Adeyemi"),
-        ("Okafor^Ngozi^N^^MD", "Ngozi N Okafor, MD"),
-        ("Dr Hansen", "Dr Hansen"),
-        ("", ""),
-    ],
-)
-def test_a_provider_is_named_as_people_say_it(written: str, spoken: str) -> None:
-    assert person(written) == spoken

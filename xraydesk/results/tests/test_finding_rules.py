@@ -161,9 +161,9 @@ def test_whom_nobody_knows_is_left_out() -> None:
     )
     assert [(p.name, p.numbers) for p in listed] == [("Dr Adeyemi", ()), ("ED", ())]
     stranger = people_to_tell(
-        provider_number="9", provider_name="Dr New", provider_phone="", providers=[OKAFOR], ward=None
+        provider_number="9", provider_name="New^Ada^^Dr", provider_phone="", providers=[OKAFOR], ward=None
     )
-    assert [(p.role, p.name) for p in stranger] == [(ORDERING, "Dr New")]
+    assert [(p.role, p.name) for p in stranger] == [(ORDERING, "Dr Ada New")]
     bare = WardPlan("W9", "Ward 9", team="Team 9")
     (_, team) = people_to_tell(
         provider_number="", provider_name="", provider_phone="", providers=(), ward=bare
