@@ -18,12 +18,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from xraydesk.access.models import Site
-from xraydesk.attention import actions as attention
-from xraydesk.billing import actions as billing
-from xraydesk.contact import actions as contact
-from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
-from xraydesk.journey.cancel import begun
 from xraydesk.journey.errors import (
     IncompleteOrder,
     NoPatientNumber,
@@ -31,14 +26,13 @@ from xraydesk.journey.errors import (
     PersonDecides,
     SamePatient,
     UnknownMerge,
-    WrongState,
 )
-from xraydesk.journey.performing import lock_exams, tell
+from xraydesk.journey.hand_over import Teller, hand_over, join, part, tell_of_merge
+from xraydesk.journey.performing import lock_exams
 from xraydesk.journey.policy import identifier_authority
 from xraydesk.journey.receive import find_patient
 from xraydesk.lib import locks
 from xraydesk.orders import actions as orders
-from xraydesk.orders.models import Exam, Joining
 from xraydesk.patients import actions as patients
 from xraydesk.patients import merges
 from xraydesk.patients.demographics import Demographics, Identifier
@@ -59,8 +53,6 @@ from xraydesk.patients.merge_rules import (
 )
 from xraydesk.patients.models import Merge, Patient, PatientIdentifier
 from xraydesk.patients.rules import identifiers_that_count, what_lacks
-from xraydesk.scheduling import actions as scheduling
-from xraydesk.transport import actions as transport
 
 
 @dataclass(frozen=True)
@@ -76,18 +68,6 @@ class Merged:
     def is_new(self) -> bool:
         """False where nothing changed."""
         return bool(self.merges or self.changed)
-
-
-@dataclass(frozen=True)
-class _Told:
-    """Who tells of it, when and in which words."""
-
-    site: Site
-    link: str
-    at: datetime
-    by: str
-    why: str
-    simulated: bool
 
 
 def receive_merge(
@@ -106,7 +86,7 @@ def receive_merge(
     records stand otherwise than the sender believes, PatientConflict, and IncompleteOrder
     where a number is missing.
     """
-    told = _Told(site, link, at, by, why, simulated)
+    told = Teller(site, link, at, by, why, simulated)
     authority = identifier_authority(site, link)
     given = identifiers_that_count(news.patient.identifiers, authority=authority)
     prior = identifiers_that_count(news.prior, authority=authority)
@@ -137,7 +117,7 @@ def _lock(site: Site, identifiers: Sequence[Identifier]) -> None:
 
 
 def _merge(
-    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: _Told
+    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: Teller
 ) -> Merged:
     if not prior:
         raise IncompleteOrder("The message names no number that goes (MRG-1): nothing was changed.")
@@ -155,7 +135,7 @@ def _merge(
     missing = [p for p in prior if going[_key(p)] is None]
     if missing:
         empty = merges.empty_record(site=told.site, identifiers=missing, at=told.at, simulated=told.simulated)
-        done.append(_join(stays, empty, told))
+        done.append(join(stays, empty, told))
     for one in sorted(known, key=lambda o: o.key):
         if news.kind is MergeKind.RENUMBER and way_of(owner, one) is Way.JOIN:
             raise PersonDecides(
@@ -179,7 +159,7 @@ def _owner_of(stays: Patient, kept: Sequence[Identifier], before: dict[tuple[str
     return went if went and all(o.into is not None for o in named) else Owner(stays.pk)
 
 
-def _find(said: Demographics, told: _Told) -> Patient:
+def _find(said: Demographics, told: Teller) -> Patient:
     try:
         return find_patient(
             site=told.site, said=said, link=told.link, at=told.at, by=told.by, simulated=told.simulated
@@ -190,7 +170,7 @@ def _find(said: Demographics, told: _Told) -> Patient:
         ) from None
 
 
-def _go(stays: Patient, owner: Owner, goes: Owner, numbers: list[Identifier], told: _Told) -> Merge | None:
+def _go(stays: Patient, owner: Owner, goes: Owner, numbers: list[Identifier], told: Teller) -> Merge | None:
     """Let one record go into another, or retire a number of its own; None where that was done before."""
     match way_of(owner, goes):
         case Way.DONE:
@@ -208,76 +188,12 @@ def _go(stays: Patient, owner: Owner, goes: Owner, numbers: list[Identifier], to
             empty = merges.empty_record(site=told.site, identifiers=(), at=told.at, simulated=told.simulated)
             merges.lock_records([empty.pk])
             handed = merges.give_numbers(from_=stays, to=empty, identifiers=numbers)
-            return _join(stays, empty, told, identifiers=handed)
+            return join(stays, empty, told, identifiers=handed)
         case Way.JOIN:
-            return _join(stays, merges.lock_records([goes.key])[goes.key], told)
+            return join(stays, merges.lock_records([goes.key])[goes.key], told)
 
 
-def _join(
-    stays: Patient,
-    goes: Patient,
-    told: _Told,
-    *,
-    identifiers: Sequence[int] = (),
-    keeps_numbers: bool = False,
-) -> Merge:
-    """Let one record go into another. `keeps_numbers` where its numbers are used on, as numbers of the one that stays."""
-    order_keys, exam_keys = orders.orders_to_move(patient=goes)
-    _hand_over(order_keys, exam_keys, from_=goes, to=stays, told=told)
-    moved = merges.join(stays=stays, goes=goes)
-    attention.give_to_patient(site_id=told.site.pk, from_=goes.pk, to=stays.pk)
-    coverages = billing.give_coverages(from_=goes, to=stays, at=told.at)
-    numbers = merges.numbers_of([goes.pk]) if keeps_numbers else ()
-    merge = merges.write_merge(
-        stays=stays,
-        goes=goes,
-        whole=True,
-        moved={
-            "orders": order_keys,
-            "exams": exam_keys,
-            "identifiers": identifiers,
-            "coverages": coverages,
-            "numbers": merges.give_numbers(from_=goes, to=stays, identifiers=numbers),
-            **moved,
-        },
-        why=told.why,
-        at=told.at,
-        by=told.by,
-    )
-    _tell(FactKind.PATIENTS_MERGED, merge, exams=len(exam_keys), told=told)
-    return merge
-
-
-def _hand_over(
-    order_keys: Sequence[int], exam_keys: Sequence[int], *, from_: Patient, to: Patient, told: _Told
-) -> None:
-    """Orders and exams, locked, with their places, jobs and notices, are another record's now."""
-    orders.give_to_patient(orders=order_keys, exams=exam_keys, from_=from_, to=to)
-    exams = list(Exam.objects.filter(pk__in=exam_keys).select_related("order").order_by("id"))
-    given_up = scheduling.give_to_patient(
-        exams=exam_keys, from_=from_, to=to, begun=_begun_of(to, exams), at=told.at
-    )
-    transport.give_to_patient(exams=exam_keys, to=to)
-    contact.give_to_patient(exams=exam_keys, to=to)
-    for exam in exams:
-        tell(exam, FactKind.EXAM_REASSIGNED, at=told.at, by=told.by, data={"why": told.why})
-    for booking in given_up:
-        assert booking.exam is not None  # only a held place lacks one
-        tell(
-            booking.exam,
-            FactKind.BOOKING_RELEASED,
-            at=told.at,
-            by=told.by,
-            room=booking.room,
-            data={"why": booking.ended_why},
-        )
-
-
-def _begun_of(patient: Patient, exams: Sequence[Exam]) -> set[int]:
-    return begun([*exams, *Exam.objects.filter(patient=patient).exclude(pk__in=[e.pk for e in exams])])
-
-
-def _unlink(given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: _Told) -> Merged:
+def _unlink(given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: Teller) -> Merged:
     """A sender takes back that two numbers are of one person: undo the merge that made them so."""
     found = merges.owners(site=told.site, identifiers=[*given, *prior])
     one = {found[_key(n)] for n in given if _key(n) in found}
@@ -289,14 +205,14 @@ def _unlink(given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: 
     if merge is None and len(stands) == 1:
         merge = _linked(standing, [*given, *prior], told)
     if merge is not None:
-        _part(merge, told)
+        part(merge, told)
         return Merged(Patient.objects.get(pk=merge.stays_id), (merge,))
     if len(one) == len(other) == 1 and len(stands) == 2:
         return Merged(Patient.objects.get(pk=one.pop().stands))  # two records already
     raise PersonDecides("These numbers were not made one here: nothing was changed. Compare the records.")
 
 
-def _linked(standing: QuerySet[Merge], identifiers: Sequence[Identifier], told: _Told) -> Merge | None:
+def _linked(standing: QuerySet[Merge], identifiers: Sequence[Identifier], told: Teller) -> Merge | None:
     """The merge by which one of some numbers came to the record that it is used with; the newest."""
     rows = PatientIdentifier.objects.filter(site=told.site, value__in=[i.value for i in identifiers])
     wanted = {_key(i) for i in identifiers}
@@ -305,7 +221,7 @@ def _linked(standing: QuerySet[Merge], identifiers: Sequence[Identifier], told: 
 
 
 def _link(
-    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: _Told
+    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: Teller
 ) -> Merged:
     """A sender says that the numbers of two PID are of one person; both sets of numbers go on being used."""
     if not given or not prior:
@@ -325,7 +241,7 @@ def _link(
             return Merged(records[one.pop()])
         case LinkWay.JOIN:
             stays = records[one.pop()]
-            return Merged(stays, (_join(stays, records[other.pop()], told, keeps_numbers=True),))
+            return Merged(stays, (join(stays, records[other.pop()], told, keeps_numbers=True),))
         case LinkWay.MORE_NUMBERS:
             known = one or other
             numbers = given if other else prior
@@ -338,14 +254,14 @@ def _link(
             )
 
 
-def _take_numbers(stays: Patient, numbers: Sequence[Identifier], told: _Told) -> Merge:
+def _take_numbers(stays: Patient, numbers: Sequence[Identifier], told: Teller) -> Merge:
     """Let a record be found by numbers that never came here, so that it can be taken back."""
     empty = merges.empty_record(site=told.site, identifiers=numbers, at=told.at, simulated=told.simulated)
-    return _join(stays, merges.lock_records([empty.pk])[empty.pk], told, keeps_numbers=True)
+    return join(stays, merges.lock_records([empty.pk])[empty.pk], told, keeps_numbers=True)
 
 
 def _move_numbers(
-    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: _Told
+    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: Teller
 ) -> Merged:
     """A number was given to the wrong person: it is of another one now, with all that can only be theirs."""
     if not prior:
@@ -373,7 +289,7 @@ def _move_numbers(
         has_more=source.visits.exists() or bool(orders.orders_to_move(patient=source)[0]),
     ):
         case NumberWay.ALL:
-            return Merged(stays, (_join(stays, source, told, keeps_numbers=True),))
+            return Merged(stays, (join(stays, source, told, keeps_numbers=True),))
         case NumberWay.NUMBER:
             numbers = merges.give_numbers(from_=source, to=stays, identifiers=going)
             merge = merges.write_merge(
@@ -385,7 +301,7 @@ def _move_numbers(
                 at=told.at,
                 by=told.by,
             )
-            _tell(FactKind.NUMBER_MOVED, merge, exams=0, told=told)
+            tell_of_merge(FactKind.NUMBER_MOVED, merge, exams=0, told=told)
             return Merged(stays, (merge,))
         case NumberWay.PERSON:
             raise PersonDecides(
@@ -395,7 +311,7 @@ def _move_numbers(
 
 
 def _move(
-    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: _Told
+    news: MergeNews, given: tuple[Identifier, ...], prior: tuple[Identifier, ...], told: Teller
 ) -> Merged:
     """A stay, or all stays of an account, was written down for the wrong person: it goes over with its orders."""
     is_visit = news.kind is MergeKind.MOVE_VISIT
@@ -418,7 +334,7 @@ def _move(
     visits = merges.give_visit(from_=goes, to=stays, numbers=[before], accounts=() if is_visit else [before])
     if not order_keys and not visits:
         return Merged(stays, changed=_renumbered(stays, news))
-    _hand_over(order_keys, exam_keys, from_=goes, to=stays, told=told)
+    hand_over(order_keys, exam_keys, from_=goes, to=stays, told=told)
     merge = merges.write_merge(
         stays=stays,
         goes=goes,
@@ -428,11 +344,11 @@ def _move(
         at=told.at,
         by=told.by,
     )
-    _tell(FactKind.STAY_MOVED, merge, exams=len(exam_keys), told=told)
+    tell_of_merge(FactKind.STAY_MOVED, merge, exams=len(exam_keys), told=told)
     return Merged(stays, (merge,), changed=_renumbered(stays, news))
 
 
-def _renumber(news: MergeNews, told: _Told) -> Merged:
+def _renumber(news: MergeNews, told: Teller) -> Merged:
     missing = not (news.prior_visit if news.kind is MergeKind.RENUMBER_VISIT else news.prior_account)
     if missing:
         raise IncompleteOrder("The message does not say which visit or account goes (MRG-5, MRG-3).")
@@ -474,7 +390,7 @@ def merge_by_hand(
             raise UnknownMerge("There are no two such records here.")
         _lock(site, merges.numbers_of(found))
         records = merges.lock_records(found)
-        told = _Told(site, "", at, by, why, records[stays_id].simulated)
+        told = Teller(site, "", at, by, why, records[stays_id].simulated)
         stays, goes = (Owner(p.pk, p.merged_into_id) for p in (records[stays_id], records[goes_id]))
         if stays.into is not None:
             raise PersonDecides("The record that is to stay went into another one: merge into that one.")
@@ -495,48 +411,5 @@ def undo_merge(*, merge_id: int, at: datetime, by: str) -> Merge:
         if merge is None:
             raise UnknownMerge("There is no such merge here.")
         _lock(merge.site, merges.numbers_of([merge.stays_id, merge.goes_id]))
-        _part(merge, _Told(merge.site, "", at, by, "parted again", merge.stays.simulated))
+        part(merge, Teller(merge.site, "", at, by, "parted again", merge.stays.simulated))
         return merge
-
-
-def _part(merge: Merge, told: _Told) -> None:
-    stays = Patient.objects.get(pk=merge.stays_id)
-    holder = merges.lock_records([stays.merged_into_id or stays.pk]).popitem()[1]
-    merge.goes = merges.lock_records([merge.goes_id])[merge.goes_id]
-    goes = merge.goes
-    exams = Exam.objects.select_for_update(of=("self",)).filter(
-        pk__in=merge.moved.get("exams", ()), patient=holder
-    )
-    exam_keys = list(exams.order_by("id").values_list("pk", flat=True))
-    _refuse_parting_an_order(merge, exam_keys)
-    if not merges.part(merge, holder=holder, at=told.at, by=told.by):
-        raise WrongState("This was taken back already; nothing was changed.")
-    goes = Patient.objects.get(pk=goes.merged_into_id) if goes.merged_into_id else goes
-    if goes.pk != holder.pk:
-        _hand_over(merge.moved.get("orders", ()), exam_keys, from_=holder, to=goes, told=told)
-        billing.give_coverages(from_=holder, to=goes, at=told.at, keys=merge.moved.get("coverages", ()))
-    _tell(FactKind.PATIENTS_PARTED, merge, exams=len(exam_keys), told=told)
-
-
-def _refuse_parting_an_order(merge: Merge, exam_keys: Sequence[int]) -> None:
-    """An exam and the order that came late for it are of one record: both go back, or neither."""
-    order_keys = set(merge.moved.get("orders", ()))
-    standing = Joining.objects.filter(site=merge.site_id, undone_at=None).select_related("done")
-    for joining in standing.filter(done__in=exam_keys) | standing.filter(done__order__in=order_keys):
-        if (joining.done_id in exam_keys) != (joining.done.order_id in order_keys):
-            raise PersonDecides(
-                f"Exam {joining.done.accession} has got its order since: nothing was changed. "
-                "Take back first, on its page, that this is its order."
-            )
-
-
-def _tell(kind: FactKind, merge: Merge, *, exams: int, told: _Told) -> None:
-    record(
-        site_id=told.site.pk,
-        kind=kind,
-        at=told.at,
-        by=told.by,
-        patient=merge.stays_id,
-        data={"merge": merge.pk, "other": merge.goes_id, "exams": exams, "why": told.why},
-        simulated=told.simulated,
-    )
