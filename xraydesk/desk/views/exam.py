@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -25,6 +26,7 @@ from xraydesk.desk.views.late_order import joined_of, late_pairs, unidentified
 from xraydesk.desk.views.merging import merges_of
 from xraydesk.desk.views.picture import can_be_shown
 from xraydesk.dose.queries import accounts_of_exam, dose_of_exam
+from xraydesk.facts.models import Fact
 from xraydesk.facts.queries import of_exam
 from xraydesk.imaging.models import Image, Prior
 from xraydesk.imaging.queries import counts_of_exam, outside_of
@@ -32,7 +34,7 @@ from xraydesk.imaging.states import ImageState
 from xraydesk.journey import perform, reconcile
 from xraydesk.journey.check import missing_checks
 from xraydesk.journey.errors import Refused
-from xraydesk.journey.exam_view import find, views_of
+from xraydesk.journey.exam_view import ExamView, find, views_of
 from xraydesk.journey.unscheduled import is_done_elsewhere
 from xraydesk.lib import clock
 from xraydesk.lib.units import gycm2_from_gym2
@@ -82,18 +84,8 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
     if view is None:
         raise Http404
     facts = list(of_exam(site_id=member.site.pk, accession=exam.accession)[:FACTS_SHOWN_MAX])
-    counts = counts_of_exam(exam.pk)
-    dose = dose_of_exam(exam_id=exam.pk)
     images = list(Image.objects.filter(exam=exam).order_by("received_at", "id")[:IMAGES_SHOWN_MAX])
-    told = [
-        {
-            "at": fact.at,
-            "sentence": history.sentence(fact.kind),
-            "detail": history.detail(fact.data, fact.room),
-            "by": fact.by,
-        }
-        for fact in reversed(facts)
-    ]
+    counts = counts_of_exam(exam.pk)
     messages_in = Message.objects.filter(site=member.site, accession=exam.accession)
     items = open_items(site_id=member.site.pk, accession=exam.accession)
     context: dict[str, Any] = {
@@ -111,20 +103,58 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "shown": report_shown(view, member),
         "charges": charges_of(member, view.exam),
         "words": readers_words(exam, images, view, member),
-        "told": told if request.GET.get("all") else told[:FACTS_SHOWN],
-        "told_count": len(told),
         "counts": counts,
-        "images": images,
-        "look": bool(request.GET.get("look")),
-        "pictures": [
-            (i, can_be_shown(i))
-            for i in images
-            if (i.path or i.released_at) and i.modality not in NO_PICTURES and i.state in PICTURED
-        ][:PICTURES_SHOWN_MAX],
-        "outside": exam.outside_studies.first() if is_done_elsewhere(exam.order) else None,
-        "priors": list(Prior.objects.filter(exam=exam).order_by("-performed_on", "id")[:PRIORS_SHOWN_MAX]),
         "readable": readable(facts),
         "going": where_images_go(view.exam, images, at=clock.now()),
+        "look": bool(request.GET.get("look")),
+        "checks": _checks(exam),
+        "missing": [CHECK_WORDS[kind] for kind in missing_checks(exam, at=clock.now())],
+        "notices": notices_of_exam(exam.pk),
+        "notes": exam.notes.order_by("-at")[:20],
+        "messages_in": list(messages_in.order_by("id").only("id", "type", "at", "state")[:10]),
+        "reasons": DISCONTINUE_REASONS,
+        **_told(facts, whole=bool(request.GET.get("all"))),
+        **_pictured(exam, images),
+        **_dose(exam),
+        **_of_its_order(exam, member),
+        "may": _may(view, member),
+    }
+    return render(request, "desk/exam.html", context)
+
+
+def _told(facts: Sequence[Fact], *, whole: bool) -> dict[str, Any]:
+    """What happened, in words, the newest first; the first few unless the whole is asked for."""
+    told = [
+        {
+            "at": fact.at,
+            "sentence": history.sentence(fact.kind),
+            "detail": history.detail(fact.data, fact.room),
+            "by": fact.by,
+        }
+        for fact in reversed(facts)
+    ]
+    return {"told": told if whole else told[:FACTS_SHOWN], "told_count": len(told)}
+
+
+def _pictured(exam: Exam, images: Sequence[Image]) -> dict[str, Any]:
+    """Its images, those that can be looked at, and earlier ones of the patient."""
+    here = [
+        i
+        for i in images
+        if (i.path or i.released_at) and i.modality not in NO_PICTURES and i.state in PICTURED
+    ]
+    return {
+        "images": images,
+        "pictures": [(i, can_be_shown(i)) for i in here[:PICTURES_SHOWN_MAX]],
+        "outside": exam.outside_studies.first() if is_done_elsewhere(exam.order) else None,
+        "priors": list(Prior.objects.filter(exam=exam).order_by("-performed_on", "id")[:PRIORS_SHOWN_MAX]),
+    }
+
+
+def _dose(exam: Exam) -> dict[str, Any]:
+    """What the patient got, as departments say it (Gy·cm²)."""
+    dose = dose_of_exam(exam_id=exam.pk)
+    return {
         "dose": dose,
         "dose_gycm2": None if dose.total_dap_gym2 is None else gycm2_from_gym2(dose.total_dap_gym2),
         "dose_events": [
@@ -132,27 +162,30 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
             for event in dose.events
         ],
         "dose_accounts": accounts_of_exam(exam_id=exam.pk),
-        "checks": _checks(exam),
-        "missing": [CHECK_WORDS[kind] for kind in missing_checks(exam, at=clock.now())],
-        "notices": notices_of_exam(exam.pk),
-        "notes": exam.notes.order_by("-at")[:20],
-        "messages_in": list(messages_in.order_by("id").only("id", "type", "at", "state")[:10]),
-        "reasons": DISCONTINUE_REASONS,
-        "late": late_pairs(exam) if member.may(Permission.TRIAGE) else None,
-        "joined": joined_of(exam) if member.may(Permission.TRIAGE) else None,
-        "unknown": unidentified(exam, member) if member.may(Permission.TRIAGE) else None,
-        "may": {
-            "book": member.may(Permission.BOOK),
-            "find": what_can_be_done(view, member, clock.now()).find,
-            "triage": member.may(Permission.TRIAGE),
-            "perform": member.may(Permission.PERFORM),
-            "images": member.may(Permission.DECIDE_IMAGES),
-            "bring": member.may(Permission.BRING_IN),
-            "opened": member.may(Permission.OPEN_IMAGES),
-            "messages": member.may(Permission.SEE_MESSAGES),
-        },
     }
-    return render(request, "desk/exam.html", context)
+
+
+def _of_its_order(exam: Exam, member: Member) -> dict[str, Any]:
+    """An order that came late for it, or a patient whom nobody knew: for whoever decides about orders."""
+    decides = member.may(Permission.TRIAGE)
+    return {
+        "late": late_pairs(exam) if decides else None,
+        "joined": joined_of(exam) if decides else None,
+        "unknown": unidentified(exam, member) if decides else None,
+    }
+
+
+def _may(view: ExamView, member: Member) -> dict[str, bool]:
+    return {
+        "book": member.may(Permission.BOOK),
+        "find": what_can_be_done(view, member, clock.now()).find,
+        "triage": member.may(Permission.TRIAGE),
+        "perform": member.may(Permission.PERFORM),
+        "images": member.may(Permission.DECIDE_IMAGES),
+        "bring": member.may(Permission.BRING_IN),
+        "opened": member.may(Permission.OPEN_IMAGES),
+        "messages": member.may(Permission.SEE_MESSAGES),
+    }
 
 
 def _checks(exam: Exam) -> list[tuple[str, SafetyCheck]]:
