@@ -32,8 +32,8 @@ INCLUDED_MAX = 500
 ITERATIONS_MAX = 5
 """What is put beside is followed so many steps further, and no more."""
 
-SILENT = ("_format", "_pretty")
-"""Parameters that change nothing here and are let through."""
+SILENT = ("_format", "_pretty", "_totalMethod")
+"""Parameters that change nothing here and are let through; the last one is what fhirpy asks for a count with."""
 
 _COMMA = re.compile(r"(?<!\\),")
 _ESCAPED = re.compile(r"\\([,$|\\])")

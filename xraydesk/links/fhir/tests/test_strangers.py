@@ -118,6 +118,12 @@ def test_places_of_the_past_are_free_no_more_and_break_nothing(search: str) -> N
     assert slots in ([], ["busy"])
 
 
+def test_fhirpy_counts() -> None:
+    site = make_site()
+    make_patient(site)
+    assert get(caller(site), "Patient?_count=0&_totalMethod=count")[1]["total"] == 1
+
+
 def test_a_time_to_the_nanosecond_is_read() -> None:
     assert get(caller(make_site()), "Patient?_lastUpdated=ge2026-11-28T00:00:00.123456789Z")[0] == 200
 
