@@ -41,7 +41,10 @@ from xraydesk.results.rules import Outcome
 log = structlog.get_logger(__name__)
 
 ORDERS = frozenset({("ORM", "O01"), ("ORM", ""), ("OMG", "O19"), ("OMI", "O23")})
-RESULTS = frozenset({("ORU", "R01"), ("ORU", "")})
+RESULTS = frozenset(
+    {("ORU", "R01"), ("ORU", ""), ("MDM", "T02"), ("MDM", "T08"), ("MDM", "T10"), ("MDM", "T11")}
+)
+"""An addendum by itself (MDM^T06) is none: its text would stand in the place of the report's."""
 RESULTS_ONLY = "results"
 """The kind of a link over which results come and nothing else."""
 
@@ -222,7 +225,7 @@ def _effect(
             Condition.UNSUPPORTED_TYPE,
             "MSH^1^9",
             f"{message.type or 'A message without a type'} is not taken over this link: "
-            f"the site file says that {partner.link.name} sends results (ORU^R01) alone",
+            f"the site file says that {partner.link.name} sends results (ORU^R01, MDM) alone",
         )
     if (code, event) in ORDERS:
         return _order(message, partner, at, steps, order)
@@ -234,7 +237,7 @@ def _effect(
         Condition.UNSUPPORTED_TYPE,
         "MSH^1^9",
         f"{message.type or 'A message without a type'} is not taken here: "
-        "this desk takes ORM^O01, OMG^O19, OMI^O23, ORU^R01, SIU and ADT",
+        "this desk takes ORM^O01, OMG^O19, OMI^O23, ORU^R01, MDM^T02, T08, T10 and T11, SIU and ADT",
     )
 
 

@@ -100,7 +100,7 @@ def _order(group: order.Group, ipc: Segment) -> dict[str, Any]:
 
 def _results(message: Message) -> list[dict[str, Any]]:
     """What a result message says was read, one entry an exam; empty for any other, and for one that cannot be taken."""
-    if message.header.get(9) != "ORU":
+    if message.header.get(9) not in ("ORU", "MDM"):
         return []
     try:
         found = report.read_reports(message, zone="UTC")

@@ -1,4 +1,4 @@
-"""What a result message says was read: ORU^R01 to reports, one for each OBR; pure.
+"""What a result message says was read: ORU^R01 to reports, one for each OBR, and MDM to the one that its TXA names; pure.
 
 Segments come as ORC, OBR, NTE, OBX (HL7 2.5.1 §7.3.1). An OBR without a text of its own stands
 for one more exam of the same report: the text of the next OBR that has one is its own, or else
@@ -54,6 +54,12 @@ ACTION_OF_VALUES = (
     (frozenset("XD"), ReportAction.CANCEL),
 )
 """OBX-11 (HL7 table 0085), looked for in this order where OBR-25 does not say it."""
+
+AUTHENTICATED = frozenset({"AU", "LA"})
+"""TXA-17 (HL7 table 0271) of a document that somebody stands for; any other is preliminary."""
+
+DOCUMENT_CANCELLED = "T11"
+DOCUMENT_EDITED = frozenset({"T08", "T10"})
 
 TEXT_TYPES = frozenset({"TX", "FT", "ST", ""})
 APART_TYPES = frozenset({"ED", "RP"})
@@ -120,11 +126,35 @@ def result_groups(message: Message) -> list[Group]:
     return groups
 
 
+def _document_as_result(message: Message) -> Message:
+    """A document (MDM, HL7 2.5.1 §9.6) as the result that it is: what its TXA says of numbers, state, time and reader as an OBR."""
+    if message.header.get(9) != "MDM" or any(message.all("OBR")):
+        return message
+    at = next((n for n, segment in enumerate(message.segments) if segment.name == "TXA"), None)
+    if at is None:
+        raise Rejected(
+            Condition.SEGMENT_SEQUENCE, "TXA^1", "The document has no TXA segment: nothing says what it is of"
+        )
+    txa = message.segments[at]
+    event = message.header.get(9, 2) or message.first("EVN").get(1)
+    status = "P"
+    if event == DOCUMENT_CANCELLED:
+        status = "X"
+    elif txa.get(17).strip().upper() in AUTHENTICATED:
+        status = "C" if event in DOCUMENT_EDITED else "F"
+    fields = [""] * 32
+    fields[1], fields[2], fields[21], fields[24] = txa.raw(14), txa.raw(15), txa.raw(4), status
+    fields[31] = txa.raw(10) or txa.raw(9)
+    obr = Segment("OBR", tuple(fields), txa.separators)
+    return replace(message, segments=(*message.segments[: at + 1], obr, *message.segments[at + 1 :]))
+
+
 def read_reports(message: Message, *, zone: str) -> tuple[SaidReport, ...]:
     """The reports of a message, one for each exam; none where nothing was read yet.
 
     `zone` is where times without an offset are from. Raises Rejected where the sender must correct it.
     """
+    message = _document_as_result(message)
     pids = list(message.all("PID"))
     if len(pids) > 1:
         raise Rejected(

@@ -16,11 +16,12 @@ from xraydesk.facts.models import Fact
 from xraydesk.links.hl7.receive import Receiver
 from xraydesk.links.hl7.tests.conftest import EHR, Listening
 from xraydesk.links.hl7.tests.sent import adt, answers, code, framed, obr, order, result
+from xraydesk.links.hl7.tests.test_report import document
 from xraydesk.links.messages import apply_waiting, replay
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam
 from xraydesk.reactions.run import react_to
-from xraydesk.results.models import Report, ReportVersion
+from xraydesk.results.models import Document, Report, ReportVersion
 
 Ask = Callable[..., list[str]]
 RIS = replace(EHR, name="RIS", kind="results", sending_application="RIS")
@@ -45,6 +46,19 @@ def test_a_report_is_kept_with_its_exam_and_gets_aa(ris: Site, ask: Ask, app: st
     message = Message.objects.latest("id")
     assert (message.state, message.accession, message.patient) == ("applied", exam.accession, exam.patient_id)
     assert not Item.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_document_is_kept_as_the_report_with_its_pdf_beside_it(ris: Site, ask: Ask) -> None:
+    ask(order(placer="P1"))
+    exam = Exam.objects.get()
+    pdf = "OBX|2|ED|PDF^Report||^application^pdf^Base64^JVBERi0xLjQgeA==||||||F"
+    sent = document("OBX|1|TX|GDT||Clear.||||||F", pdf, number=exam.accession)
+    assert ask(sent)[1] == "MSA|AA|D1"
+    report = Report.objects.get(exam=exam)
+    assert (report.state, report.text.partition("\n")[0]) == ("final", "Clear.")
+    kept = Document.objects.get(exam=exam)
+    assert (bytes(kept.content), kept.title, kept.state) == (b"%PDF-1.4 x", "Report", "kept")
 
 
 @pytest.mark.django_db

@@ -315,3 +315,60 @@ def test_whatever_a_reader_writes_is_read_as_it_was_written(lines: list[str]) ->
     assert found.impression == "Done."
     if written != '""':
         assert found.text == "\n".join(line.rstrip() for line in lines).strip("\n")
+
+
+def document(
+    *lines: str,
+    event: str = "T02",
+    completion: str = "LA",
+    txa: bool = True,
+    number: str = "A1",
+    patient: str = "N1",
+) -> str:
+    """A document of a chest, named by its exam's number and its order's."""
+    header = f"MSH|^~\\&|RIS|HOSP|XRAYDESK|XRAY|20260301101500||MDM^{event}|D1|P|2.5"
+    said = f"TXA|1|DI|TX|20260301101000|||||7^Grey^Eve|||{number}-R||P1^EHR|{number}||{completion}||AV"
+    return "\r".join(
+        [
+            header,
+            f"EVN|{event}|20260301101500",
+            f"PID|1||{patient}^^^HOSP^MR||Prüfer^Ada||19690512|F",
+            *([said] if txa else []),
+            *lines,
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "completion", "action"),
+    [
+        ("T02", "LA", F),
+        ("T02", "AU", F),
+        ("T02", "PA", P),
+        ("T02", "", P),
+        ("T08", "LA", C),
+        ("T10", "AU", C),
+        ("T11", "LA", X),
+    ],
+)
+def test_a_document_is_a_report_of_the_exam_that_its_header_names(
+    event: str, completion: str, action: ReportAction
+) -> None:
+    lines = ("OBX|1|TX|GDT||Lungs are clear.||||||F", "OBX|2|TX|GDT||No effusion.||||||F")
+    (found,) = read(document(*lines, event=event, completion=completion))
+    assert (found.action, found.text) == (action, "Lungs are clear.\nNo effusion.")
+    assert found.exam == SaidExam(filler="A1", placer="P1", placer_authority="EHR")
+    assert (found.radiologist_id, found.said_at) == ("7", datetime(2026, 3, 1, 15, 10, tzinfo=UTC))
+
+
+def test_a_document_may_be_a_pdf_alone_or_name_its_order_as_results_do() -> None:
+    body = base64.b64encode(b"%PDF-1.4 x").decode()
+    (found,) = read(document(f"OBX|1|ED|PDF^Report||^application^pdf^Base64^{body}||||||F"))
+    assert [one.content for one in found.documents] == [b"%PDF-1.4 x"]
+    (found,) = read(document("OBR|1|P2|F2|||||||||||||||A2|||||||F", "OBX|1|TX|GDT||Clear.||||||F"))
+    assert (found.exam.accession, found.action) == ("A2", F)
+
+
+def test_a_document_without_its_header_is_refused() -> None:
+    with pytest.raises(Rejected, match="no TXA"):
+        read(document("OBX|1|TX|GDT||Clear.||||||F", txa=False))
