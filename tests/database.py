@@ -95,11 +95,14 @@ def _made_database(place: postgres.Place) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             _make(place)
+            # Of a run that was cut off: what is not whole is never under a state's own name.
+            shutil.rmtree(made.with_suffix(".partial"), ignore_errors=True)
             shutil.copytree(place.data_dir, made.with_suffix(".partial"))
             made.with_suffix(".partial").rename(made)
             older = sorted(kept.iterdir(), key=lambda folder: folder.stat().st_mtime)
             for folder in [f for f in older if f.is_dir()][:-MADE_KEPT]:
-                shutil.rmtree(folder, ignore_errors=True)
+                gone = folder if folder.suffix else folder.rename(folder.with_suffix(".gone"))
+                shutil.rmtree(gone, ignore_errors=True)
     return made
 
 

@@ -61,9 +61,14 @@ def _fetch_kind(site: Site, ehr: EhrPlan, kind: Pulls, session: Session) -> None
         # Who is known here is looked up when their order comes; what changed before that is in it.
         row.since = clock.now()
     try:
+        asked = {row.further}
         for _ in range(PAGES_AT_ONCE_MAX):
             if not _read_page(site, ehr, kind, session, row):
                 break
+            if row.further in asked:
+                row.further, row.latest = "", None
+                raise NoAnswer("its pages lead back to one that was read already")
+            asked.add(row.further)
     except OSError as away:
         _failed(row, ehr, shortened(away.strerror or str(away) or type(away).__name__, WHY_LENGTH_MAX))
         return

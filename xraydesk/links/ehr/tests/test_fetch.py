@@ -104,11 +104,20 @@ def test_pages_are_followed_and_each_order_comes_in_once(ehr: Ehr) -> None:
     assert any("ServiceRequest" in a.target and "_lastUpdated=ge" in a.target for a in ehr.heard)
 
 
-def test_a_next_page_elsewhere_is_not_asked_and_what_was_read_stays(ehr: Ehr) -> None:
+@pytest.mark.parametrize(
+    ("further", "times", "why"),
+    [
+        ("http://127.0.0.1:9/R4/ServiceRequest?_page=2", 1, "it leads to an address beyond its own"),
+        ("ServiceRequest?_page=2", 2, "its pages lead back to one that was read already"),
+    ],
+)
+def test_a_next_page_elsewhere_or_read_before_is_not_asked_and_what_was_read_stays(
+    ehr: Ehr, further: str, times: int, why: str
+) -> None:
     site = asked_site(ehr, pulls={"ServiceRequest": ""})
     ehr.put(patient(), earlier(days=9))
     ehr.put(request(), earlier(days=1))
-    elsewhere = "http://127.0.0.1:9/R4/ServiceRequest?_page=2"
+    further = further if "://" in further else f"{ehr.base}/{further}"
 
     def lead(asked: Any) -> Told | None:
         if not asked.target.startswith("/R4/ServiceRequest"):
@@ -117,14 +126,15 @@ def test_a_next_page_elsewhere_is_not_asked_and_what_was_read_stays(ehr: Ehr) ->
             "resourceType": "Bundle",
             "type": "searchset",
             "entry": [{"resource": ehr.one("ServiceRequest")}],
-            "link": [{"relation": "next", "url": elsewhere}],
+            "link": [{"relation": "next", "url": further}],
         }
         return Told(200, json.dumps(page).encode())
 
     ehr.before = lead
     fetch(site)
     row = Fetching.objects.get()
-    assert (row.why, row.further) == ("it leads to an address beyond its own", "")
+    assert (row.why, row.further) == (why, "")
+    assert len([asked for asked in ehr.heard if asked.target.startswith("/R4/ServiceRequest")]) == times
     assert Exam.objects.count() == 1
 
 
