@@ -77,7 +77,10 @@ def read_update(
     dataset: Dataset, *, sop_instance_uid: str, has_end: bool = False, has_series: bool = False
 ) -> StepReport:
     """What an N-SET tells; `has_end` and `has_series` say what earlier reports gave already. Raises BadStep."""
-    state = _state(dataset) if "PerformedProcedureStepStatus" in dataset else None
+    state = None
+    if "PerformedProcedureStepStatus" in dataset:
+        _require(dataset, "PerformedProcedureStepStatus")
+        state = _state(dataset)
     report = _report(dataset, sop_instance_uid, state)
     if state in FINAL_STEP_STATES:
         if not has_end:

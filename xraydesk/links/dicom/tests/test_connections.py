@@ -105,6 +105,7 @@ def test_only_a_call_that_was_refused_for_its_name_lets_anybody_in(site) -> None
     other = make_site("O")
     connections.count_calls(site=site, calls={Caller("XR1", "X", "10.0.0.1", "TAKEN"): 1}, at=AT)
     connections.count_calls(site=other, calls={Caller("S", "X", "10.0.0.1", "CALLING_UNKNOWN"): 1}, at=AT)
+    connections.count_calls(site=site, calls={Caller("", "X", "10.0.0.1", "CALLING_UNKNOWN"): 1}, at=AT)
     for call in DicomCall.objects.all():
         with pytest.raises(Refused):
             connections.let_in(site=site, call_id=call.pk, at=AT, by="user:admin")

@@ -168,7 +168,8 @@ def test_news_on_the_way_needs_nothing() -> None:
         (end(PerformedProcedureStepEndTime="late"), BAD_VALUE),
         (without(end(), "PerformedSeriesSequence"), MISSING_ATTRIBUTE),
         (end(PerformedSeriesSequence=[]), MISSING_VALUE),
-        (end(""), BAD_VALUE),
+        (end(""), MISSING_VALUE),
+        (end("DONE"), BAD_VALUE),
     ],
 )
 def test_an_end_that_lacks_what_is_needed_is_refused(dataset: Dataset, status: int) -> None:
