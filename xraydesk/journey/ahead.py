@@ -145,7 +145,8 @@ def hold(
     if isinstance(offer, Unfit):
         refusal = PlaceTaken if offer.taken else PlaceUnfit
         raise refusal(f"Nothing was held: {offer.words}.", _alternatives(site, asked, at=at, since=since))
-    _lock([part.place for part in offer.parts], asked.exams)
+    company_of = site.pk if offer.along else None
+    _lock([part.place for part in offer.parts], asked.exams, company_of=company_of)
     _let_go_of(asked, at=at, by=by)
     length = min(minutes or policies_of(site).hold_minutes, HOLD_MINUTES_MAX)
     try:
@@ -337,7 +338,7 @@ def _alternatives(site: Site, asked: _Asked, *, at: datetime, since: datetime) -
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def _lock(places: Sequence[Place], exams: Sequence[Exam]) -> None:
+def _lock(places: Sequence[Place], exams: Sequence[Exam], *, company_of: int | None = None) -> None:
     """The places, and those that the exams have or hold already, before anything of them is written."""
     theirs = Booking.objects.filter(exam__in=exams, state__in=OCCUPYING)
     every = [*places, *(actions.place_of(booking) for booking in theirs)]
@@ -345,6 +346,7 @@ def _lock(places: Sequence[Place], exams: Sequence[Exam]) -> None:
         room_ids=[place.room_id for place in every],
         technologist_ids=[place.technologist_id for place in every],
         patient_ids=[exam.patient_id for exam in exams],
+        company_of=company_of,
     )
 
 

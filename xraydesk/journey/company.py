@@ -38,6 +38,12 @@ def keep_company(*, exam_id: int, at: datetime) -> None:
     wanted = {Going.INTERPRETER: bool(ask.language), Going.ESCORT: ask.escort}
     missing: list[str] = []
     if booking is not None and booking.state == BookingState.BOOKED and any(wanted.values()):
+        actions.lock_places(
+            room_ids=[booking.room_id],
+            technologist_ids=[booking.technologist_id],
+            patient_ids=[booking.patient_id],
+            company_of=exam.site_id,
+        )
         whole = Span(booking.during.lower - ask.need.preparation, booking.during.upper)
         there = _who_is_there(booking, whole)
         helpers = helpers_of(

@@ -81,9 +81,16 @@ class ToHold:
 
 
 def lock_places(
-    *, room_ids: Iterable[int], technologist_ids: Iterable[int | None], patient_ids: Iterable[int]
+    *,
+    room_ids: Iterable[int],
+    technologist_ids: Iterable[int | None],
+    patient_ids: Iterable[int],
+    company_of: int | None = None,
 ) -> None:
     """Wait for whoever is booking one of these rooms, technologists or patients, and hold them.
+
+    `company_of` is the site where the time of porters and others who go along is to be kept too: who keeps
+    several stretches of several people at once keeps them alone, so that no two wait for each other's.
 
     All at once and in one order, so that no two writers wait for each other in a circle.
     Take these locks after the exam's, and before the first write to a booking: whoever
@@ -91,7 +98,8 @@ def lock_places(
     until the transaction (or the savepoint they were taken in) ends. Beyond the number of
     locks allowed at once the last are left out: the constraints hold all the same.
     """
-    names = [f"booking patient:{pk}" for pk in patient_ids]
+    names = [] if company_of is None else [f"booking company:{company_of}"]
+    names += [f"booking patient:{pk}" for pk in patient_ids]
     names += [f"booking room:{pk}" for pk in room_ids]
     names += [f"booking technologist:{pk}" for pk in technologist_ids if pk is not None]
     locks.take(names[: locks.LOCKS_AT_ONCE_MAX])
@@ -129,22 +137,24 @@ def insert_booking(
             booked_by=by,
         )
 
-    return _past_expired_holds(insert, [ToHold(place, exam, exam.patient_id)], at=at)
+    return _past_expired_holds(insert, [ToHold(place, exam, exam.patient_id)], site_id=exam.site_id, at=at)
 
 
-def _past_expired_holds(insert: Callable[[], T], wanted: Sequence[ToHold], *, at: datetime) -> T:
+def _past_expired_holds(
+    insert: Callable[[], T], wanted: Sequence[ToHold], *, site_id: int, at: datetime
+) -> T:
     """Do an insertion under the locks of its places; where places whose holds have run out are in its way, they go.
 
     Raises SlotTaken, with the transaction still good.
     """
     try:
         with transaction.atomic():
-            _lock(wanted)
+            _lock(wanted, site_id=site_id)
             return insert()
     except IntegrityError as trouble:
         try:
             with transaction.atomic():
-                _lock(wanted)
+                _lock(wanted, site_id=site_id)
                 if not _drop_expired(wanted, at=at):
                     raise _slot_taken(trouble) from trouble
                 return insert()
@@ -152,12 +162,12 @@ def _past_expired_holds(insert: Callable[[], T], wanted: Sequence[ToHold], *, at
             raise _slot_taken(again) from again
 
 
-def _lock(wanted: Iterable[ToHold]) -> None:
-    wanted = list(wanted)
+def _lock(wanted: Sequence[ToHold], *, site_id: int) -> None:
     lock_places(
         room_ids=[one.place.room_id for one in wanted],
         technologist_ids=[one.place.technologist_id for one in wanted],
         patient_ids=[one.patient_id for one in wanted if one.patient_id is not None],
+        company_of=site_id if any(one.along for one in wanted) else None,
     )
 
 
@@ -252,7 +262,7 @@ def miss(booking: Booking, *, at: datetime) -> Booking:
 
 def undo_miss(booking: Booking) -> Booking:
     """The patient is to be expected after all. Raises NotInThatState, and SlotTaken where the place has gone."""
-    _lock([ToHold(place_of(booking), patient_id=booking.patient_id)])
+    _lock([ToHold(place_of(booking), patient_id=booking.patient_id)], site_id=booking.site_id)
     return _apply(booking, BookingAction.UNDO_MISS, ended_at=None)
 
 
@@ -343,7 +353,7 @@ def insert_hold(
             _insert_held(hold, kept)
         return hold
 
-    return _past_expired_holds(insert, places, at=at)
+    return _past_expired_holds(insert, places, site_id=site_id, at=at)
 
 
 def _insert_held(hold: Hold, kept: ToHold) -> None:
@@ -385,7 +395,7 @@ def add_company(booking: Booking, one: Company, *, at: datetime) -> bool:
     """Keep the time of one more who goes along; False where somebody else was faster."""
     wanted = [ToHold(place_of(booking), patient_id=booking.patient_id, along=(one,))]
     try:
-        _past_expired_holds(lambda: insert_company(booking, [one]), wanted, at=at)
+        _past_expired_holds(lambda: insert_company(booking, [one]), wanted, site_id=booking.site_id, at=at)
     except SlotTaken:
         return False
     return True

@@ -27,6 +27,7 @@ def test_every_button_leads_somewhere(ending: object) -> None:
     arguments = {
         "accession": ["A1"],
         "image": [1],
+        "delivery": [1],
         "message": [1],
         "finding": [1],
         "outside": [1],

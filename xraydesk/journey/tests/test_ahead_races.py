@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from django.db import transaction
 
 from tests.factories import ALL_DAY, AT, make_exam, make_site
 from xraydesk.journey.ahead import ALTERNATIVES_MAX, Wish, book, end_expired, hold, let_go
@@ -16,8 +18,12 @@ from xraydesk.journey.errors import HoldOver, PlaceTaken, Refused
 from xraydesk.journey.tests.test_ahead import held, inpatient, place, with_policies
 from xraydesk.journey.tests.test_booking_races import at_once, check_plan
 from xraydesk.orders.models import Procedure
+from xraydesk.rooms.models import Room
+from xraydesk.scheduling.actions import Company, SlotTaken, ToHold, insert_hold
+from xraydesk.scheduling.engine.place import Place
+from xraydesk.scheduling.engine.spans import Span
 from xraydesk.scheduling.models import Attendance, Booking, Hold
-from xraydesk.scheduling.states import HoldState
+from xraydesk.scheduling.states import Going, HoldState
 from xraydesk.staff.models import Porter
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,6 +114,31 @@ def test_many_who_hold_book_and_let_go_meet_no_deadlock_and_leave_a_plan() -> No
                 if who
             )
             assert all(a[1] <= b[0] for a, b in pairwise(spans))
+
+
+def test_whoever_keeps_ways_of_several_porters_never_waits_in_a_circle() -> None:
+    """Row 43: of six who want both porters at one time, three the one first and three the other, one gets them."""
+    site = make_site(rooms=12)
+    rooms = list(Room.objects.filter(site=site).order_by("code"))
+    both = [Porter.objects.create(site=site, code=f"P{n}", name=f"P {n}", shifts=ALL_DAY) for n in range(2)]
+
+    def want(number: int) -> int:
+        kept = 0
+        for hour in range(5):
+            span = Span(AT + timedelta(hours=hour), AT + timedelta(hours=hour, minutes=10))
+            ways = [Company(Going.FETCH, span, porter_id=p.pk) for p in (both if number % 2 else both[::-1])]
+            places = [
+                ToHold(Place(rooms[2 * number + n].pk, *span), along=(way,)) for n, way in enumerate(ways)
+            ]
+            with contextlib.suppress(SlotTaken), transaction.atomic():
+                insert_hold(
+                    site_id=site.pk, places=places, told=[], lacks=[], until=span.end, at=AT, by="user:a"
+                )
+                kept += 1
+        return kept
+
+    assert sum(at_once(lambda n=n: want(n) for n in range(6))) == 5  # type: ignore[misc]
+    assert Attendance.objects.filter(live=True).count() == 10
 
 
 def test_places_for_nobody_yet_are_held_one_at_a_time() -> None:

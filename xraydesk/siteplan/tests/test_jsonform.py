@@ -26,6 +26,7 @@ from xraydesk.siteplan.link_plan import (
     Pushes,
     Sends,
     SubscriberPlan,
+    Version,
 )
 from xraydesk.siteplan.plan import (
     ClosurePlan,
@@ -74,6 +75,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "OnCallRole": st.sampled_from(OnCallRole),
     "CompanionKind": st.sampled_from(CompanionKind),
     "LinkField": st.sampled_from(LinkField),
+    "Version": st.sampled_from(Version),
     "Mapping[str, str]": st.dictionaries(TEXTS, TEXTS, max_size=3),
     "Mapping[str, int]": st.dictionaries(TEXTS, st.integers(), max_size=3),
 }
