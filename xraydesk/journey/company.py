@@ -41,7 +41,7 @@ def keep_company(*, exam_id: int, at: datetime) -> None:
         actions.lock_places(
             room_ids=[booking.room_id],
             technologist_ids=[booking.technologist_id],
-            patient_ids=[booking.patient_id],
+            patient_ids=[exam.patient_id],
             company_of=exam.site_id,
         )
         whole = Span(booking.during.lower - ask.need.preparation, booking.during.upper)
