@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from django.db import connection
+
 from xraydesk.lib.prepared import Question, ask
 
 LOCKS_AT_ONCE_MAX = 200
@@ -38,6 +40,20 @@ def held(names: Iterable[str]) -> Iterator[None]:
         yield
     finally:
         _held.reset(token)
+
+
+@contextmanager
+def in_hand(name: str) -> Iterator[bool]:
+    """Take a piece of work in hand over several transactions; False where somebody has it. Of who is killed the database lets go."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
+        (mine,) = cursor.fetchone()
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
 def question(names: Iterable[str]) -> Question:

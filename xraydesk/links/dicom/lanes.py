@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
-
-from django.db import connection
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.rules import WAIT_SECONDS_MIN
@@ -16,6 +12,7 @@ from xraydesk.journey.promise import defer_asking
 from xraydesk.journey.route import destinations_of
 from xraydesk.journey.turns import Turn, defer_delivery, is_overtaken, link_free_at, next_try, next_turn
 from xraydesk.lib import clock
+from xraydesk.lib.locks import in_hand
 from xraydesk.links.dicom import send
 from xraydesk.siteplan.routing_plan import DestinationPlan
 
@@ -65,7 +62,7 @@ class _Lane:
                 return next_try(
                     site_id=self.site.pk, destination=self.destination, passed_over=self.elsewhere
                 )
-            with _in_hand(turn, self.destination) as mine:
+            with in_hand(f"sending {turn.exam_id} {self.destination}") as mine:
                 if not mine:
                     self.elsewhere.add(turn.exam_id)
                 elif not send.deliver(
@@ -94,18 +91,3 @@ class _Lane:
         if pause > 0:
             time.sleep(pause)
         return None
-
-
-@contextmanager
-def _in_hand(turn: Turn, destination: str) -> Iterator[bool]:
-    """Take an exam in hand for one destination; False where somebody has it. The database lets go of it for who is killed."""
-    name = f"sending {turn.exam_id} {destination}"
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
-        (mine,) = cursor.fetchone()
-    try:
-        yield mine
-    finally:
-        if mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])

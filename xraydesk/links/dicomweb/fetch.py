@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
 from django.conf import settings
-from django.db import connection
 
 from xraydesk.imaging.fetch_rules import FetchState
 from xraydesk.imaging.header import Header, StoredFile
@@ -24,6 +22,7 @@ from xraydesk.imaging.models import FetchedStudy
 from xraydesk.imaging.queries import person_of
 from xraydesk.journey import prior_images
 from xraydesk.lib import clock
+from xraydesk.lib.locks import in_hand
 from xraydesk.links.dicom.archive_codec import ArchiveAway, Asked, Said, is_of
 from xraydesk.links.dicom.header_codec import is_wire_uid
 from xraydesk.links.dicom.own_file import head_of, keep_as_own, read_brought
@@ -71,7 +70,7 @@ def fetch(fetch_id: int) -> None:
     row = FetchedStudy.objects.select_related("site", "exam__patient").get(pk=fetch_id)
     if row.state != FetchState.ASKED:
         return
-    with _in_hand(fetch_id) as mine:
+    with in_hand(f"fetching {fetch_id}") as mine:
         goes_on = mine and _fetch(row)
     if goes_on:
         prior_images.defer_fetch(fetch_id)
@@ -273,18 +272,3 @@ class _Part:
             raise NoRoom(f"the disk fails ({full.errno})") from None
         self._file = None
         return self._path
-
-
-@contextmanager
-def _in_hand(fetch_id: int) -> Iterator[bool]:
-    """Take a study in hand; False where somebody has it. The database lets go of it for who is killed."""
-    name = f"fetching {fetch_id}"
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
-        (mine,) = cursor.fetchone()
-    try:
-        yield mine
-    finally:
-        if mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
