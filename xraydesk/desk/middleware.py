@@ -20,8 +20,8 @@ POLICY = (
 """Scripts and styles come from this host's files alone; block positions on the board are style attributes."""
 
 
-class ContentSecurityPolicy:
-    """Tells the browser to take nothing from elsewhere and to run nothing that stands in a page."""
+class _OnAnswers:
+    """Looks at each answer, of pages that wait and of those that do not; what is quick needs no thread of its own."""
 
     sync_capable = True
     async_capable = True
@@ -35,16 +35,31 @@ class ContentSecurityPolicy:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.later:
             return self._answer_later(request)
-        return _with_policy(self.get_response(request))
+        return self.answered(request, self.get_response(request))
 
     async def _answer_later(self, request: HttpRequest) -> HttpResponseBase:
-        return _with_policy(await self.get_response(request))
+        response: HttpResponseBase = await self.get_response(request)
+        if self.is_slow(request, response):
+            return await sync_to_async(self.answered)(request, response)
+        return self.answered(request, response)
+
+    def is_slow(self, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """Whether `answered` asks the database."""
+        return False
+
+    def answered(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """What goes out in place of the answer; the answer itself where nothing is to be done."""
+        raise NotImplementedError
 
 
-def _with_policy(response: HttpResponseBase) -> HttpResponseBase:
-    response.headers.setdefault("Content-Security-Policy", POLICY)
-    response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-    return response
+class ContentSecurityPolicy(_OnAnswers):
+    """Tells the browser to take nothing from elsewhere and to run nothing that stands in a page."""
+
+    def answered(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """The answer with its headers, where a page has none of its own."""
+        response.headers.setdefault("Content-Security-Policy", POLICY)
+        response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+        return response
 
 
 class NoNul(MiddlewareMixin):
@@ -64,44 +79,24 @@ class NoNul(MiddlewareMixin):
         return None
 
 
-class OfAForm:
+class OfAForm(_OnAnswers):
     """Shows a page where somebody opens the address of a form, which would else be left blank.
 
     FHIR answers in its own words.
     """
 
-    sync_capable = True
-    async_capable = True
+    def is_slow(self, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """The page shows whose desk it is."""
+        is_page = request.method == "GET" and not request.path_info.startswith("/fhir/")
+        return is_page and response.status_code == 405
 
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        self.later = iscoroutinefunction(get_response)
-        if self.later:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self.later:
-            return self._answer_later(request)
-        response: HttpResponseBase = self.get_response(request)
-        return _explained(request, response) if _is_blank(request, response) else response
-
-    async def _answer_later(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = await self.get_response(request)
-        return (
-            await sync_to_async(_explained)(request, response) if _is_blank(request, response) else response
-        )
-
-
-def _is_blank(request: HttpRequest, response: HttpResponseBase) -> bool:
-    return (
-        response.status_code == 405 and request.method == "GET" and not request.path_info.startswith("/fhir/")
-    )
-
-
-def _explained(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
-    page = of_a_form(request)
-    page.headers["Allow"] = response.headers["Allow"]
-    return page
+    def answered(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """The page that says what to do, in place of a blank one."""
+        if not self.is_slow(request, response):
+            return response
+        page = of_a_form(request)
+        page.headers["Allow"] = response.headers["Allow"]
+        return page
 
 
 def _form(request: HttpRequest) -> QueryDict:
