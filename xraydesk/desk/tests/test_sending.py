@@ -18,6 +18,7 @@ from xraydesk.imaging.models import Delivery, Prior
 from xraydesk.imaging.rules import ATTEMPTS_MAX
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import promise, route
+from xraydesk.journey.reconcile import reject_image
 from xraydesk.journey.tests.performing import PACS, begun, header, received, site_with_pacs, told
 from xraydesk.lib import clock
 from xraydesk.siteplan.hours import WEEKDAYS
@@ -194,6 +195,9 @@ def test_the_images_of_a_stat_are_told_of_and_opened_by_buttons() -> None:
     assert "Opened" in opened
     assert "Images opened</button>" not in opened
     assert "opened already" in pressed("images-opened")
+    images = list(exam.images.values_list("pk", flat=True))
+    reject_image(image_id=images[0], also=images[1:], why="blurred", at=clock.now(), by="user:a")
+    assert "All at PACS since" not in browser.get(reverse("exam", args=[exam.accession])).content.decode()
     manager = signed_in(site, Role.MANAGER)
     for measure in ("image-to-available", "image-to-opened"):
         behind = manager.get(reverse("measure", args=[measure])).content.decode()

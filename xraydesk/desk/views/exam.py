@@ -104,7 +104,8 @@ def exam_page(request: HttpRequest, member: Member, accession: str) -> HttpRespo
         "charges": charges_of(member, view.exam),
         "words": readers_words(exam, images, view, member),
         "counts": counts,
-        "readable": readable(facts),
+        # Of images that were all taken back nobody is to open any.
+        "readable": readable(facts) if counts.matched else None,
         "going": where_images_go(view.exam, images, at=clock.now()),
         "look": bool(request.GET.get("look")),
         "checks": _checks(exam),
