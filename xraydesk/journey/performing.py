@@ -42,10 +42,10 @@ def lock_steps(site_id: int, uids: Iterable[str]) -> None:
     locks.take(f"step:{site_id}:{uid}" for uid in uids)
 
 
-def lock_exams(exam_ids: Iterable[int]) -> list[Exam]:
-    """The exams, locked in one order. Raises UnknownExam where one is not there."""
+def lock_exams(exam_ids: Iterable[int], *, shared: bool = False) -> list[Exam]:
+    """The exams, locked in one order, by several at once where `shared`. Raises UnknownExam where one is not there."""
     wanted = set(exam_ids)
-    exams = orders.lock_exams(wanted)
+    exams = orders.lock_exams(wanted, shared=shared)
     if len(exams) != len(wanted):
         raise UnknownExam("There is no such exam here.")
     return exams

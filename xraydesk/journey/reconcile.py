@@ -74,7 +74,8 @@ def receive_image(
         raise TooManyCopies
     candidates = {c.exam_id: c for c in queries.candidates_for(site=site, header=header)}
     decision = match(header, candidates.values(), policies_of(site))
-    exam = performing.lock_exams([decision.exam_id])[0] if decision.exam_id else None
+    # Shared: images of one exam that come over several associations need not wait for each other's commit.
+    exam = performing.lock_exams([decision.exam_id], shared=True)[0] if decision.exam_id else None
     acquired_at = _acquired_at(header, site)
     state, why = _state(header, acquired_at, decision, is_copy=bool(known))
     matched = state is not ImageState.QUARANTINED and exam is not None

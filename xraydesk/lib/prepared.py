@@ -39,6 +39,12 @@ _TO_QUOTE = re.compile(r"['\\]")
 PREPARED_MAX = 100
 """A connection keeps the plans of so many statements; beyond them it begins anew."""
 
+_LOCKS = {
+    (False, False): "",
+    (True, False): " FOR UPDATE",
+    (True, True): " FOR SHARE",
+}
+
 SHAPES_MAX = 256
 """So many different statements of gathered rows are remembered."""
 
@@ -110,19 +116,26 @@ def rows_of(model: type[M], where: str, values: Sequence[Any]) -> list[M]:
 
 
 def rows_with(
-    model: type[M], where: str, values: Sequence[Any], *related: str, order: str = "id", lock: bool = False
+    model: type[M],
+    where: str,
+    values: Sequence[Any],
+    *related: str,
+    order: str = "id",
+    lock: bool = False,
+    shared: bool = False,
 ) -> list[M]:
     """The rows of a table for which `where` holds, with the rows that they point to by `related`, in one round trip.
 
     `related` are names as for Django's `select_related` (`step`, `step__room`); rows that several point to are one
     object. The columns in `where` are those of the table alone. With `lock` the rows (not those that they point to)
-    are locked in their order until the transaction ends, before any other is read.
+    are locked in their order until the transaction ends, before any other is read. A `shared` lock is one that others
+    may hold as well who want the rows to stay as they are; whoever wants to change one waits for all of them.
 
     Raises TransactionManagementError where rows are to be locked and no transaction is open.
     """
     if lock and not connection.in_atomic_block:
         raise transaction.TransactionManagementError("rows are locked inside a transaction only")
-    statements, links = _reading(model, where, related, order, lock)
+    statements, links = _reading(model, where, related, order, _LOCKS[lock, shared])
     answers = ask_all([Question(statement, values) for statement in statements])
     rows = _made(model, answers[0])
     found: list[list[Any]] = [list(rows)]
@@ -361,10 +374,10 @@ def _table_of(model: type[models.Model]) -> _Table:
 
 @lru_cache(maxsize=SHAPES_MAX)
 def _reading(
-    model: type[models.Model], where: str, related: tuple[str, ...], order: str, lock: bool
+    model: type[models.Model], where: str, related: tuple[str, ...], order: str, lock: str
 ) -> tuple[list[str], list[tuple[int, Any]]]:
     """The statements that read rows and those they point to; of each but the first, by which field of which one's rows."""
-    end = f" ORDER BY {order}" + (" FOR UPDATE" if lock else "")
+    end = f" ORDER BY {order}{lock}"
     statements, links = [f"{_table_of(model).select} WHERE {where}{end}"], []
     held: dict[str, tuple[int, type[models.Model], str]] = {"": (0, model, where)}
     for path in related:

@@ -52,10 +52,21 @@ def exams_of(order: Order) -> list[Exam]:
     )
 
 
-def lock_exams(exam_ids: Iterable[int]) -> list[Exam]:
-    """Exams with their site, order, patient and procedure, locked in one order until the transaction ends; those that are there."""
+def lock_exams(exam_ids: Iterable[int], *, shared: bool = False) -> list[Exam]:
+    """Exams with their site, order, patient and procedure, locked in one order until the transaction ends; those that are there.
+
+    A `shared` lock keeps them as they are, and lets others do the same: for who writes beside an exam, and not into it.
+    """
     return rows_with(
-        Exam, "id = ANY ($1::bigint[])", [[*exam_ids]], "site", "order", "patient", "procedure", lock=True
+        Exam,
+        "id = ANY ($1::bigint[])",
+        [[*exam_ids]],
+        "site",
+        "order",
+        "patient",
+        "procedure",
+        lock=True,
+        shared=shared,
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from tests.factories import AT, make_exam, make_site
 from xraydesk.attention.models import Item
@@ -198,3 +200,35 @@ def test_one_object_sent_over_many_associations_at_once_is_stored_once() -> None
     for thread in threads:
         thread.join(20)
     assert Image.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_images_of_one_exam_wait_not_for_each_other_and_what_holds_them_waits_for_all() -> None:
+    """Row 36, under concurrency: an image under way when its exam is reopened is held like those before it."""
+    site = make_site()
+    exam = make_exam(site)
+    uid = begun(site, exam)
+
+    def elsewhere(what: Callable[[], object], *, wait_ms: int) -> Future[object]:
+        """Done over another connection, which waits so long for a lock."""
+
+        def run() -> object:
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(f"SET lock_timeout = {wait_ms}")
+                return what()
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(run)
+
+    def reopen() -> None:
+        told(site, uid, StepState.DISCONTINUED, reason_code="110514")
+
+    with transaction.atomic():
+        received(site, header(exam))
+        assert elsewhere(lambda: received(site, header(exam)).state, wait_ms=20_000).result() == "matched"
+        assert isinstance(elsewhere(reopen, wait_ms=50).exception(), OperationalError)
+    reopen()
+    assert [image.state for image in Image.objects.all()] == ["held", "held"]
