@@ -12,6 +12,7 @@ class ItemKind(StrEnum):
 
     EXAM_HELD = "exam held"
     LATE_ORDER = "order of an exam done already"
+    ORDER_SEEN_OTHERWISE = "order seen otherwise by its sender"
     NO_PLACE = "no place found"
     IMAGE_MISMATCH = "image of another patient"
     LABEL_DOUBT = "label of an image in doubt"
@@ -60,6 +61,9 @@ class Clock:
 CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.EXAM_HELD: Clock(120, "This exam is held until somebody decides"),
     ItemKind.LATE_ORDER: Clock(60, "An order came for an exam that may be done already"),
+    ItemKind.ORDER_SEEN_OTHERWISE: Clock(
+        60, "Whoever sent this order takes it for done, cancelled or on hold"
+    ),
     ItemKind.NO_PLACE: Clock(30, "No free place was found for this exam"),
     ItemKind.IMAGE_MISMATCH: Clock(20, "An image carries another patient's name or number"),
     ItemKind.LABEL_DOUBT: Clock(20, "What an image says, or when it was taken, does not fit its exam"),

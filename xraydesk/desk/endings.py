@@ -24,6 +24,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
     "exams": (
         ItemKind.EXAM_HELD,
         ItemKind.LATE_ORDER,
+        ItemKind.ORDER_SEEN_OTHERWISE,
         ItemKind.NO_PLACE,
         ItemKind.UNSCHEDULED_EXAM,
         ItemKind.CHECK_MISSING,
@@ -77,6 +78,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
         Ending("This is its order", "late-order-join", "accession", posts=True, key="x"),
         Ending("It is another exam", "late-order-another", "accession", posts=True, key="a"),
     ),
+    ItemKind.ORDER_SEEN_OTHERWISE: (_OPEN_EXAM, _DONE),
     ItemKind.NO_PLACE: (Ending("See the places", "board", query="exam"),),
     ItemKind.IMAGE_MISMATCH: (_COMPARE,),
     ItemKind.LABEL_DOUBT: (_COMPARE,),

@@ -19,8 +19,18 @@ from xraydesk.orders.models import Exam
 from xraydesk.orders.states import OrderState, TriageAction, TriageState
 from xraydesk.scheduling import actions as scheduling
 
-ENDS_WITH_THE_EXAM = (ItemKind.EXAM_HELD, ItemKind.LATE_ORDER, ItemKind.NO_PLACE)
+ENDS_WITH_THE_EXAM = (
+    ItemKind.EXAM_HELD,
+    ItemKind.LATE_ORDER,
+    ItemKind.NO_PLACE,
+    ItemKind.ORDER_SEEN_OTHERWISE,
+)
 """Items whose cause is gone when the exam is."""
+
+
+def cancel_after_start_key(accession: str) -> str:
+    """Under which key an exam stands on the list that its sender cancelled after it had begun."""
+    return f"cancel after start:{accession}"
 
 
 def cancel_exam(*, exam_id: int, at: datetime, by: str, why: str) -> Exam:

@@ -278,6 +278,8 @@ def _apply(site: Site, order: Order, requisition: Requisition, *, at: datetime, 
         case OrderControl.RELEASE:
             exams, done = release_order(order=order, at=at, by=by)
             outcome = Outcome.RELEASED
+        case OrderControl.NEWS:  # nothing is asked; `heed` compares it
+            exams, done, outcome = queries.exams_of(order), False, Outcome.UNCHANGED
     return Received(order, tuple(exams), outcome if done else Outcome.UNCHANGED)
 
 

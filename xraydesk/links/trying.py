@@ -88,7 +88,10 @@ def _tried(row: Message, site: Site, today: LinkPlan, then: LinkPlan) -> Iterato
     for before, now in pairs:
         zones = (today.timezone or site.timezone, then.timezone or site.timezone)
         yield MessageTried(
-            row, compared(before, now, zones[1]), why_refused(before, zones[0]), why_refused(now, zones[1])
+            row,
+            compared(before, now, zones[1]),
+            why_refused(before, zones[0], today.controls),
+            why_refused(now, zones[1], then.controls),
         )
 
 

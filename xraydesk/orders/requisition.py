@@ -23,6 +23,8 @@ class OrderControl(StrEnum):
     COMPLETED_ELSEWHERE = "completed elsewhere"
     HOLD = "hold"
     RELEASE = "release"
+    NEWS = "news"
+    """How far the sender sees the order; nothing is asked."""
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,5 @@ class Requisition:
     provider_phone: str = ""
     transport: str = ""
     details: dict[str, str] = field(default_factory=dict)
+    status: str = ""
+    """How far the sender says that the order is (ORC-5)."""

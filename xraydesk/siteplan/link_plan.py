@@ -190,6 +190,20 @@ class FieldRule:
         return f"{self.name} from {' or '.join(self.places)}{words}"
 
 
+class OrderMeaning(StrEnum):
+    """What a sender can mean by a pair of ORC-1 and ORC-5; the words are those of `orders.requisition.OrderControl`."""
+
+    NEW = "new"
+    CHANGE = "change"
+    CANCEL = "cancel"
+    DISCONTINUE = "discontinue"
+    COMPLETED_ELSEWHERE = "completed elsewhere"
+    HOLD = "hold"
+    RELEASE = "release"
+    NEWS = "news"
+    """How far the sender sees the order; nothing is asked."""
+
+
 @dataclass(frozen=True)
 class LinkPlan:
     """A partner that sends here. `kind` is `orders` (orders, patients, results), `results` (results alone), or `dicom`
@@ -216,6 +230,8 @@ class LinkPlan:
     """Addresses and networks that may use it in clear."""
     fields: tuple[FieldRule, ...] = ()
     """What is taken from other places than the usual ones."""
+    controls: Mapping[str, OrderMeaning] = field(default_factory=dict)
+    """What the sender means by ORC-1, alone (`SC`) or with an ORC-5 (`SC CM`), in capitals."""
 
     def takes_in_clear(self, address: str) -> bool:
         """True where the site file lets an address use this link without TLS."""

@@ -19,6 +19,7 @@ from xraydesk.siteplan.link_plan import (
     IssuerPlan,
     LinkField,
     LinkPlan,
+    OrderMeaning,
     OutlinkPlan,
     Pushes,
     Sends,
@@ -370,8 +371,20 @@ def _link(t: Table) -> LinkPlan:
             insecure=t.yes_no("insecure"),
             peers=t.texts("peers", length_max=64),
             fields=link_fields(t.table("fields", needed=False)),
+            controls=_controls(t),
         )
     )
+
+
+def _controls(t: Table) -> Mapping[str, OrderMeaning]:
+    """The `[link.controls]` of a file: ORC-1 alone, or ORC-1 and ORC-5 with a space between, each with what is meant."""
+    found: dict[str, OrderMeaning] = {}
+    for written, meant in t.choices("controls", OrderMeaning).items():
+        pair = " ".join(written.upper().split())
+        if not pair or pair in found:
+            t.problem("controls", "must be ORC-1, alone or with an ORC-5, each pair once", written)
+        found[pair] = meant
+    return found
 
 
 def link_fields(t: Table) -> tuple[FieldRule, ...]:

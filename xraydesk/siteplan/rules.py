@@ -29,6 +29,7 @@ MESSAGE_DAYS_MIN = 30
 SIDES = ("L", "R", "B")
 SEXES = ("", "F", "M")
 LINK_KINDS = ("orders", "results", "dicom")
+NUMBER_PLEASE = "SN"
 AE_TITLE_RULE = "an AE title has 1 to 16 characters, no backslash and no space at either end"
 PATIENT_CLASS_RULE = "a patient class is one capital letter as in PV1-2 (I, O, E…)"
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -417,6 +418,9 @@ def _links(plan: SitePlan) -> Problems:
         for rule in link.fields:
             for place in rule.places:
                 yield from _place(place, ("link", i, "fields", rule.name.value))
+        for pair in link.controls:
+            if pair.split(" ")[0] == NUMBER_PLEASE:
+                yield Problem(("link", i, "controls", pair), "SN asks for a number: it can mean nothing else")
         sender = (link.kind, link.sending_application, link.sending_facility)
         if sender in senders and link.name != senders[sender]:
             yield Problem(

@@ -18,6 +18,7 @@ from xraydesk.attention.actions import close_items
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.facts.actions import heard
+from xraydesk.journey.cancel import cancel_after_start_key
 from xraydesk.journey.errors import AlreadyStarted, Refused
 from xraydesk.journey.receive import receive_order
 from xraydesk.lib import locks
@@ -330,7 +331,7 @@ def _codes_as_sent(resource: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _too_late(one: Fetched, exam: Exam, control: OrderControl, error: AlreadyStarted) -> Effect:
     kind, key = ItemKind.MESSAGE_NOT_APPLIED, one.about
     if control is OrderControl.CANCEL:
-        kind, key = ItemKind.CANCEL_AFTER_START, f"cancel after start:{exam.accession}"
+        kind, key = ItemKind.CANCEL_AFTER_START, cancel_after_start_key(exam.accession)
     item = Waiting(kind, str(error), key, exam.accession)
     return Effect(MessageState.WAITING, waiting=item, accession=exam.accession, patient=exam.patient_id)
 

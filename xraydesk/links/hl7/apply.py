@@ -16,6 +16,8 @@ from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.actions import heard
 from xraydesk.journey import errors
 from xraydesk.journey.appointment import receive_appointment
+from xraydesk.journey.cancel import cancel_after_start_key
+from xraydesk.journey.heed import heed_status
 from xraydesk.journey.merge import Merged, receive_merge
 from xraydesk.journey.numbers import number_for_order
 from xraydesk.journey.receive import Outcome as OrderOutcome
@@ -58,6 +60,7 @@ DONE = {
     OrderControl.COMPLETED_ELSEWHERE: "OK",
     OrderControl.HOLD: "HR",
     OrderControl.RELEASE: "OK",
+    OrderControl.NEWS: "OK",
 }
 NOT_DONE = {
     OrderControl.NEW: "UA",
@@ -67,6 +70,7 @@ NOT_DONE = {
     OrderControl.COMPLETED_ELSEWHERE: "UA",
     OrderControl.HOLD: "UH",
     OrderControl.RELEASE: "UR",
+    OrderControl.NEWS: "UA",
 }
 """ORC-1 of the reply to each wish (HL7 table 0119)."""
 
@@ -76,6 +80,7 @@ class Steps:
     """The journey steps that a message can lead to."""
 
     order: Callable[..., Received] = receive_order
+    status: Callable[..., Received | None] = heed_status
     patient: Callable[..., Any] = receive_patient_event
     reports: Callable[..., list[ReceivedReport]] = receive_reports
     merge: Callable[..., Merged] = receive_merge
@@ -160,7 +165,7 @@ def one_new_order(message: Message, partner: Partner) -> Requisition | None:
         return None
     try:
         message = as_ruled(message, partner.link.fields)
-        wishes = read_requisitions(message, zone=partner.zone)
+        wishes = read_requisitions(message, zone=partner.zone, words=partner.link.controls)
     except Exception:  # whatever is wrong with it is found again, and told, where the message is applied
         return None
     return wishes[0] if len(wishes) == 1 and wishes[0].control is OrderControl.NEW else None
@@ -343,22 +348,37 @@ def _order(
 ) -> Effect:
     if order is None and (asked := read_number_requests(message)):
         return _numbers(asked, partner, at)
-    wishes = (order,) if order else read_requisitions(message, zone=partner.zone)
-    done: list[Received] = []
+    wishes = (order,) if order else read_requisitions(message, zone=partner.zone, words=partner.link.controls)
+    done: list[Received | None] = []
     try:
         with _together(len(wishes)):
             for wish in wishes:
-                done.append(steps.order(site=partner.site, requisition=wish, at=at, **_who(partner)))
+                done.append(_one_order(wish, partner, at, steps))
     except errors.Refused as error:
         if is_all_or_nothing():
             raise
         return _not_done(wishes[len(done)], error, message, partner)
-    exams = [exam for received in done for exam in received.exams]
+    known = [received for received in done if received is not None]
+    exams = [exam for received in known for exam in received.exams]
     return Effect(
-        MessageState.APPLIED,
+        MessageState.IGNORED if all(map(_told_nothing, wishes, done)) else MessageState.APPLIED,
         orders=tuple(map(_done, wishes, done)) if partner.link.application_replies else (),
         accession=exams[0].accession if exams else "",
-        patient=done[0].order.patient_id,
+        patient=known[0].order.patient_id if known else None,
+    )
+
+
+def _one_order(wish: Requisition, partner: Partner, at: datetime, steps: Steps) -> Received | None:
+    """What was done with one order; None for news of one that never came here."""
+    if wish.control is OrderControl.NEWS:
+        return steps.status(site=partner.site, requisition=wish, link=partner.link.name, at=at)
+    return steps.order(site=partner.site, requisition=wish, at=at, **_who(partner))
+
+
+def _told_nothing(wish: Requisition, received: Received | None) -> bool:
+    """True of news that the desk has already, or that is of an order which is not here."""
+    return wish.control is OrderControl.NEWS and (
+        received is None or received.outcome is OrderOutcome.UNCHANGED
     )
 
 
@@ -389,8 +409,9 @@ def _together(steps: int) -> AbstractContextManager[object]:
     return transaction.atomic() if steps > 1 else nullcontext()
 
 
-def _done(wish: Requisition, received: Received) -> OrderReply:
-    number = next((e.filler or e.accession for e in received.exams), wish.filler)
+def _done(wish: Requisition, received: Received | None) -> OrderReply:
+    exams = received.exams if received is not None else ()
+    number = next((e.filler or e.accession for e in exams), wish.filler)
     return OrderReply(DONE[wish.control], wish.placer, wish.placer_authority, number)
 
 
@@ -414,7 +435,7 @@ def _not_done(wish: Requisition, error: errors.Refused, message: Message, partne
     is_end = wish.control in (OrderControl.CANCEL, OrderControl.DISCONTINUE)
     if isinstance(error, errors.AlreadyStarted) and is_end:
         accession = _accession_of(partner.site, wish, partner.link.name)
-        item = Waiting(ItemKind.CANCEL_AFTER_START, str(error), f"cancel after start:{accession}", accession)
+        item = Waiting(ItemKind.CANCEL_AFTER_START, str(error), cancel_after_start_key(accession), accession)
         effect = replace(effect, waiting=item, accession=accession)
         if replies:
             effect = replace(effect, code="AA", trouble=None)

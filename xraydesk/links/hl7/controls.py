@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from xraydesk.links.hl7.refusals import Condition, NeedsPerson, Rejected
 from xraydesk.orders.requisition import OrderControl
+from xraydesk.siteplan.link_plan import OrderMeaning
 
 _NEW = ("", "IP", "SC")
 
@@ -28,8 +31,13 @@ NUMBER_GIVEN = "NA"
 """The sender gives a number of its own to an order of ours."""
 
 
-def control_of(code: str, status: str, number: int) -> OrderControl:
+def control_of(
+    code: str, status: str, number: int, words: Mapping[str, OrderMeaning] | None = None
+) -> OrderControl:
     """What the pair ORC-1, ORC-5 of the `number`-th ORC asks for.
+
+    `words` is what its sender means by a pair (`SC CM`), or by ORC-1 alone: a pair of its own counts before those of
+    the standard, ORC-1 alone where the standard has no such pair.
 
     Raises NeedsPerson for NA, which brings a number for an order of ours; Rejected for SN beside
     other wishes, with 103 at ORC-1 for a pair that is not known (row 16 of the faults), with 101 where ORC-1 is empty.
@@ -40,11 +48,15 @@ def control_of(code: str, status: str, number: int) -> OrderControl:
             f"ORC^{number}^1",
             "ORC-1 is empty: it must say what is to be done with the order",
         )
-    if code == NUMBER_GIVEN:
+    words = words or {}
+    own = words.get(f"{code} {status}".rstrip())
+    control = OrderControl(own) if own else CONTROLS.get((code, status))
+    if control is None and code in words:
+        control = OrderControl(words[code])
+    if control is None and code == NUMBER_GIVEN:
         raise NeedsPerson(
             "ORC-1 NA gives an order number; orders of this desk keep the number they have. Nothing was changed"
         )
-    control = CONTROLS.get((code, status))
     if control is None:
         pair = f"ORC-1 {code} with ORC-5 {status}" if status else f"ORC-1 {code}"
         raise Rejected(

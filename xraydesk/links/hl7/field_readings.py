@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xraydesk.links.hl7 import order
@@ -9,7 +10,7 @@ from xraydesk.links.hl7.patient import read_identifiers, read_phone, read_visit
 from xraydesk.links.hl7.reader import NOWHERE, Message, Segment
 from xraydesk.links.hl7.refusals import NeedsPerson, Rejected
 from xraydesk.orders.states import Priority
-from xraydesk.siteplan.link_plan import LinkField
+from xraydesk.siteplan.link_plan import LinkField, OrderMeaning
 
 ORDER_TYPES = frozenset({"ORM", "OMG", "OMI"})
 
@@ -54,12 +55,15 @@ def read_fields(message: Message, zone: str) -> dict[tuple[int, LinkField], str]
     return {key: value for key, value in found.items() if value}
 
 
-def why_refused(message: Message, zone: str) -> str:
-    """Why an order would be refused or would wait, in a sentence; "" where it can be read, and for all that is no order."""
+def why_refused(message: Message, zone: str, words: Mapping[str, OrderMeaning]) -> str:
+    """Why an order would be refused or would wait, in a sentence; "" where it can be read, and for all that is no order.
+
+    `zone` and `words` as of `order.read_requisitions`.
+    """
     if message.header.get(9, 1) not in ORDER_TYPES:
         return ""
     try:
-        order.read_number_requests(message) or order.read_requisitions(message, zone=zone)
+        order.read_number_requests(message) or order.read_requisitions(message, zone=zone, words=words)
     except Rejected as error:
         return error.sentence
     except NeedsPerson as error:

@@ -8,7 +8,7 @@ same placer number and wish are one requisition.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from xraydesk.links.hl7.controls import NUMBER_PLEASE, control_of
@@ -20,6 +20,7 @@ from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
 from xraydesk.orders.sides import LETTER_OF, sides_named
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Allergy, Demographics, Name
+from xraydesk.siteplan.link_plan import OrderMeaning
 
 PLACER_LENGTH_MAX = 64
 EXAMS_MAX = 100
@@ -80,6 +81,11 @@ class Group:
         """ORC-1, however it is written."""
         return self.orc.get(1).strip().upper()
 
+    @property
+    def status(self) -> str:
+        """ORC-5, however it is written."""
+        return self.orc.get(5).strip().upper()
+
 
 def groups_of(message: Message) -> list[Group]:
     """The orders of a message, one entry an OBR; an ORC without OBR is an entry of its own."""
@@ -127,10 +133,12 @@ def read_number_requests(message: Message) -> tuple[NumberAsked, ...]:
     return tuple(dict.fromkeys(NumberAsked(*placer_of(group)) for group in groups))
 
 
-def read_requisitions(message: Message, *, zone: str) -> tuple[Requisition, ...]:
+def read_requisitions(
+    message: Message, *, zone: str, words: Mapping[str, OrderMeaning] | None = None
+) -> tuple[Requisition, ...]:
     """What a message orders, changes or takes back, one requisition an order.
 
-    `zone` is where times without an offset are from.
+    `zone` is where times without an offset are from, `words` what the sender means by ORC-1 and ORC-5.
 
     Raises Rejected where the sender must correct it, NeedsPerson where a person must act.
     """
@@ -146,7 +154,7 @@ def read_requisitions(message: Message, *, zone: str) -> tuple[Requisition, ...]
             "OBR^1",
             f"The message asks for more than {EXAMS_MAX} exams: send them in parts",
         )
-    controls = [control_of(g.control, g.orc.get(5).strip().upper(), g.orc_number) for g in groups]
+    controls = [control_of(g.control, g.status, g.orc_number, words) for g in groups]
     has_children = any(g.control == "CH" for g in groups)
     found: dict[tuple[OrderControl, str, str], Requisition] = {}
     for group, control in zip(groups, controls, strict=True):
@@ -190,6 +198,7 @@ def _requisition(group: Group, control: OrderControl, patient: Demographics, zon
         provider_phone=phone_in(obr, 17) or phone_in(orc, 14),
         transport=read_transport(obr),
         details=_details(group),
+        status=group.status,
     )
 
 

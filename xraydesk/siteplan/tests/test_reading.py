@@ -10,7 +10,7 @@ import pytest
 from xraydesk.siteplan import reading
 from xraydesk.siteplan.hours import WEEKDAYS
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.link_plan import Pushes, Sends
+from xraydesk.siteplan.link_plan import OrderMeaning, Pushes, Sends
 from xraydesk.siteplan.plan import ClosurePlan, CompanionKind, KeptFor, SitePlan
 from xraydesk.siteplan.policies import AutopilotPlan, BookingWay, GivesWayTo
 from xraydesk.siteplan.problems import SiteFileErrors
@@ -108,6 +108,14 @@ def test_the_file_that_the_other_tests_spoil_is_right() -> None:
     assert plan.policies.item_minutes == {"exam held": 30}
     assert plan.procedures[0].system == "L"
     assert plan.links[0].charset == "utf-8"
+
+
+def test_what_a_sender_means_by_a_pair_is_read_however_it_is_spaced() -> None:
+    own = '[link.controls]\nsc = "news"\n"nw  Ordered" = "new"\n'
+    assert read_toml_text(changed("[policies]\n", own + "[policies]\n")).links[0].controls == {
+        "SC": OrderMeaning.NEWS,
+        "NW ORDERED": OrderMeaning.NEW,
+    }
 
 
 SPOILED = [
@@ -238,6 +246,34 @@ SPOILED = [
     ("port = 11113", 'port = 11113\nauthority = "/c"', 47, "destination 1, tls", "are for tls"),
     ('kind = "orders"', 'kind = "gossip"', 55, "link 1, kind", "one of: orders"),
     ('kind = "orders"', 'kind = "orders"\ncharset = "utf-9"', 56, "link 1, charset", "no character set"),
+    (
+        'kind = "orders"',
+        'kind = "orders"\ncontrols = {SC = "gossip"}',
+        56,
+        "link 1, controls, SC",
+        "is none of",
+    ),
+    (
+        'kind = "orders"',
+        'kind = "orders"\ncontrols = {SC = "new", sc = "news"}',
+        56,
+        "link 1, controls, sc",
+        "once",
+    ),
+    (
+        'kind = "orders"',
+        'kind = "orders"\ncontrols = {"" = "new"}',
+        56,
+        "link 1, controls, ",
+        "must be ORC-1",
+    ),
+    (
+        'kind = "orders"',
+        'kind = "orders"\ncontrols = {SN = "news"}',
+        56,
+        "link 1, controls, SN",
+        "SN asks for",
+    ),
     ('kind = "orders"', 'kind = "orders"\ninsecure = true', 56, "link 1, insecure", "needs peers"),
     (
         'kind = "orders"\nsending_application = "EHR"',

@@ -15,6 +15,7 @@ from xraydesk.orders.requisition import OrderControl, Requisition
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Allergy, Identifier
 from xraydesk.patients.events import PatientEvent
+from xraydesk.siteplan.link_plan import OrderMeaning
 
 ZONE = "America/New_York"
 PID = "PID|1||N1^^^HOSP^MR||Prüfer^Ada"
@@ -56,6 +57,39 @@ def one(*lines: str, pid: str = PID) -> Requisition:
 )
 def test_a_pair_that_makes_sense_says_what_is_wanted(code: str, status: str, control: OrderControl) -> None:
     assert control_of(code, status, 1) is control
+
+
+def test_every_word_of_a_link_is_a_wish() -> None:
+    assert {*OrderMeaning} == {*OrderControl}
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "control"),
+    [
+        ("SC", "", OrderControl.NEWS),
+        ("SC", "CM", OrderControl.NEWS),
+        ("SC", "CA", OrderControl.CANCEL),
+        ("NW", "", OrderControl.NEW),
+        ("NW", "ORDERED", OrderControl.NEW),
+        ("XO", "CM", OrderControl.COMPLETED_ELSEWHERE),
+        ("XO", "A", OrderControl.CHANGE),
+        ("NA", "", OrderControl.NEWS),
+        ("DC", "", OrderControl.HOLD),
+        ("DC", "CA", OrderControl.DISCONTINUE),
+    ],
+)
+def test_a_links_own_pair_counts_before_the_standard_and_its_control_alone_after_it(
+    code: str, status: str, control: OrderControl
+) -> None:
+    words = {
+        "SC": OrderMeaning.NEWS,
+        "SC CA": OrderMeaning.CANCEL,
+        "NW": OrderMeaning.NEW,
+        "XO": OrderMeaning.CHANGE,
+        "NA": OrderMeaning.NEWS,
+        "DC": OrderMeaning.HOLD,
+    }
+    assert control_of(code, status, 1, words) is control
 
 
 CODES = sorted({c for c, _ in CONTROLS} | {"ZZ", "RE", "SC", "OP"})
