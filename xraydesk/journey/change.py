@@ -22,6 +22,7 @@ from xraydesk.orders.asked import (
     asked,
     changed_parts,
     changed_values,
+    named,
     order_values,
     pair,
 )
@@ -72,7 +73,7 @@ def change_order(
 
 
 def _wishes(exams: list[Exam], requisition: Requisition) -> list[Wish]:
-    standing = [Standing(e.sequence, e.accession, e.filler, e.asked.get("code", "")) for e in exams]
+    standing = _standing(exams)
     by_sequence = {exam.sequence: exam for exam in exams}
     wishes = []
     for sequence, asked_for in pair(standing, requisition.exams):
@@ -80,6 +81,19 @@ def _wishes(exams: list[Exam], requisition: Requisition) -> list[Wish]:
         parts = changed_parts(exam.asked, asked(asked_for)) if exam else frozenset()
         wishes.append(Wish(exam, asked_for, parts))
     return wishes
+
+
+def _standing(exams: list[Exam]) -> list[Standing]:
+    return [
+        Standing(e.sequence, e.accession, e.filler, e.asked.get("code", ""), e.asked.get("laterality", ""))
+        for e in exams
+    ]
+
+
+def exams_named(exams: list[Exam], requisition: Requisition) -> list[Exam]:
+    """Those of an order's exams that a message means which ends or holds it (`orders.asked.named`)."""
+    sequences = named(_standing(exams), requisition.exams)
+    return [exam for exam in exams if exam.sequence in sequences]
 
 
 def _refuse(order: Order, exams: list[Exam]) -> None:
@@ -166,9 +180,12 @@ def _add(
     return added
 
 
-def hold_order(*, order: Order, at: datetime, by: str) -> tuple[list[Exam], bool]:
-    """The sender wants an order to wait: every exam of it that has not begun is held. Raises AlreadyStarted where all have."""
-    exams = queries.exams_of(order)
+def hold_order(*, order: Order, requisition: Requisition, at: datetime, by: str) -> tuple[list[Exam], bool]:
+    """The sender wants an order to wait: every exam that it names, and that has not begun, is held.
+
+    Raises AlreadyStarted where all have.
+    """
+    exams = exams_named(queries.exams_of(order), requisition)
     started = begun(exams)
     waiting = [e for e in exams if e.triage != TriageState.CANCELLED and not is_held_by_sender(e)]
     open_exams = [e for e in waiting if e.pk not in started]
@@ -179,9 +196,11 @@ def hold_order(*, order: Order, at: datetime, by: str) -> tuple[list[Exam], bool
     return exams, bool(open_exams)
 
 
-def release_order(*, order: Order, at: datetime, by: str) -> tuple[list[Exam], bool]:
-    """The sender lets an order go on: the exams that it held are triaged anew."""
-    exams = queries.exams_of(order)
+def release_order(
+    *, order: Order, requisition: Requisition, at: datetime, by: str
+) -> tuple[list[Exam], bool]:
+    """The sender lets an order go on: those of the exams that it names which it held are triaged anew."""
+    exams = exams_named(queries.exams_of(order), requisition)
     held = [e for e in exams if is_held_by_sender(e)]
     for exam in held:
         actions.apply_triage(exam, TriageAction.RECONSIDER, at=at, by=by, findings=[])

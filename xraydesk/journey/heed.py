@@ -11,12 +11,13 @@ from xraydesk.access.models import Site
 from xraydesk.attention.actions import close_items, raise_item
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.journey.cancel import cancel_after_start_key
+from xraydesk.journey.change import exams_named
 from xraydesk.journey.exam_view import views_of
 from xraydesk.journey.receive import Outcome, Received, order_meant
 from xraydesk.journey.stage import Stage
 from xraydesk.journey.status_rules import asked_of_a_person, contradiction
 from xraydesk.orders import queries
-from xraydesk.orders.models import Exam, Order
+from xraydesk.orders.models import Exam
 from xraydesk.orders.requisition import Requisition
 
 
@@ -30,7 +31,7 @@ def heed_status(*, site: Site, requisition: Requisition, link: str, at: datetime
     order = order_meant(site, replace(requisition, placer_authority=requisition.placer_authority or link))
     if order is None:
         return None
-    exams = _meant(order, requisition)
+    exams = exams_named(queries.exams_of(order), requisition)  # locked: none moves on meanwhile
     done = [
         _heed(view.exam, view.stage, requisition, sender=link, at=at)
         for view in views_of(Exam.objects.filter(pk__in=[exam.pk for exam in exams]), site=site)
@@ -41,13 +42,6 @@ def heed_status(*, site: Site, requisition: Requisition, link: str, at: datetime
 def seen_otherwise_key(accession: str) -> str:
     """Under which key an exam stands on the list because its sender sees it otherwise."""
     return f"seen otherwise:{accession}"
-
-
-def _meant(order: Order, requisition: Requisition) -> list[Exam]:
-    """The exams that are named, else all of the order; locked, so that none moves on meanwhile."""
-    exams = queries.exams_of(order)
-    names = {requisition.filler, *(n for e in requisition.exams for n in (e.accession, e.filler))} - {""}
-    return [exam for exam in exams if names & {exam.accession, exam.filler}] or exams
 
 
 def _heed(exam: Exam, stage: Stage, said: Requisition, *, sender: str, at: datetime) -> bool:

@@ -13,7 +13,7 @@ from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.journey.arrive import patient_is_here
 from xraydesk.journey.cancel import call_off, refuse_begun
-from xraydesk.journey.change import change_order, hold_order, release_order
+from xraydesk.journey.change import change_order, exams_named, hold_order, release_order
 from xraydesk.journey.errors import IncompleteOrder, NoPatientNumber, PatientConflict, UnknownOrder
 from xraydesk.journey.performing import tell
 from xraydesk.journey.policy import identifier_authority, policies_of
@@ -264,37 +264,40 @@ def _apply(site: Site, order: Order, requisition: Requisition, *, at: datetime, 
             exams, done = change_order(site=site, order=order, requisition=requisition, at=at, by=by)
             outcome = Outcome.CHANGED
         case OrderControl.CANCEL:
-            exams, done = _end(order, FactKind.ORDER_CANCELLED, "cancelled by the sender", at=at, by=by)
+            exams, done = _end(order, requisition, "cancelled by the sender", at=at, by=by)
             outcome = Outcome.CANCELLED
         case OrderControl.DISCONTINUE:
-            exams, done = _end(order, FactKind.ORDER_CANCELLED, "discontinued by the sender", at=at, by=by)
+            exams, done = _end(order, requisition, "discontinued by the sender", at=at, by=by)
             outcome = Outcome.DISCONTINUED
         case OrderControl.COMPLETED_ELSEWHERE:
-            exams, done = _end(order, FactKind.ORDER_CANCELLED, "done elsewhere", at=at, by=by)
+            exams, done = _end(order, requisition, "done elsewhere", at=at, by=by)
             outcome = Outcome.COMPLETED_ELSEWHERE
         case OrderControl.HOLD:
-            exams, done = hold_order(order=order, at=at, by=by)
+            exams, done = hold_order(order=order, requisition=requisition, at=at, by=by)
             outcome = Outcome.HELD
         case OrderControl.RELEASE:
-            exams, done = release_order(order=order, at=at, by=by)
+            exams, done = release_order(order=order, requisition=requisition, at=at, by=by)
             outcome = Outcome.RELEASED
         case OrderControl.NEWS:  # nothing is asked; `heed` compares it
             exams, done, outcome = queries.exams_of(order), False, Outcome.UNCHANGED
     return Received(order, tuple(exams), outcome if done else Outcome.UNCHANGED)
 
 
-def _end(order: Order, kind: FactKind, why: str, *, at: datetime, by: str) -> tuple[list[Exam], bool]:
-    """End an order that has not begun: every exam of it is cancelled, with its place in the plan."""
+def _end(
+    order: Order, requisition: Requisition, why: str, *, at: datetime, by: str
+) -> tuple[list[Exam], bool]:
+    """Cancel the exams that are named, with their places in the plan; none may have begun. With its last exam the order ends."""
     exams = queries.exams_of(order)
-    standing = [exam for exam in exams if exam.triage != TriageState.CANCELLED]
+    meant = exams_named(exams, requisition)
+    standing = [exam for exam in meant if exam.triage != TriageState.CANCELLED]
     refuse_begun(standing)
     for exam in standing:
-        call_off(exam, kind=kind, at=at, by=by, why=why)
-    if standing:
+        call_off(exam, kind=FactKind.ORDER_CANCELLED, at=at, by=by, why=why)
+    if standing and all(exam.triage == TriageState.CANCELLED for exam in exams):
         actions.set_order_state(
             order, OrderState.COMPLETED if why == "done elsewhere" else OrderState.CANCELLED
         )
-    return exams, bool(standing)
+    return meant, bool(standing)
 
 
 FACT_OF_EVENT = {

@@ -7,6 +7,7 @@ between an asking and the exam.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,7 @@ class Standing:
     accession: str
     filler: str
     code: str
+    side: str = ""
 
 
 def pair(
@@ -127,6 +129,32 @@ def pair(
                 meant[position] = sequence
                 del free[sequence]
     return [(meant.get(position), exam) for position, exam in enumerate(asked)]
+
+
+def named(standing: Sequence[Standing], asked: Sequence[RequestedExam]) -> frozenset[int]:
+    """The exams of the order that a message means which ends or holds it: those that it names, by number, or by code and side.
+
+    All of them where it names none, or one that is not there, or where what it says fits more exams than it has, or fewer (the
+    filler number in ORC-3 stands for every OBR below it): then the order itself is meant.
+    """
+    all_of_them = frozenset(s.sequence for s in standing)
+    found: frozenset[int] = frozenset()
+    for fitting, times in Counter(_fitting(standing, exam) for exam in asked).items():
+        if len(fitting) != times:
+            return all_of_them
+        found |= fitting
+    return found or all_of_them
+
+
+def _fitting(standing: Sequence[Standing], exam: RequestedExam) -> frozenset[int]:
+    by_number = frozenset(s.sequence for s in standing if _by_number(s, exam, 0))
+    return by_number or frozenset(
+        s.sequence for s in standing if _by_code(s, exam, 0) and _side_fits(s.side, exam.laterality)
+    )
+
+
+def _side_fits(standing: str, asked: str) -> bool:
+    return not standing or not asked or standing == asked
 
 
 def _by_number(standing: Standing, exam: RequestedExam, position: int) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xraydesk.orders.asked import Standing, asked, changed_parts, changed_values, order_values, pair
+from xraydesk.orders.asked import Standing, asked, changed_parts, changed_values, named, order_values, pair
 from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Demographics, VisitDetails
@@ -123,3 +124,30 @@ def test_no_exam_is_meant_twice(wanted: list[RequestedExam]) -> None:
     meant = [sequence for sequence, _ in pair([A, B], wanted) if sequence is not None]
     assert len(meant) == len(set(meant))
     assert len(pair([A, B], wanted)) == len(wanted)
+
+
+LEFT = Standing(3, "ACC3", "", "HAND", "L")
+RIGHT = Standing(4, "ACC4", "", "HAND", "R")
+ALL = {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ([], ALL),
+        ([RequestedExam(code="KNEE")], {2}),
+        ([RequestedExam(code="", accession="ACC1")], {1}),
+        ([RequestedExam(code="KNEE", filler="F1")], {1}),
+        ([RequestedExam(code="HAND", laterality="R")], {4}),
+        ([RequestedExam(code="HAND"), RequestedExam(code="HAND")], {3, 4}),
+        ([RequestedExam(code="CHEST", filler="F1"), RequestedExam(code="KNEE", filler="F1")], ALL),
+        # Which of the two hands it is, nobody can tell; and what is not there may be any of them.
+        ([RequestedExam(code="HAND")], ALL),
+        ([RequestedExam(code="KNEE"), RequestedExam(code="HEAD")], ALL),
+        ([RequestedExam(code="")], ALL),
+    ],
+)
+def test_what_ends_an_order_ends_the_exams_that_it_names_and_else_all(
+    wanted: list[RequestedExam], meant: set[int]
+) -> None:
+    assert named([A, B, LEFT, RIGHT], wanted) == meant

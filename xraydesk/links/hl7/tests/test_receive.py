@@ -114,6 +114,22 @@ def test_a_cancel_after_the_start_is_refused_and_the_exam_goes_on(ask: Ask) -> N
     assert exam.cancelled_at is None
 
 
+def test_of_an_order_with_several_exams_the_one_that_is_named_is_held_or_cancelled(ask: Ask) -> None:
+    """Row 17: the other one has begun, and goes on."""
+    chest, hand = "XRCHEST2^Chest 2 views^L", "XRHAND^Hand^L"
+    ask(order(extra=f"OBR|2|P1^EHR||{hand}"))
+    begun, other = Exam.objects.order_by("sequence")
+    begin(begun)
+    assert ask(order(action="HD").replace(chest, hand))[1].startswith("MSA|AA")
+    assert ask(order(action="CA").replace(chest, hand))[1].startswith("MSA|AA")
+    assert [e.triage for e in Exam.objects.order_by("sequence")] == ["waiting", "cancelled"]
+    assert (Order.objects.get().state, other.order_id) == ("active", begun.order_id)
+    assert ask(order(action="CA"))[1].startswith("MSA|AE")
+    StepExam.objects.update(voided=True)
+    assert ask(order(action="CA"))[1].startswith("MSA|AA")
+    assert Order.objects.get().state == "cancelled"
+
+
 def test_a_change_after_the_start_is_refused_and_becomes_an_item_of_the_exam(ask: Ask) -> None:
     ask(order(control="C1"))
     exam = Exam.objects.get()
