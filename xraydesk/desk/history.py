@@ -44,6 +44,7 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.IMAGE_HELD: "Image held back",
     FactKind.IMAGE_REJECTED: "Image rejected",
     FactKind.IMAGE_CORRECTED: "Image corrected",
+    FactKind.IMAGE_MOVED: "Image given to another exam",
     FactKind.IMAGE_SENT: "Image sent on",
     FactKind.IMAGE_RECALLED: "Image taken back from those who had it",
     FactKind.DECISION_UNDONE: "Decision about an image undone",

@@ -44,6 +44,7 @@ class FactKind(StrEnum):
     IMAGE_HELD = "image held"
     IMAGE_REJECTED = "image rejected"
     IMAGE_CORRECTED = "image corrected"
+    IMAGE_MOVED = "image moved to another exam"
     IMAGE_SENT = "image sent"
     IMAGE_RECALLED = "image taken back"
     DECISION_UNDONE = "decision about an image undone"

@@ -359,17 +359,32 @@ def insert_deliveries(*, image: Image, ways: Iterable[Way], at: datetime) -> lis
 def withdraw_deliveries(*, image_ids: Sequence[int], also_sent: bool = False) -> int:
     """Stop images that have not left yet; the number of ways stopped.
 
-    With `also_sent` those that have left count as stopped too: they go out anew, under new numbers.
+    With `also_sent` those that have left, or may have, count as stopped too: they go out anew, under new
+    numbers, and what was asked and promised of the old ones is over.
     """
-    stopped = [DeliveryState.WAITING, DeliveryState.FAILED, *([DeliveryState.SENT] if also_sent else [])]
-    return Delivery.objects.filter(image__in=image_ids, state__in=stopped).update(
-        state=DeliveryState.WITHDRAWN
-    )
+    ways = Delivery.objects.filter(image__in=image_ids)
+    if also_sent:
+        return ways.update(
+            state=DeliveryState.WITHDRAWN, may_have_it=False, keeping=KeepingState.NOT_ASKED, ask_at=None
+        )
+    stopped = [DeliveryState.WAITING, DeliveryState.FAILED]
+    return ways.filter(state__in=stopped).update(state=DeliveryState.WITHDRAWN)
+
+
+def offered(delivery_ids: Sequence[int]) -> None:
+    """From now on a destination may have these, whatever becomes of the line."""
+    Delivery.objects.filter(pk__in=delivery_ids).update(may_have_it=True)
+
+
+def not_offered(delivery_ids: Sequence[int]) -> None:
+    """These were to be offered, and nothing of them has left."""
+    Delivery.objects.filter(pk__in=delivery_ids).update(may_have_it=False)
 
 
 def delivered(delivery: Delivery, *, at: datetime, is_to_promise: bool = False) -> None:
     """The destination has the image; with `is_to_promise` it is asked whether it keeps it."""
     delivery.state, delivery.sent_at, delivery.last_error = DeliveryState.SENT, at, ""
+    delivery.may_have_it = True
     delivery.attempts += 1
     if is_to_promise:
         delivery.keeping, delivery.ask_at = KeepingState.DUE, at
@@ -378,10 +393,10 @@ def delivered(delivery: Delivery, *, at: datetime, is_to_promise: bool = False) 
     delivery.save()
 
 
-def not_delivered(delivery: Delivery, *, at: datetime, why: str) -> None:
-    """The destination did not take the image; wait longer each time, and give up at the cap."""
+def not_delivered(delivery: Delivery, *, at: datetime, why: str, may_have_it: bool = False) -> None:
+    """The destination did not take the image, as far as is known; wait longer each time, and give up at the cap."""
     delivery.attempts += 1
-    delivery.last_error = why[:300]
+    delivery.last_error, delivery.may_have_it = why[:300], may_have_it
     wait = wait_seconds(delivery.attempts)
     if wait is None:
         delivery.state = DeliveryState.FAILED
@@ -393,6 +408,7 @@ def not_delivered(delivery: Delivery, *, at: datetime, why: str) -> None:
 def delivery_refused(delivery: Delivery, *, why: str) -> None:
     """The image must not go there; trying again changes nothing."""
     delivery.state, delivery.last_error = DeliveryState.WITHDRAWN, why[:300]
+    delivery.may_have_it = False
     delivery.attempts += 1
     delivery.save()
 

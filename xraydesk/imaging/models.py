@@ -334,6 +334,8 @@ class Delivery(models.Model):
     next_at = models.DateTimeField()
     last_error = models.CharField(max_length=300, blank=True)
     sent_at = models.DateTimeField(null=True)
+    may_have_it = models.BooleanField(default=False)
+    """True from when it is offered until the destination surely did not take it: a line may break after the last byte."""
     available_at = models.DateTimeField(null=True)
     """When the destination said that it can be read there."""
     why = models.CharField(max_length=300, blank=True)

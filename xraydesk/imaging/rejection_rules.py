@@ -137,7 +137,10 @@ def notes(gone: Iterable[Gone], code: RejectionCode) -> list[tuple[RejectionNote
 
 @dataclass(frozen=True)
 class Going:
-    """An image that somebody says belongs to an exam, as it came: its number, series and study."""
+    """An image that somebody says belongs to an exam, as it came: its number and series.
+
+    `has_left` where somebody has it, may have it, or had it before it was taken back.
+    """
 
     image_id: int
     series_instance_uid: str

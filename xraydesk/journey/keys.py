@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xraydesk.imaging.models import Image
+from xraydesk.imaging.models import Delivery, Image
 
 
 def image_key(image: Image) -> str:
@@ -13,6 +13,11 @@ def image_key(image: Image) -> str:
 def reader_key(image: Image) -> str:
     """The key of the item about one image that a reader says is labelled wrong."""
     return f"label said wrong:{image.pk}"
+
+
+def delivery_key(delivery: Delivery) -> str:
+    """The key of the item about one image that a destination does not take."""
+    return f"delivery:{delivery.image_id}:{delivery.destination}"
 
 
 def standing(image: Image) -> str:

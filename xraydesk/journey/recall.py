@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
 
 from xraydesk.access.models import RecordRead
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
+from xraydesk.facts.models import Fact
 from xraydesk.imaging import actions
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.rejection_rules import Gone, RejectionCode, as_sent, notes
@@ -59,13 +59,15 @@ def recall(
 
 
 def _had(images: Sequence[Image]) -> dict[int, tuple[dict[str, str], Collection[str]]]:
-    """Who has each image now, by its key, with the corrections that it left under."""
+    """Who has each image now, or may have it, by its key, with the corrections that it left under.
+
+    Locks their ways out, so that nothing is offered to anybody before what is decided now is so.
+    """
     found: dict[int, tuple[dict[str, str], list[str]]] = {i.pk: (dict(i.corrections), []) for i in images}
-    # Who said that it does not keep an image has had it all the same.
-    has_it = Q(state=DeliveryState.SENT) | Q(keeping=KeepingState.REFUSED)
-    sent = Delivery.objects.filter(has_it, image__in=list(found))
-    for image_id, destination in sent.values_list("image", "destination"):
-        found[image_id][1].append(destination)
+    for way in Delivery.objects.select_for_update().filter(image__in=list(found)).order_by("id"):
+        # Who said that it does not keep an image has had it all the same.
+        if way.may_have_it or way.state == DeliveryState.SENT or way.keeping == KeepingState.REFUSED:
+            found[way.image_id][1].append(way.destination)
     return {key: (corrections, names) for key, (corrections, names) in found.items()}
 
 
@@ -82,13 +84,13 @@ def _tell(image: Image, destinations: Collection[str], code: RejectionCode, *, a
             "image": image.pk,
             "code": str(code),
             "had": f"sent to {', '.join(destinations)}",
-            "seen": _seen(image, at=at),
+            "seen": seen_by(image, at=at),
         },
         simulated=image.simulated,
     )
 
 
-def _seen(image: Image, *, at: datetime) -> str:
+def seen_by(image: Image, *, at: datetime) -> str:
     """Who opened the image's exam here since it came, in words; machines of others log their own readers."""
     names = who_saw(image, at=at)
     if not names:
@@ -99,13 +101,24 @@ def _seen(image: Image, *, at: datetime) -> str:
 
 
 def who_saw(image: Image, *, at: datetime) -> list[str]:
-    """Who opened the exam that an image is under, or the image, since it came."""
+    """Who opened the exam that an image is under, or the image, while it was under it."""
     if image.exam is None:
         return []
-    reads = RecordRead.objects.filter(
-        Q(accession=image.exam.accession), site=image.site_id, at__gte=image.received_at, at__lte=at
-    )
+    since = max((moved_at for _, _, moved_at in moved_from(image)), default=image.received_at)
+    return _who_opened(image, image.exam.accession, since, at)
+
+
+def _who_opened(image: Image, accession: str, since: datetime, until: datetime) -> list[str]:
+    reads = RecordRead.objects.filter(site=image.site_id, accession=accession, at__gte=since, at__lte=until)
     return sorted(set(reads.values_list("who", flat=True)))
+
+
+def moved_from(image: Image) -> list[tuple[str, str, datetime]]:
+    """The exams that an image was under before, the first one first: accession number, who saw it there, in words, and until when."""
+    facts = Fact.objects.filter(
+        site=image.site_id, kind=FactKind.IMAGE_MOVED, at__gte=image.received_at, data__image=image.pk
+    )
+    return [(f.accession, str(f.data["seen"]), f.at) for f in facts.order_by("at", "id")]
 
 
 def notes_about(image: Image) -> list[Image]:

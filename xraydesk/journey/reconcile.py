@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -21,12 +22,11 @@ from xraydesk.imaging.labelled_rules import Mismatch, Way, findings_of_json, mat
 from xraydesk.imaging.models import Image
 from xraydesk.imaging.rejection_rules import Going, RejectionCode, new_numbers
 from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
-from xraydesk.journey import performing
+from xraydesk.journey import performing, recall
 from xraydesk.journey.dose import assign_dose, record_dose, report_of_header
 from xraydesk.journey.errors import UnknownExam, UnknownImage, WrongState
-from xraydesk.journey.keys import image_key, reader_key, standing
+from xraydesk.journey.keys import delivery_key, image_key, reader_key, standing
 from xraydesk.journey.policy import policies_of
-from xraydesk.journey.recall import recall
 from xraydesk.lib import clock, locks
 from xraydesk.lib.ids import new_uid
 from xraydesk.lib.prepared import rows_of
@@ -34,6 +34,8 @@ from xraydesk.orders.models import Exam
 
 COPIES_MAX = 20
 """More different objects under one SOP Instance UID than these are not taken."""
+
+NOT_SAID: Mapping[int, str] = MappingProxyType({})
 
 SAME_NUMBER = "another image with other content has the same number"
 
@@ -202,20 +204,20 @@ def belongs_here(
     by: str,
     also: Collection[int] = (),
     fix_anatomy: bool = False,
-    as_seen: str = "",
+    as_seen: Mapping[int, str] = NOT_SAID,
 ) -> Image:
     """A person says to which exam an image belongs; what it says otherwise is corrected on its way out (row 40).
 
     `also` are others that go there with it, in the same step. What has left already is taken back
     from whoever has it, and goes out anew under new numbers. The kept file stays as it came.
     With `fix_anatomy` side and part are corrected as ordered, too.
-    `as_seen` is where the image stood (`keys.standing`) when the person looked.
+    `as_seen` is where each image stood (`keys.standing`), by its key, when the person looked.
 
     Raises UnknownImage, UnknownExam, and WrongState where an image was rejected, is the second of
     a number of which the first goes to the same exam, or stands elsewhere than the person saw.
     """
     images = _locked([image_id, *also], exam_id)
-    _refuse_if_decided(images[0], as_seen)
+    _refuse_if_decided(images, as_seen)
     exam = Exam.objects.get(pk=exam_id)
     candidate = queries.candidate_of(exam)
     for image in images:
@@ -223,14 +225,14 @@ def belongs_here(
             raise UnknownExam("There is no such exam here.")
         _refuse_second_of_a_number(image)
         _refuse_what_is_gone(image)
-    left = recall(images, code=RejectionCode.WRONG_ENTRY, at=at, by=by)
+    left = recall.recall(images, code=RejectionCode.WRONG_ENTRY, at=at, by=by)
     numbers = _new_numbers(images, left, exam)
     for image in images:
         said = actions.header_of(image)
         wanted = rules.corrections(said, candidate) | numbers[image.pk]
         if fix_anatomy:
             wanted |= rules.anatomy_corrections(said, candidate)
-        before = image.exam
+        before, seen = image.exam, recall.seen_by(image, at=at)
         _move(
             image,
             ImageAction.MATCH,
@@ -241,6 +243,8 @@ def belongs_here(
             keep_before=image.pk not in left,
         )
         actions.withdraw_deliveries(image_ids=[image.pk], also_sent=True)
+        if before is not None and before != exam:
+            _tell(image, before, FactKind.IMAGE_MOVED, at=at, by=by, to=exam.accession, seen=seen)
         _tell(image, exam, FactKind.IMAGE_MATCHED, at=at, by=by)
         if wanted:
             _tell(image, exam, FactKind.IMAGE_CORRECTED, at=at, by=by, corrected=sorted(wanted))
@@ -249,11 +253,13 @@ def belongs_here(
     return images[0]
 
 
-def _refuse_if_decided(image: Image, as_seen: str) -> None:
+def _refuse_if_decided(images: Sequence[Image], as_seen: Mapping[int, str]) -> None:
     """Two people at one image: the later one is told, and decides on what is so now."""
-    if as_seen and as_seen != standing(image):
-        who = image.decided_by.removeprefix("user:") or "Somebody else"
-        raise WrongState(f"{who} decided about this image meanwhile: it is {image.state}. Look at it again.")
+    for image in images:
+        if as_seen.get(image.pk, "") not in ("", standing(image)):
+            who = image.decided_by.removeprefix("user:") or "Somebody else"
+            which = "this image" if image is images[0] else "an image that was ticked"
+            raise WrongState(f"{who} decided about {which} meanwhile: it is {image.state}. Look at it again.")
 
 
 def _new_numbers(images: Sequence[Image], left: Collection[int], exam: Exam) -> dict[int, dict[str, str]]:
@@ -267,7 +273,15 @@ def _new_numbers(images: Sequence[Image], left: Collection[int], exam: Exam) -> 
     )
     changed = {i.series_instance_uid for i in images if i.study_instance_uid != exam.study_instance_uid}
     split = changed & set(staying.values_list("series_instance_uid", flat=True))
-    going = [Going(image.pk, image.series_instance_uid, image.pk in left) for image in images]
+    # What was taken back once, and has not left anew yet, never goes under the number that is taken back.
+    going = [
+        Going(
+            image.pk,
+            image.series_instance_uid,
+            image.pk in left or "SOPInstanceUID" in image.corrections,
+        )
+        for image in images
+    ]
     return new_numbers(going, split_series=split, new_uid=new_uid)
 
 
@@ -304,7 +318,7 @@ def reject_image(
     by: str,
     code: RejectionCode = RejectionCode.SAFETY,
     also: Collection[int] = (),
-    as_seen: str = "",
+    as_seen: Mapping[int, str] = NOT_SAID,
 ) -> Image:
     """A person says that an image goes nowhere. It stays in the spool, and its dose counts for nobody.
 
@@ -314,28 +328,47 @@ def reject_image(
     than the person saw (`as_seen`).
     """
     images = _locked([image_id, *also])
-    _refuse_if_decided(images[0], as_seen)
-    left = recall(images, code=code, at=at, by=by)
+    _refuse_if_decided(images, as_seen)
+    left = recall.recall(images, code=code, at=at, by=by)
     for image in images:
-        before = image.exam
+        before, seen = image.exam, recall.seen_by(image, at=at)
         _move(image, ImageAction.REJECT, at=at, by=by, why=why, keep_before=image.pk not in left)
         actions.withdraw_deliveries(image_ids=[image.pk])
         if not _others_going(image).exists():
             assign_dose(site_id=image.site_id, sop_instance_uid=image.sop_instance_uid, exam=None)
-        _tell(image, before, FactKind.IMAGE_REJECTED, at=at, by=by)
+        _tell(image, before, FactKind.IMAGE_REJECTED, at=at, by=by, seen=seen)
         _close(image, before, at=at, by=by, how="it was rejected")
     return images[0]
 
 
 @transaction.atomic
-def undo_decision(*, image_id: int, at: datetime, by: str) -> Image:
-    """What a person decided about an image is taken back, and it waits again as it did before.
+def undo_decision(*, image_id: int, at: datetime, by: str) -> list[Image]:
+    """What a person decided about an image, and about others in the same step, is taken back: they wait as before.
 
-    Raises UnknownImage, and WrongState where the image, or word of it, has left meanwhile.
+    Raises UnknownImage, and WrongState where one of the images, or word of it, has left meanwhile.
     """
-    before_id = (Image.objects.filter(pk=image_id).values_list("before", flat=True).first() or {}).get("exam")
-    (image,) = _locked([image_id], *([before_id] if before_id else []))
-    if image.deliveries.filter(state=DeliveryState.SENT).exists():
+    asked = Image.objects.filter(pk=image_id).first()
+    together = decided_together(asked) if asked is not None else []
+    before = {image.before["exam"] for image in together if image.before and image.before["exam"]}
+    images = _locked([image_id, *(one.pk for one in together if one.pk != image_id)], *before)
+    for image in images:
+        _take_back(image, at=at, by=by)
+    return images
+
+
+def decided_together(image: Image) -> list[Image]:
+    """The images of the step in which a person decided about this one, itself too, as long as it can be taken back."""
+    if image.before is None:
+        return []
+    same = Image.objects.filter(
+        site=image.site_id, decided_at=image.decided_at, decided_by=image.decided_by, before__isnull=False
+    )
+    return list(same.order_by("id"))
+
+
+def _take_back(image: Image, *, at: datetime, by: str) -> None:
+    ways = image.deliveries.select_for_update().order_by("id")
+    if any(way.may_have_it or way.state == DeliveryState.SENT for way in ways):
         raise WrongState("The image has left. Decide anew: whoever has it is told.")
     _refuse_what_is_gone(image)
     decided = image.exam
@@ -351,7 +384,6 @@ def undo_decision(*, image_id: int, at: datetime, by: str) -> Image:
     for told in {e.pk: e for e in (decided, exam) if e is not None}.values():
         _tell(image, told, FactKind.DECISION_UNDONE, at=at, by=by)
     _ask_a_person(image, exam, at=at)
-    return image
 
 
 @transaction.atomic
@@ -418,7 +450,8 @@ def _move(
 
 def _close(image: Image, exam: Exam | None, *, at: datetime, by: str, how: str) -> None:
     """End the image's own item, and that of the held images of the exam it was under, once none is left."""
-    for key in (image_key(image), reader_key(image)):
+    not_taken = [delivery_key(way) for way in image.deliveries.order_by("id")]
+    for key in (image_key(image), reader_key(image), *not_taken):
         close_items(site_id=image.site_id, key=key, at=at, by=by, how=how)
     if exam is not None:
         _close_held(exam, at=at, by=by, how=how)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
@@ -23,6 +23,7 @@ from xraydesk.journey import performing
 from xraydesk.journey.distribute import images_reached
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.judge import Shown, hold_doubtful
+from xraydesk.journey.keys import delivery_key
 from xraydesk.journey.prior_images import on_its_way
 from xraydesk.journey.priors import came
 from xraydesk.journey.recall import recall
@@ -114,6 +115,29 @@ def due(*, exam_id: int, destination: str, at: datetime) -> list[int]:
 
 
 @transaction.atomic
+def offer(*, exam_id: int, destination: str, at: datetime) -> list[Delivery]:
+    """What waits of one exam for one destination and is tried now, oldest first; from now on it may have them.
+
+    That is written down before the first byte leaves, so that whoever decides meanwhile, or after the sender was
+    killed, has it taken back there. `may_have_it` of what is returned says how it was before.
+    """
+    waiting = Delivery.objects.select_for_update().filter(
+        pk__in=due(exam_id=exam_id, destination=destination, at=at), state=DeliveryState.WAITING
+    )
+    keys = [delivery.pk for delivery in waiting.order_by("id")]
+    found = Delivery.objects.filter(pk__in=keys).select_related("image__site", "site").order_by("id")
+    ways = list(found)
+    actions.offered(keys)
+    return ways
+
+
+@transaction.atomic
+def record_not_offered(*, delivery_ids: Collection[int]) -> None:
+    """These were to be offered, and it did not come to that: their destination has nothing of them."""
+    actions.not_offered(sorted(delivery_ids))
+
+
+@transaction.atomic
 def record_sent(
     *,
     delivery_id: int,
@@ -189,15 +213,28 @@ def _is_overtaken(delivery: Delivery, corrections: Mapping[str, str]) -> bool:
 
 
 @transaction.atomic
-def record_failure(*, delivery_id: int, at: datetime, why: str) -> datetime | None:
+def record_failure(
+    *,
+    delivery_id: int,
+    at: datetime,
+    why: str,
+    corrections: Mapping[str, str] | None = None,
+    may_have_it: bool = False,
+) -> datetime | None:
     """A destination did not take an image: when it is tried again, None where a person must look (row 41).
 
-    `why` says what the destination answered, without anything of the patient.
+    `why` says what the destination answered, without anything of the patient. With `may_have_it` it was not
+    heard whether the destination took it, under these `corrections`: where a person decided otherwise while it
+    was on its way, it is taken back there all the same.
     """
     delivery = _locked(delivery_id)
+    if may_have_it and corrections is not None and _is_overtaken(delivery, corrections):
+        left = {delivery.image_id: (dict(corrections), [delivery.destination])}
+        recall([delivery.image], code=RejectionCode.WRONG_ENTRY, at=at, by="rule", as_left=left)
+        return None
     if delivery.state != DeliveryState.WAITING:
         return None
-    actions.not_delivered(delivery, at=at, why=why)
+    actions.not_delivered(delivery, at=at, why=why, may_have_it=may_have_it)
     if delivery.state == DeliveryState.WAITING:
         return delivery.next_at
     image = delivery.image
@@ -297,11 +334,6 @@ def _locked(delivery_id: int) -> Delivery:
     delivery = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery_id)
     delivery.image = image
     return delivery
-
-
-def delivery_key(delivery: Delivery) -> str:
-    """The key of the item about one image that a destination does not take."""
-    return f"delivery:{delivery.image_id}:{delivery.destination}"
 
 
 def exam_of(*, site_id: int, accession: str) -> Exam | None:

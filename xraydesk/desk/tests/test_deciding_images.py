@@ -67,6 +67,7 @@ def test_the_page_says_what_speaks_against_an_image_and_how_much(
     html = opened(site, image)
     assert "Says left, ordered right" in html
     assert "part, side and view, 100" in html
+    assert "Together 200; from 100 on, an image is held." in html
     assert "The machine's words: L HAND" in html
     assert reverse("image-picture", args=[image.pk]) in html
     assert "Where does it belong?" in html
@@ -86,6 +87,24 @@ def test_several_images_are_decided_in_one_step_and_side_and_part_are_corrected(
     assert states == {one.pk: "matched", two.pk: "matched", three.pk: "quarantined"}
     two.refresh_from_db()
     assert (two.corrections["ImageLaterality"], two.corrections["BodyPartExamined"]) == ("R", "CHEST")
+    assert "Take the decision back, about 2 images" in opened(site, two)
+    page = browser.post(reverse("image-undo", args=[two.pk]), follow=True).content.decode()
+    assert "The decision about 2 images was taken back." in page
+    assert {image.state for image in Image.objects.all()} == {"quarantined"}
+
+
+@pytest.mark.django_db
+def test_one_that_was_ticked_is_not_taken_from_whoever_decided_about_it_meanwhile(site: Site) -> None:
+    exam, other = performed(site), another(site)
+    one, two = (came(exam, patient_id="W1") for _ in range(2))
+    html = opened(site, one)
+    ticked = html.split('name="also" value="')[1].split('"')[0]
+    reconcile.belongs_here(image_id=two.pk, exam_id=exam.pk, at=clock.now(), by="user:first")
+    browser = signed_in(site)
+    for form, said in (("image-belongs", {"exam": other.accession}), ("image-reject", {"why": "mine"})):
+        page = browser.post(reverse(form, args=[one.pk]), {**said, "also": [ticked]}, follow=True)
+        assert "first decided about an image that was ticked meanwhile" in page.content.decode()
+    assert {(i.exam, i.state) for i in Image.objects.all()} == {(exam, "quarantined"), (exam, "matched")}
 
 
 @pytest.mark.django_db
@@ -131,9 +150,22 @@ def test_what_has_left_can_be_decided_anew_and_the_page_says_who_is_told(site: S
     signed_in(site).post(reverse("image-belongs", args=[image.pk]), form)
     html = opened(site, image)
     assert "PACS is told not to use the old one (113038): waiting" in html
+    assert "cannot be undone" in html
+    assert f'it was under <a href="{reverse("exam", args=[exam.accession])}">' in html
+    assert "seen here by" in html
     history = signed_in(site).get(reverse("exam", args=[exam.accession])).content.decode()
+    assert "Image given to another exam" in history
     assert "Image taken back from those who had it" in history
     assert "sent to PACS" in history
+
+
+@pytest.mark.django_db
+def test_the_page_says_who_may_have_an_image_that_was_offered(site: Site) -> None:
+    exam = performed(site)
+    image = came(exam)
+    route.queue_deliveries(exam_id=exam.pk, at=clock.now())
+    route.offer(exam_id=exam.pk, destination="PACS", at=clock.now())
+    assert "PACS may have it: it was offered, and the answer was not heard." in opened(site, image)
 
 
 @pytest.mark.link

@@ -18,14 +18,16 @@ from xraydesk.desk.banner import looked_at
 from xraydesk.desk.compared import compared
 from xraydesk.desk.views.picture import can_be_shown
 from xraydesk.imaging import actions
-from xraydesk.imaging.labelled_rules import Way, findings_of_json, heaviest_first
+from xraydesk.imaging.labelled_rules import Way, findings_of_json, heaviest_first, score
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.rejection_rules import RejectionCode
 from xraydesk.imaging.states import DeliveryState, ImageState
 from xraydesk.journey import recall, reconcile, route
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.exam_view import find, of_day, views_of
+from xraydesk.journey.judge import is_decided
 from xraydesk.journey.keys import standing
+from xraydesk.journey.policy import policies_of
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 
@@ -74,6 +76,8 @@ def image_page(request: HttpRequest, member: Member, image_id: int) -> HttpRespo
         "image": image,
         "has_picture": can_be_shown(image),
         "findings": findings,
+        "score": score(findings),
+        "limit": policies_of(member.site).label_limit,
         "fix": any(finding.way is Way.ANATOMY for finding in findings),
         "words": actions.header_of(image).marker_texts if image.header else (),
         "chosen": chosen,
@@ -84,9 +88,13 @@ def image_page(request: HttpRequest, member: Member, image_id: int) -> HttpRespo
         ],
         "undecided": image.state in UNDECIDED,
         "decidable": image.state != ImageState.REJECTED,
-        "siblings": _siblings(image),
+        "siblings": [(one, _ticked(one)) for one in _siblings(image)],
+        "together": reconcile.decided_together(image),
+        "is_final": image.before is None and is_decided(image),
         "seen": standing(image),
         "had": [d.destination for d in deliveries if d.state == DeliveryState.SENT],
+        "may_have": [d.destination for d in deliveries if d.may_have_it and d.state != DeliveryState.SENT],
+        "moved_from": recall.moved_from(image),
         "deliveries": deliveries,
         "notes": recall.notes_about(image),
         "saw": recall.who_saw(image, at=clock.now()),
@@ -104,10 +112,15 @@ def _siblings(image: Image) -> list[Image]:
     return list(found.exclude(state=ImageState.REJECTED).order_by("received_at", "id")[:SIBLINGS_SHOWN_MAX])
 
 
-def _also(request: HttpRequest, image: Image) -> list[int]:
-    """The others that were ticked on the page; only those that it offered."""
-    asked = {key for key in request.POST.getlist("also")[:SIBLINGS_SHOWN_MAX] if key.isdecimal()}
-    return [one.pk for one in _siblings(image) if str(one.pk) in asked]
+def _ticked(image: Image) -> str:
+    """What a ticked image sends: its key, and where it stood when it was ticked."""
+    return f"{image.pk}@{standing(image)}"
+
+
+def _also(request: HttpRequest, image: Image) -> dict[int, str]:
+    """The others that were ticked on the page, only those that it offered, and where each stood then."""
+    asked = dict(key.partition("@")[::2] for key in request.POST.getlist("also")[:SIBLINGS_SHOWN_MAX])
+    return {one.pk: asked[str(one.pk)] for one in _siblings(image) if str(one.pk) in asked}
 
 
 @require_POST
@@ -128,7 +141,7 @@ def belongs(request: HttpRequest, member: Member, image_id: int) -> SeeOther:
             by=member.who,
             also=also,
             fix_anatomy=bool(request.POST.get("fix")),
-            as_seen=request.POST.get("seen", ""),
+            as_seen=also | {image.pk: request.POST.get("seen", "")},
         )
     except Refused as why:
         return refused(request, why, to=here)
@@ -137,12 +150,12 @@ def belongs(request: HttpRequest, member: Member, image_id: int) -> SeeOther:
         if also
         else f"The image belongs to {exam.accession} and goes"
     )
-    return done(request, f"{what} on, corrected.", to=here, undo=_undo_of(decided, also))
+    return done(request, f"{what} on, corrected.", to=here, undo=_undo_of(decided))
 
 
-def _undo_of(image: Image, also: list[int]) -> str:
-    """Where a decision is taken back; "" where it cannot be, or was about several images."""
-    return reverse("image-undo", args=[image.pk]) if image.before is not None and not also else ""
+def _undo_of(image: Image) -> str:
+    """Where a decision is taken back, that about others in the same step too; "" where it cannot be."""
+    return reverse("image-undo", args=[image.pk]) if image.before is not None else ""
 
 
 @require_POST
@@ -164,13 +177,13 @@ def reject(request: HttpRequest, member: Member, image_id: int) -> SeeOther:
             by=member.who,
             code=RejectionCode(code) if code in tuple(RejectionCode) else RejectionCode.SAFETY,
             also=also,
-            as_seen=request.POST.get("seen", ""),
+            as_seen=also | {image.pk: request.POST.get("seen", "")},
         )
     except Refused as why:
         return refused(request, why, to=here)
     what = f"{len(also) + 1} images were rejected. They are" if also else "The image was rejected. It is"
     go = "go" if also else "goes"
-    return done(request, f"{what} kept, and {go} nowhere.", to=here, undo=_undo_of(decided, also))
+    return done(request, f"{what} kept, and {go} nowhere.", to=here, undo=_undo_of(decided))
 
 
 @require_POST
@@ -180,10 +193,11 @@ def undo(request: HttpRequest, member: Member, image_id: int) -> SeeOther:
     image = image_or_404(member, image_id)
     here = reverse("image", args=[image.pk])
     try:
-        reconcile.undo_decision(image_id=image.pk, at=clock.now(), by=member.who)
+        undone = reconcile.undo_decision(image_id=image.pk, at=clock.now(), by=member.who)
     except Refused as why:
         return refused(request, why, to=here)
-    return done(request, "The decision was taken back.", to=here)
+    about = f" about {len(undone)} images" if len(undone) > 1 else ""
+    return done(request, f"The decision{about} was taken back.", to=here)
 
 
 @require_POST

@@ -8,9 +8,10 @@ from tests.factories import AT, make_exam, make_patient, make_site
 from xraydesk.access.models import RecordRead
 from xraydesk.dose.queries import dose_of_exam
 from xraydesk.facts.models import Fact
-from xraydesk.imaging.models import Delivery, Image
+from xraydesk.imaging.models import Image
 from xraydesk.imaging.queries import counts_of_exam
 from xraydesk.imaging.rejection_rules import RejectionCode, note_of_json
+from xraydesk.imaging.rules import ATTEMPTS_MAX
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import recall, reconcile, route
 from xraydesk.journey.errors import UnknownImage, WrongState
@@ -206,26 +207,124 @@ def test_a_rejection_is_undone_too_but_not_what_has_left() -> None:
         reconcile.undo_decision(image_id=image.pk, at=AT, by="user:c")
 
 
+def taken_back() -> list[tuple[str, str]]:
+    """The study and the object of each rejection note."""
+    said = [note_of_json(note.note) for note in notes()]
+    return [(one.study_instance_uid, r.sop_instance_uid) for one in said for r in one.references]
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
 @pytest.mark.parametrize("is_rejected", [True, False])
-def test_what_was_on_its_way_when_somebody_decided_is_taken_back_on_its_arrival(is_rejected: bool) -> None:
+def test_what_was_on_its_way_when_somebody_decided_is_taken_back_at_once_and_on_its_arrival(
+    is_rejected: bool, is_heard: bool
+) -> None:
+    """It goes out anew under a number of its own, whether or not it was heard that the old one is there."""
     site = site_with_pacs()
     wrong, right = performed(site), another(site)
     image = received(site, header(wrong, series_instance_uid=SERIES))
     route.queue_deliveries(exam_id=wrong.pk, at=AT)
-    delivery = Delivery.objects.get()
+    (delivery,) = route.offer(exam_id=wrong.pk, destination="PACS", at=AT)
     if is_rejected:
         reconcile.reject_image(image_id=image.pk, why="a test", at=AT, by="user:c")
     else:
         give(image, right)
-    assert notes() == []
-    assert not route.record_sent(delivery_id=delivery.pk, at=AT, corrections={})
-    said = note_of_json(notes()[0].note)
-    assert (said.study_instance_uid, said.references[0].sop_instance_uid) == (
-        wrong.study_instance_uid,
-        image.sop_instance_uid,
-    )
+        assert image.corrections["SOPInstanceUID"] != image.sop_instance_uid
+        assert image.corrections["SeriesInstanceUID"] != SERIES
+    old = (wrong.study_instance_uid, image.sop_instance_uid)
+    assert taken_back() == [old]
+    if is_heard:
+        assert not route.record_sent(delivery_id=delivery.pk, at=AT, corrections={})
+    else:
+        why = "it did not answer"
+        route.record_failure(delivery_id=delivery.pk, at=AT, why=why, corrections={}, may_have_it=True)
+    assert taken_back() == [old, old]
     delivery.refresh_from_db()
     assert delivery.state == "withdrawn"
+
+
+def test_what_a_killed_sender_may_have_sent_is_taken_back_and_its_number_is_not_used_again() -> None:
+    site = site_with_pacs()
+    wrong, right = performed(site), another(site)
+    image = received(site, header(wrong, series_instance_uid=SERIES))
+    route.queue_deliveries(exam_id=wrong.pk, at=AT)
+    route.offer(exam_id=wrong.pk, destination="PACS", at=AT)
+    image.refresh_from_db()
+    assert image.state == "matched"
+    with pytest.raises(WrongState, match="has left"):
+        reconcile.undo_decision(image_id=image.pk, at=AT, by="user:c")
+    give(image, right)
+    assert taken_back() == [(wrong.study_instance_uid, image.sop_instance_uid)]
+    assert image.corrections["SOPInstanceUID"] != image.sop_instance_uid
+
+
+@pytest.mark.parametrize(
+    ("before", "may_have_it", "is_told"),
+    [(False, False, False), (False, True, True), (True, True, True)],
+)
+def test_a_destination_that_surely_took_nothing_is_told_nothing(
+    before: bool, may_have_it: bool, is_told: bool
+) -> None:
+    """One that did not answer may have it, and one that is down later may have it from before."""
+    site = site_with_pacs()
+    wrong, right = performed(site), another(site)
+    image = received(site, header(wrong))
+    route.queue_deliveries(exam_id=wrong.pk, at=AT)
+    if before:
+        (way,) = route.offer(exam_id=wrong.pk, destination="PACS", at=AT)
+        route.record_failure(delivery_id=way.pk, at=AT, why="it did not answer", may_have_it=True)
+    (way,) = route.offer(exam_id=wrong.pk, destination="PACS", at=AT + minutes(1))
+    assert way.may_have_it is before
+    route.record_failure(delivery_id=way.pk, at=AT, why="told so", may_have_it=may_have_it)
+    give(image, right)
+    assert bool(taken_back()) is is_told
+
+
+def test_what_was_kept_back_after_all_is_nowhere() -> None:
+    site = site_with_pacs()
+    wrong, right = performed(site), another(site)
+    image = received(site, header(wrong))
+    route.queue_deliveries(exam_id=wrong.pk, at=AT)
+    ways = route.offer(exam_id=wrong.pk, destination="PACS", at=AT)
+    route.record_not_offered(delivery_ids={way.pk for way in ways})
+    give(image, right)
+    assert taken_back() == []
+
+
+def test_a_second_decision_never_brings_back_the_number_that_was_taken_back() -> None:
+    site = site_with_pacs()
+    wrong, right = performed(site), another(site)
+    image = sent(wrong, "PACS")
+    give(image, right)
+    once = image.corrections["SOPInstanceUID"]
+    assert route.queue_deliveries(exam_id=right.pk, at=AT) == 1
+    give(image, wrong)
+    assert image.corrections["SOPInstanceUID"] not in (image.sop_instance_uid, once)
+    assert image.corrections["SeriesInstanceUID"] != SERIES
+    assert len(notes()) == 1
+    reconcile.undo_decision(image_id=image.pk, at=AT, by="user:c")
+    image.refresh_from_db()
+    assert (image.exam, image.corrections["SOPInstanceUID"]) == (right, once)
+    route.queue_deliveries(exam_id=right.pk, at=AT)
+    route.record_sent(delivery_id=image.deliveries.get().pk, at=AT, corrections=image.corrections)
+    give(image, wrong)
+    assert taken_back() == [
+        (wrong.study_instance_uid, image.sop_instance_uid),
+        (right.study_instance_uid, once),
+    ]
+    assert image.corrections["SOPInstanceUID"] not in (image.sop_instance_uid, once)
+
+
+def test_nobody_is_asked_to_send_again_what_was_decided_otherwise() -> None:
+    site = site_with_pacs()
+    exam = performed(site)
+    image = received(site, header(exam))
+    route.queue_deliveries(exam_id=exam.pk, at=AT)
+    key = f"delivery:{image.pk}:PACS"
+    for _ in range(ATTEMPTS_MAX):
+        route.record_failure(delivery_id=image.deliveries.get().pk, at=AT, why="it answered A700")
+    assert key in open_items(site)
+    reconcile.reject_image(image_id=image.pk, why="a test", at=AT, by="user:c")
+    assert key not in open_items(site)
 
 
 def test_images_of_two_sites_are_never_decided_together() -> None:

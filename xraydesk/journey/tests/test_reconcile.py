@@ -98,7 +98,7 @@ def test_a_person_says_where_an_image_belongs_and_it_is_corrected() -> None:
     wrong, right = make_exam(site), make_exam(site)
     image = received(site, header(wrong, patient_id="W1", dap_gym2=1e-5))
     seen = standing(image)
-    reconcile.belongs_here(image_id=image.pk, exam_id=right.pk, at=AT, by="user:c", as_seen=seen)
+    reconcile.belongs_here(image_id=image.pk, exam_id=right.pk, at=AT, by="user:c", as_seen={image.pk: seen})
     image.refresh_from_db()
     number = right.patient.identifiers.get().value
     assert (image.state, image.exam, image.decided_by) == ("matched", right, "user:c")
@@ -113,9 +113,11 @@ def test_a_person_says_where_an_image_belongs_and_it_is_corrected() -> None:
     assert dose_of_exam(exam_id=right.pk).total_dap_gym2 == pytest.approx(1e-5)
     assert open_items(site) == []
     with pytest.raises(WrongState, match="c decided about this image meanwhile: it is matched"):
-        reconcile.belongs_here(image_id=image.pk, exam_id=wrong.pk, at=AT, by="user:d", as_seen=seen)
+        reconcile.belongs_here(
+            image_id=image.pk, exam_id=wrong.pk, at=AT, by="user:d", as_seen={image.pk: seen}
+        )
     with pytest.raises(WrongState, match="meanwhile"):
-        reconcile.reject_image(image_id=image.pk, why="mine", at=AT, by="user:d", as_seen=seen)
+        reconcile.reject_image(image_id=image.pk, why="mine", at=AT, by="user:d", as_seen={image.pk: seen})
 
 
 def test_a_rejected_image_goes_nowhere_and_its_dose_counts_for_nobody() -> None:

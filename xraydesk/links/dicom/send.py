@@ -22,8 +22,9 @@ from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.rejection_rules import note_of_json
 from xraydesk.journey.route import (
     destinations_of,
-    due,
+    offer,
     record_failure,
+    record_not_offered,
     record_refused,
     record_sent,
 )
@@ -51,6 +52,9 @@ PLAIN = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 
 DESK = "XRAYDESK"
 
+NO_ANSWER = "it did not answer"
+"""It may have taken what it was sent all the same."""
+
 
 def deliver(*, exam_id: int, destination: str, goes_on: Callable[[], bool] = lambda: True) -> bool:
     """Send what waits of one exam for one destination over one association, in the order it came.
@@ -59,7 +63,7 @@ def deliver(*, exam_id: int, destination: str, goes_on: Callable[[], bool] = lam
     killed goes on where it stopped (row 41 of the faults). Before each image but the first, `goes_on` is
     asked; where it says no, the rest waits. False where the destination could not be reached.
     """
-    waiting = _waiting(exam_id, destination)
+    waiting = offer(exam_id=exam_id, destination=destination, at=clock.now())
     if not waiting:
         return True
     site = waiting[0].site
@@ -67,16 +71,15 @@ def deliver(*, exam_id: int, destination: str, goes_on: Callable[[], bool] = lam
     if to is None:
         _all_failed(waiting, "the site file names no such destination any more")
         return True
-    return all(
-        _send_batch(batch, site=site, to=to, goes_on=goes_on)
+    kept_back = {delivery.pk for delivery in waiting if not delivery.may_have_it}
+    reached = all(
+        _send_batch(batch, site=site, to=to, goes_on=goes_on, kept_back=kept_back)
         for number, batch in enumerate(_batches(waiting))
         if number == 0 or goes_on()
     )
-
-
-def _waiting(exam_id: int, destination: str) -> list[Delivery]:
-    keys = due(exam_id=exam_id, destination=destination, at=clock.now())
-    return list(Delivery.objects.filter(pk__in=keys).select_related("image__site", "site").order_by("id"))
+    if kept_back:
+        record_not_offered(delivery_ids=kept_back)
+    return reached
 
 
 def _batches(waiting: Sequence[Delivery]) -> Iterator[list[Delivery]]:
@@ -106,9 +109,14 @@ def _contexts(kind: tuple[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _send_batch(
-    batch: Sequence[Delivery], *, site: Site, to: DestinationPlan, goes_on: Callable[[], bool]
+    batch: Sequence[Delivery],
+    *,
+    site: Site,
+    to: DestinationPlan,
+    goes_on: Callable[[], bool],
+    kept_back: set[int],
 ) -> bool:
-    """Send a part over one association; False where there was none."""
+    """Send a part over one association; False where there was none. What is tried leaves `kept_back`."""
     ae = AE(ae_title=site.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = NETWORK_SECONDS_MAX
     for sop_class, syntaxes in dict.fromkeys(each for one in batch for each in _contexts(_kind(one))):
@@ -130,13 +138,20 @@ def _send_batch(
             if place and not goes_on():
                 return True
             corrections = delivery.image.corrections
+            kept_back.discard(delivery.pk)
             try:
                 why = _send(association, delivery, to)
             except NotForResearch as never:
                 record_refused(delivery_id=delivery.pk, at=clock.now(), why=str(never))
                 continue
             if why:
-                record_failure(delivery_id=delivery.pk, at=clock.now(), why=why)
+                record_failure(
+                    delivery_id=delivery.pk,
+                    at=clock.now(),
+                    why=why,
+                    corrections=corrections,
+                    may_have_it=delivery.may_have_it or why == NO_ANSWER,
+                )
             else:
                 record_sent(
                     delivery_id=delivery.pk,
@@ -162,7 +177,7 @@ def _send(association: Association, delivery: Delivery, to: DestinationPlan) -> 
         return f"it takes no such object, or it cannot be written ({type(error).__name__})"
     status = answer.get("Status")
     if status is None:
-        return "it did not answer"
+        return NO_ANSWER
     # Warnings (Bxxx) mean that it was stored (PS3.4 table B.2-1).
     return "" if status == 0x0000 or status & 0xF000 == 0xB000 else f"it answered {status:04X}"
 
@@ -270,5 +285,6 @@ def _can_write(dataset: Dataset, values: Iterable[str]) -> bool:
 
 
 def _all_failed(deliveries: Iterable[Delivery], why: str) -> None:
+    """None of these left now; what it may have had before it may have still."""
     for delivery in deliveries:
-        record_failure(delivery_id=delivery.pk, at=clock.now(), why=why)
+        record_failure(delivery_id=delivery.pk, at=clock.now(), why=why, may_have_it=delivery.may_have_it)

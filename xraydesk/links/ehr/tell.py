@@ -156,7 +156,10 @@ def _study(exam: Exam, fact: Fact) -> Found:
     )
     shown = rows.studies(exam.site, [exam.pk]) if ended.exists() else []
     if not shown:
-        return None
+        told_before = Message.objects.filter(
+            site=exam.site_id, direction=Direction.OUT, type="ImagingStudy", accession=exam.accession
+        )
+        return (exam.accession, rows.withdrawn_study(exam)) if told_before.exists() else None
     told = {name: value for name, value in shown[0].resource.items() if name not in STUDY_NOT_TOLD}
     return exam.accession, told
 

@@ -204,7 +204,7 @@ def studies(site: Site, keys: Sequence[int]) -> list[Shown]:
     """Exams that have images, as ImagingStudies."""
     exams = {exam.pk: exam for exam in Exam.objects.filter(site=site, pk__in=keys)}
     by_exam: dict[int, list[Image]] = {}
-    listed = Image.objects.filter(exam__in=exams, state__in=SHOWN).defer("header", "corrections")
+    listed = Image.objects.filter(exam__in=exams, state__in=SHOWN).defer("header")
     for image in listed.order_by("id"):
         by_exam.setdefault(image.exam_id or 0, []).append(image)
     updated = updated_exams(site, [exam.accession for exam in exams.values()])
@@ -227,6 +227,11 @@ def studies(site: Site, keys: Sequence[int]) -> list[Shown]:
     )
 
 
+def withdrawn_study(exam: Exam) -> Resource:
+    """The ImagingStudy of an exam all of whose images were another's, or are not to be used: for who was told that there are some."""
+    return study_codec.withdrawn(study_codec.imaging_study(_study_facts(exam, [])))
+
+
 def _study_facts(exam: Exam, images: Sequence[Image]) -> study_codec.StudyFacts:
     return study_codec.StudyFacts(
         id=str(exam.pk),
@@ -235,10 +240,14 @@ def _study_facts(exam: Exam, images: Sequence[Image]) -> study_codec.StudyFacts:
         study_instance_uid=exam.study_instance_uid,
         accession=exam.accession,
         description=exam.procedure_text,
-        started_at=min(image.acquired_at or image.received_at for image in images),
+        started_at=min((image.acquired_at or image.received_at for image in images), default=None),
         instances=tuple(
             study_codec.InstanceFacts(
-                i.sop_instance_uid, i.sop_class_uid, i.series_instance_uid, i.modality, i.body_part
+                i.corrections.get("SOPInstanceUID", i.sop_instance_uid),
+                i.sop_class_uid,
+                i.corrections.get("SeriesInstanceUID", i.series_instance_uid),
+                i.modality,
+                i.corrections.get("BodyPartExamined", i.body_part),
             )
             for i in images[:INSTANCES_MAX]
         ),

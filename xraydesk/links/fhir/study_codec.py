@@ -67,6 +67,12 @@ def imaging_study(facts: StudyFacts) -> Resource:
     )
 
 
+def withdrawn(study: Resource) -> Resource:
+    """The same study once it has no images any more: they were another exam's, or are not to be used (R4 imagingstudy-status)."""
+    gone = ("series", "modality", "numberOfSeries", "numberOfInstances")
+    return {name: value for name, value in study.items() if name not in gone} | {"status": "entered-in-error"}
+
+
 def _series(uid: str, instances: Sequence[InstanceFacts]) -> Resource:
     first = instances[0]
     return filled(

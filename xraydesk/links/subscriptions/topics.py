@@ -52,7 +52,12 @@ TOPICS: dict[str, Topic] = {
             "a place was booked, moved, released, kept or missed",
             frozenset(APPOINTMENTS),
         ),
-        Topic("study", "ImagingStudy", "images of an exam came, or it ended", frozenset(STUDIES)),
+        Topic(
+            "study",
+            "ImagingStudy",
+            "images of an exam came or were taken away, or it ended",
+            frozenset(STUDIES),
+        ),
         Topic(
             "report",
             "DiagnosticReport",

@@ -738,6 +738,38 @@ def test_a_run_killed_half_way_goes_on_where_it_stopped(desk, site, archive: Arc
     assert len(archive.kept) == 4
 
 
+def test_what_a_killed_sender_left_behind_is_taken_back_once_somebody_decides(
+    desk, site, archive: Archive, monkeypatch
+) -> None:
+    """Row 40: the archive took it, the desk was killed before it wrote that down, and then a person decided otherwise."""
+    picked = make_exam(site)
+    meant = make_exam(site, patient=make_patient(site, number="N2", family="Other", given="Person"))
+    first, second = drawn(picked), drawn(picked)
+    performed(desk, site, picked, first, second)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(**_: Any) -> bool:
+        raise Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr(send, "record_sent", killed)
+        with pytest.raises(Killed):
+            send.deliver(exam_id=picked.pk, destination="PACS")
+    told(site, begun(site, meant), StepState.COMPLETED)
+    one, two = Image.objects.order_by("id")
+    both = {"also": [two.pk], "exam_id": meant.pk, "at": store.clock.now(), "by": "user:c"}
+    reconcile.belongs_here(image_id=one.pk, **both)
+    route.queue_deliveries(exam_id=meant.pk, at=store.clock.now())
+    send.deliver(exam_id=picked.pk, destination="PACS")
+    send.deliver(exam_id=meant.pk, destination="PACS")
+    assert not Delivery.objects.exclude(state="sent").exists()
+    assert [ds.AccessionNumber for ds in in_use(archive)] == [meant.accession] * 2
+    known = {first.SOPInstanceUID, second.SOPInstanceUID}
+    assert known.isdisjoint(ds.SOPInstanceUID for ds in in_use(archive))
+
+
 def test_a_file_that_is_gone_is_told_and_the_others_go(desk, site, archive: Archive) -> None:
     exam = make_exam(site)
     performed(desk, site, exam, drawn(exam), drawn(exam))

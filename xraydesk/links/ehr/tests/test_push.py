@@ -16,6 +16,7 @@ from xraydesk.access.roles import Role
 from xraydesk.attention.models import Item
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.facts.kinds import FactKind
+from xraydesk.imaging.models import Image
 from xraydesk.journey.report import receive_report
 from xraydesk.journey.tests.performing import jobs
 from xraydesk.lib import clock
@@ -118,6 +119,12 @@ def test_a_study_a_report_and_a_result_to_tell_go_there_and_name_each_other(ehr:
     go(site)
     study = ehr.one("ImagingStudy")
     assert (study["numberOfInstances"], "series" in study) == (4, False)
+    assert Image.objects.filter(exam=exam).update(state="rejected") == 4
+    tell_ehrs(happened(exam, FactKind.IMAGE_REJECTED))
+    go(site)
+    withdrawn = ehr.one("ImagingStudy")
+    assert (withdrawn["status"], "numberOfInstances" in withdrawn) == ("entered-in-error", False)
+    assert Image.objects.filter(exam=exam).update(state="matched") == 4
     said = SaidReport(
         action=ReportAction.FINAL,
         exam=SaidExam(accession=exam.accession),
@@ -147,7 +154,7 @@ def test_a_study_a_report_and_a_result_to_tell_go_there_and_name_each_other(ehr:
     assert (told["status"], told["payload"]) == ("in-progress", [{"contentString": "air"}])
     for one in (study, report, told):
         get_fhir_model_class(one["resourceType"]).model_validate(one)
-    assert [state for _, state in states()] == ["accepted"] * 3
+    assert [state for _, state in states()] == ["accepted"] * 4
 
 
 def test_each_ehr_is_told_of_what_it_asked_for_and_a_fact_once(ehr: Ehr) -> None:

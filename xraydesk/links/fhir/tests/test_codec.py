@@ -131,6 +131,13 @@ def test_a_request_with_everything_and_with_hardly_anything() -> None:
     assert "system" not in unsystematic["identifier"][0]
 
 
+def test_a_study_whose_images_were_all_taken_away_says_so() -> None:
+    told = study_codec.withdrawn(study_codec.imaging_study(WHOLE_STUDY))
+    ImagingStudy.model_validate(told)
+    assert (told["status"], told["id"]) == ("entered-in-error", WHOLE_STUDY.id)
+    assert not {"numberOfInstances", "series", "modality"} & told.keys()
+
+
 def test_a_study_with_everything_and_with_hardly_anything() -> None:
     told = study_codec.imaging_study(WHOLE_STUDY)
     ImagingStudy.model_validate(told)

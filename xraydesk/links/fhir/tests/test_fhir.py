@@ -227,6 +227,21 @@ def test_a_quarantined_image_is_no_part_of_a_study() -> None:
     assert entry["resource"]["numberOfInstances"] == 1
 
 
+def test_a_corrected_image_is_told_under_the_number_that_it_goes_out_under() -> None:
+    site = make_site()
+    exam = make_exam(site)
+    image = make_image(exam, 1)
+    image.corrections = {
+        "SOPInstanceUID": "2.25.1",
+        "SeriesInstanceUID": "2.25.2",
+        "BodyPartExamined": "KNEE",
+    }
+    image.save()
+    [series] = get(caller(site), f"ImagingStudy/{exam.pk}")[1]["series"]
+    assert (series["uid"], series["bodySite"]) == ("2.25.2", {"display": "KNEE"})
+    assert [one["uid"] for one in series["instance"]] == ["2.25.1"]
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
