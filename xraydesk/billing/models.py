@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from xraydesk.access.models import Site
 from xraydesk.billing.states import LIVE, ChargeState
+from xraydesk.lib.exact_json import ExactDecoder, ExactEncoder
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
 
@@ -81,7 +82,7 @@ class Coverage(models.Model):
     payor = models.CharField(max_length=250, blank=True)
     starts = models.DateField(null=True)
     ends = models.DateField(null=True)
-    resource = models.JSONField()
+    resource = models.JSONField(encoder=ExactEncoder, decoder=ExactDecoder)
     changed_at = models.DateTimeField()
 
     class Meta:

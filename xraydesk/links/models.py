@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from xraydesk.access.models import Site
+from xraydesk.lib.exact_json import ExactDecoder, ExactEncoder
 from xraydesk.links.states import Direction, MessageState, SubscriptionState
 
 
@@ -91,7 +92,7 @@ class SentResource(models.Model):
     site = models.ForeignKey(Site, on_delete=models.PROTECT)
     kind = models.CharField(max_length=32)
     key = models.BigIntegerField()
-    resource = models.JSONField()
+    resource = models.JSONField(encoder=ExactEncoder, decoder=ExactDecoder)
     at = models.DateTimeField()
     by = models.CharField(max_length=80)
 

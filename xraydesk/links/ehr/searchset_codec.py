@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode, urljoin
+
+from xraydesk.lib import exact_json
 
 PAGE_LENGTH = 100
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -46,7 +47,7 @@ def first_search(narrowed: str) -> str:
 def read_json(body: bytes) -> Any:
     """What JSON says. Raises NotASearchset."""
     try:
-        return json.loads(body.decode("utf-8-sig"))
+        return exact_json.read(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise NotASearchset("it answers no JSON") from None
 
@@ -90,7 +91,7 @@ def version_of(resource: Mapping[str, Any]) -> str:
     told = meta.get("versionId") if isinstance(meta, dict) else None
     if isinstance(told, str) and 0 < len(told) <= _VERSION_LENGTH_MAX:
         return told
-    text = json.dumps({n: v for n, v in resource.items() if n != "meta"}, sort_keys=True)
+    text = exact_json.written({n: v for n, v in resource.items() if n != "meta"}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

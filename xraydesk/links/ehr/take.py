@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from xraydesk.facts.actions import heard
 from xraydesk.journey.cancel import cancel_after_start_key
 from xraydesk.journey.errors import AlreadyStarted, Refused
 from xraydesk.journey.receive import receive_order
-from xraydesk.lib import locks
+from xraydesk.lib import exact_json, locks
 from xraydesk.links import messages
 from xraydesk.links.ehr import counterparts
 from xraydesk.links.ehr.request_rules import steps_asked
@@ -144,7 +143,7 @@ def take_in(one: Fetched, *, at: datetime) -> bool:
 
     What cannot be applied waits for a person, with the element that says why.
     """
-    raw = json.dumps(one.resource, ensure_ascii=False).encode()
+    raw = exact_json.written(one.resource).encode()
     arrived = messages.Arrived(
         raw=raw,
         link=one.ehr.name,
@@ -198,7 +197,7 @@ def take_again(message: Message, ehr: EhrPlan, *, at: datetime, by: str, how: st
     """
     if message.state in DONE_STATES:
         raise messages.NotReplayable(f"Message {message.pk} is {message.state} already; nothing was changed.")
-    one = Fetched(message.site, ehr, Pulls(message.type), json.loads(bytes(message.raw)))
+    one = Fetched(message.site, ehr, Pulls(message.type), exact_json.read(bytes(message.raw).decode()))
     locks.take([one.about])
     if one.remote_id and is_new(one):
         raise messages.NotReplayable(

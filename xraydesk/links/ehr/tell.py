@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from xraydesk.access.models import Site
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
-from xraydesk.lib import clock, locks
+from xraydesk.lib import clock, exact_json, locks
 from xraydesk.links.ehr import counterparts, push_codec
 from xraydesk.links.fhir import plan_rows, rows
 from xraydesk.links.fhir.changes import APPOINTMENTS, FINDINGS, STUDIES
@@ -73,7 +72,7 @@ def _queue(exam: Exam, fact: Fact, ehr: EhrPlan, what: Pushes) -> bool:
     kind = str(resource["resourceType"])
     number = push_codec.own_number(exam.site.code, kind, own)
     told = push_codec.for_ehr(resource, number, lambda k, key: _named(exam, ehr, k, key))
-    raw = json.dumps(told, ensure_ascii=False).encode()
+    raw = exact_json.written(told).encode()
     mine = Message.objects.filter(site=exam.site_id, direction=Direction.OUT, link=ehr.name, type=kind)
     if mine.filter(fact=fact.pk).exists():
         return False

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from xraydesk.access.models import Site
-from xraydesk.lib import clock
+from xraydesk.lib import clock, exact_json
 from xraydesk.links.ehr import counterparts
 from xraydesk.links.ehr.push_codec import number_of, says_the_same, words_of_outcome
 from xraydesk.links.ehr.searchset_codec import NotASearchset, id_of, read_json
@@ -44,7 +43,7 @@ class FhirWire:
 
     def ask(self, raw: bytes, *, number: str, sequence: int = 0) -> Answered:
         """Write one resource. Raises OSError where it is to be tried again; what the EHR refuses is an answer."""
-        resource: dict[str, Any] = json.loads(raw)
+        resource: dict[str, Any] = exact_json.read(raw.decode())
         own = number_of(resource)[1]
         known = counterparts.of_own(self._site, self._to.name, resource["resourceType"], own)
         if known is None:
@@ -113,7 +112,7 @@ class FhirWire:
     def _ask(
         self, method: str, place: str, resource: dict[str, Any] | None, headers: dict[str, str]
     ) -> HttpAnswer:
-        body = None if resource is None else json.dumps(resource, ensure_ascii=False).encode()
+        body = None if resource is None else exact_json.written(resource).encode()
         answered = self._session.ask(
             method,
             f"{self._to.base}/{place}",

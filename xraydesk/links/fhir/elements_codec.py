@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
+
+from xraydesk.lib import exact_json
 
 Resource = dict[str, Any]
 
@@ -134,7 +135,7 @@ def references(value: Any) -> Iterator[str]:
 def version_of(resource: Mapping[str, Any]) -> str:
     """The version of a resource: it changes with its content and with nothing else; `meta` is no content."""
     content = {name: value for name, value in resource.items() if name != "meta"}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    text = exact_json.written(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from psycopg.errors import DeadlockDetected
 
 from xraydesk.access.members import Member
-from xraydesk.lib import clock
+from xraydesk.lib import clock, exact_json
 from xraydesk.links.fhir.answers_codec import Issue
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.elements_codec import Resource
@@ -46,7 +45,7 @@ def base_of(request: HttpRequest) -> str:
 
 def answer(resource: Resource | None, status: int = 200) -> HttpResponse:
     """A resource as it goes out; never kept on the way."""
-    body = "" if resource is None else json.dumps(resource, ensure_ascii=False)
+    body = "" if resource is None else exact_json.written(resource)
     response = HttpResponse(body, content_type=CONTENT_TYPE, status=status)
     response["Cache-Control"] = "no-store"
     return response
@@ -109,16 +108,12 @@ def body_of(request: HttpRequest) -> Any:
         raise refuse(400, "structure", "The request broke off.") from None
     try:
         text = raw.decode("utf-8-sig")
-        told = json.loads(text, parse_constant=_no_number)
+        told = exact_json.read(text)
     except (ValueError, RecursionError):
         raise refuse(400, "structure", "The request is no JSON.") from None
     if "\\u0000" in text:
         raise refuse(400, "value", "A text holds a character that no text has (U+0000).")
     return told
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(name)
 
 
 def fhir(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

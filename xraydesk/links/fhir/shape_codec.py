@@ -17,6 +17,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from fhir_core.types import FhirBase
 from pydantic import BaseModel, ValidationError
 
+from xraydesk.lib.exact_json import DIGITS_MAX, may_be_kept
 from xraydesk.links.fhir.answers_codec import Issue
 
 ISSUES_MAX = 20
@@ -48,8 +49,8 @@ def issues_of(resource: Mapping[str, Any], kind: str) -> list[Issue]:
         return [Issue("invalid", words, f"{kind}.resourceType")]
     if _depth(resource) > DEPTH_MAX:
         return [Issue("too-long", f"The resource is nested deeper than {DEPTH_MAX}.", kind)]
-    if nulls := list(_nulls(resource, kind))[:ISSUES_MAX]:
-        return nulls
+    if unkept := list(_unkept(resource, kind))[:ISSUES_MAX]:
+        return unkept
     model = model_of(kind)
     try:
         model.model_validate(resource)
@@ -95,17 +96,24 @@ def _values(value: Mapping[str, Any], model: type[BaseModel], path: str) -> Iter
                 yield from _values(one, element.inner, here)
 
 
-def _nulls(value: Any, path: str) -> Iterator[Issue]:
-    """Elements that are null. In JSON an element has a value or is left out; only between values of a list null stands for none."""
+def _unkept(value: Any, path: str) -> Iterator[Issue]:
+    """Elements that are null, and values that cannot be kept.
+
+    In JSON an element has a value or is left out; only between values of a list null stands for none.
+    """
     if isinstance(value, dict):
         for name, told in value.items():
             if told is None:
                 yield Issue("structure", "An element has a value, or is left out.", f"{path}.{name}")
             else:
-                yield from _nulls(told, f"{path}.{name}")
+                yield from _unkept(told, f"{path}.{name}")
     elif isinstance(value, list):
         for number, told in enumerate(value):
-            yield from _nulls(told, f"{path}[{number}]")
+            yield from _unkept(told, f"{path}[{number}]")
+    elif isinstance(value, str) and "\0" in value:
+        yield Issue("value", "A text holds a character that no text has (U+0000).", path)
+    elif isinstance(value, Decimal) and not may_be_kept(value):
+        yield Issue("value", f"A number has at most {DIGITS_MAX} digits.", path)
 
 
 def not_understood(value: Any, path: str) -> list[Issue]:
@@ -154,7 +162,7 @@ def _elements(model: type[BaseModel]) -> dict[str, _Element]:
 _PLAIN: Mapping[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "A whole number"),
-    Decimal: ((int, float), "A number"),
+    Decimal: ((int, float, Decimal), "A number"),
 }
 """By the type of a model: what JSON has for it. Texts and times are checked by the models."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from xraydesk.facts.models import Fact
-from xraydesk.lib import clock
+from xraydesk.lib import clock, exact_json
 from xraydesk.links.models import Message, Subscription
 from xraydesk.links.outgoing.defer import defer_sending
 from xraydesk.links.states import Direction, MessageState
@@ -43,7 +42,7 @@ def queue(
         focus=focus,
     )
     bundle = notice(told, key=str(row.pk), name=name, base=row.base, at=at, focus=focus, resource=resource)
-    raw = json.dumps(bundle, ensure_ascii=False).encode()
+    raw = exact_json.written(bundle).encode()
     Message.objects.create(
         site_id=row.site_id,
         direction=Direction.OUT,

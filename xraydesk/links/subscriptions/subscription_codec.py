@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from xraydesk.lib import exact_json
 from xraydesk.links.fhir.answers_codec import Issue
 from xraydesk.links.fhir.elements_codec import Resource, filled, read_moment
 from xraydesk.links.subscriptions.topics import TOPICS
@@ -150,7 +150,7 @@ def kept_part(resource: Mapping[str, Any]) -> Resource:
 def hidden_headers(raw: bytes) -> bytes:
     """A Subscription as it was sent, without what its headers hold; nothing of what cannot be read."""
     try:
-        told = json.loads(raw)
+        told = exact_json.read(raw.decode("utf-8-sig"))
         told["channel"]["header"] = [
             f"{one.partition(':')[0]}: {HIDDEN}" for one in told["channel"]["header"]
         ]
@@ -158,7 +158,7 @@ def hidden_headers(raw: bytes) -> bytes:
         return raw
     except (ValueError, TypeError, AttributeError):
         return b""
-    return json.dumps(told, ensure_ascii=False).encode()
+    return exact_json.written(told).encode()
 
 
 def subscription(key: str, kept: Mapping[str, Any], *, status: str, error: str, source: str) -> Resource:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from xraydesk.lib import clock
+from xraydesk.lib import clock, exact_json
 from xraydesk.links.outside.tests.http_peer import Asked, Told, peer
 
 PAGE_LENGTH = 2
@@ -132,7 +132,7 @@ class Ehr:
 def _told(resource: dict[str, Any], status: int = 200) -> Told:
     version = resource.get("meta", {}).get("versionId")
     headers = {"Content-Type": "application/fhir+json"} | ({"ETag": f'W/"{version}"'} if version else {})
-    return Told(status, json.dumps(resource).encode(), headers)
+    return Told(status, exact_json.written(resource).encode(), headers)
 
 
 @contextmanager

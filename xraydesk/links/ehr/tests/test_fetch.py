@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,8 @@ def test_an_id_of_the_ehrs_never_stands_for_one_of_ours(ehr: Ehr) -> None:
         ({k: v for k, v in request().items() if k != "subject"}, "ServiceRequest.subject"),
         (request(subject={"display": "somebody"}), "ServiceRequest.subject"),
         (request(code={"text": "something"}), "ServiceRequest.code"),
+        (request(note=[{"text": "no text has a \0"}]), "ServiceRequest.note[0].text"),
+        (request(quantityQuantity={"value": Decimal("1e999")}), "ServiceRequest.quantityQuantity.value"),
         (request(occurrenceTiming={"code": {"text": "daily"}}), "ServiceRequest.occurrenceTiming"),
     ],
 )

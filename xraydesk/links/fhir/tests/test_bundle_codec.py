@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -45,6 +46,12 @@ def test_an_entry_whose_full_url_another_one_has_is_found() -> None:
         ({"communication": [{"language": {}, "preferred": "yes"}]}, "Patient.communication[0].preferred"),
         ({"name": None}, "Patient.name"),
         ({"name": [{"family": None}]}, "Patient.name[0].family"),
+        ({"name": [{"family": "a\0b"}]}, "Patient.name[0].family"),
+        ({"multipleBirthInteger": Decimal("2.0")}, "Patient.multipleBirthInteger"),
+        (
+            {"extension": [{"url": "x", "valueDecimal": Decimal("1e400")}]},
+            "Patient.extension[0].valueDecimal",
+        ),
     ],
 )
 def test_values_of_another_kind_than_json_has_for_them_are_refused(
@@ -62,7 +69,7 @@ def test_values_of_their_own_kind_are_taken_and_none_of_a_list_stands_beside_its
         "active": True,
         "multipleBirthInteger": 2,
         "_birthDate": {"extension": [{"url": "x", "valueDateTime": "1980-02-03T05:06:07.1-03:00"}]},
-        "extension": [{"url": "x", "valueDecimal": 1.5}, {"url": "y", "valueDecimal": 2}],
+        "extension": [{"url": "x", "valueDecimal": 1.5}, {"url": "y", "valueDecimal": Decimal("2.50")}],
         "name": [given],
     }
     assert shape_codec.issues_of(told, "Patient") == []

@@ -65,6 +65,35 @@ def without(resource: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name not in names}
 
 
+def test_numbers_come_back_with_the_digits_that_they_were_sent_with() -> None:
+    site = make_site()
+    client = caller(site)
+    weight = b'{"url": "urn:weight", "valueQuantity": {"value": 72.50, "unit": "kg"}}'
+    sent = (
+        json.dumps(ADA | {"extension": []})
+        .encode()
+        .replace(b'"extension": []', b'"extension": [%s]' % weight)
+    )
+    status, told, made = send(client, "POST", "Patient", sent)
+    assert status == 201
+    read = client.get(BASE + f"Patient/{told['id']}")
+    bundle = client.get(BASE + f"Patient?_id={told['id']}")
+    assert all(b'"value": 72.50' in answer.content for answer in (made, read, bundle))
+    assert read["ETag"] == made["ETag"]
+    payer = json.dumps(
+        {
+            "resourceType": "Coverage",
+            "status": "active",
+            "beneficiary": {"reference": f"Patient/{told['id']}"},
+            "payor": [{"display": "Payer"}],
+            "costToBeneficiary": [{"valueMoney": {"value": "20.00", "currency": "USD"}}],
+        }
+    ).replace('"20.00"', "20.00")
+    status, told, _ = send(client, "POST", "Coverage", payer.encode())
+    assert status == 201
+    assert b'"value": 20.00' in client.get(BASE + f"Coverage/{told['id']}").content
+
+
 def test_a_patient_of_another_server_is_nobody_here_though_the_id_is_the_same() -> None:
     site = make_site()
     client = caller(site)
