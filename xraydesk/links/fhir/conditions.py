@@ -20,6 +20,7 @@ from xraydesk.links.fhir.elements_codec import (
     CODES_PREFIX,
     DICOM_UID_SYSTEM,
     OID_PREFIX,
+    V2_IDENTIFIER_TYPE,
     authority_of,
     read_reference,
 )
@@ -344,6 +345,47 @@ def patient_identifier(column: str = "pk") -> Condition:
         if system is not None:
             numbers = numbers.filter(authority=authority_here(site, system))
         return Q(**{f"{column}__in": numbers.values("patient")})
+
+    return condition
+
+
+def typed_number(text: str) -> tuple[str, str]:
+    """`:of-type`: the type of a number (HL7 table 0203) and the number, `system|code|number` (§3.1.1.4.5). Raises BadValue.
+
+    The type is empty where it is of another table: no number here has one.
+    """
+    system, _, rest = text.partition("|")
+    kind, bar, number = rest.partition("|")
+    if not (kind and bar and number):
+        raise BadValue("takes system|code|number with :of-type")
+    return (kind if system in ("", V2_IDENTIFIER_TYPE) else ""), number
+
+
+def patient_identifier_of_type(column: str = "pk") -> Condition:
+    """A patient's number of a type; `column` holds the patient's key."""
+
+    def condition(site: Site, value: str) -> Q:
+        kind, number = typed_number(value)
+        numbers = PatientIdentifier.objects.filter(site=site, value=number, type=kind).exclude(type="")
+        return Q(**{f"{column}__in": numbers.values("patient")})
+
+    return condition
+
+
+def exam_identifier_of_type(column: str = "pk") -> Condition:
+    """A placer number (PLAC) or an accession number (ACSN) of an exam; `column` holds the exam's key."""
+
+    def condition(site: Site, value: str) -> Q:
+        kind, number = typed_number(value)
+        exams = Exam.objects.filter(site=site).order_by().values("pk")
+        match kind:
+            case "PLAC":
+                found = exams.filter(order__in=Order.objects.filter(site=site, placer=number))
+            case "ACSN":
+                found = exams.filter(accession=number)
+            case _:
+                return NOBODY
+        return Q(**{f"{column}__in": found})
 
     return condition
 

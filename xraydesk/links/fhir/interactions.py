@@ -15,6 +15,7 @@ from xraydesk.links.fhir import searching, shape_codec
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.kind import Kind
 from xraydesk.links.fhir.kinds import KINDS
+from xraydesk.links.fhir.parts_codec import is_part
 from xraydesk.links.fhir.replies import Refusal, Reply, refuse
 from xraydesk.links.fhir.rows import Shown
 from xraydesk.links.fhir.writers import ENDERS, WRITERS
@@ -62,6 +63,9 @@ def _checked(kind: Kind, resource: Any) -> Mapping[str, Any]:
         raise refuse(400, "structure", f"A resource of type {kind.name} is sent as a JSON object.")
     if wrong := shape_codec.issues_of(resource, kind.name):
         raise Refusal(400, *wrong)
+    if kind.writes and is_part(resource):
+        words = "This is a part of a resource (SUBSETTED): what it leaves out would be lost. Send the whole."
+        raise refuse(422, "incomplete", words, f"{kind.name}.meta.tag")
     if kind.writes and (unknown := shape_codec.not_understood(resource, kind.name)):
         raise Refusal(422, *unknown[: shape_codec.ISSUES_MAX])
     return resource

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from xraydesk.links.fhir import slots
+from xraydesk.links.fhir.house_sources import AUDIT, CONCEPT_MAP, SUBSCRIPTION
 from xraydesk.links.fhir.kind import UPDATED, VALIDATE, Kind
-from xraydesk.links.fhir.sources import (
+from xraydesk.links.fhir.plan_sources import (
     APPOINTMENT,
-    AUDIT,
-    COMMUNICATION,
-    CONCEPT_MAP,
-    COVERAGE,
     LOCATION,
-    PATIENT,
     PRACTITIONER,
-    REPORT,
-    REQUEST,
     SCHEDULE,
     SLOT,
-    STUDY,
-    SUBSCRIPTION,
     TRANSPORT,
     TRIAGE,
 )
+from xraydesk.links.fhir.record_sources import COMMUNICATION, COVERAGE, PATIENT, REPORT, REQUEST, STUDY
 
 IHE_SCHEDULING = "https://profiles.ihe.net/ITI/Scheduling/OperationDefinition/"
 BACKPORT_OPERATION = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/"

@@ -17,6 +17,7 @@ from xraydesk.links.fhir.conditions import NOBODY, TEXT_LENGTH_MAX, BadValue, an
 from xraydesk.links.fhir.elements_codec import read_reference, references
 from xraydesk.links.fhir.kind import Kind, Parameter, Source
 from xraydesk.links.fhir.kinds import KINDS
+from xraydesk.links.fhir.parts_codec import SUMMARIES, read_elements
 from xraydesk.links.fhir.rows import Shown
 
 COUNT_USUAL = 50
@@ -275,13 +276,13 @@ def _sort(kind: Kind, value: str) -> dict[str, Any]:
 
 
 def _summary(kind: Kind, value: str) -> dict[str, Any]:
-    if value not in ("true", "false", "count", "data", "text"):
+    if value not in SUMMARIES:
         raise BadValue("takes true, false, count, data or text")
     return {"summary": value}
 
 
 def _elements(kind: Kind, value: str) -> dict[str, Any]:
-    return {"elements": tuple(part.rpartition(".")[2] for part in value.split(",") if part)[:VALUES_MAX]}
+    return {"elements": read_elements(value)}
 
 
 def _total(kind: Kind, value: str) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from xraydesk.links.fhir import interactions, pages, searching, shape_codec
-from xraydesk.links.fhir.answers_codec import Entry, outcome, searchset, subset
+from xraydesk.links.fhir import interactions, pages, searching
+from xraydesk.links.fhir.answers_codec import Entry, outcome, searchset
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.elements_codec import Resource
 from xraydesk.links.fhir.pages import PAGE, Page
+from xraydesk.links.fhir.parts_codec import cut
 from xraydesk.links.fhir.replies import refuse
 from xraydesk.links.fhir.searching import Search
 
@@ -63,16 +64,6 @@ def _page(caller: Caller, asked: Sequence[tuple[str, str]], *, lenient: bool, at
 
 
 def _cut(resource: Resource, search: Search) -> Resource:
-    kind = str(resource["resourceType"])
-    needed = shape_codec.mandatory_elements(kind)
-    if search.elements and kind == search.kind.name:
-        return subset(resource, (*needed, *search.elements))
-    match search.summary:
-        case "true":
-            return subset(resource, (*needed, *shape_codec.summary_elements(kind)))
-        case "text":
-            return subset(resource, (*needed, "text"))
-        case "data":
-            return subset(resource, [name for name in resource if name != "text"])
-        case _:
-            return resource
+    """The parts that are asked for; elements are named of what is searched, not of what is put beside it."""
+    is_match = resource["resourceType"] == search.kind.name
+    return cut(resource, summary=search.summary, elements=search.elements if is_match else ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version as version_of_package
 from typing import Any
 
@@ -35,7 +36,8 @@ from xraydesk.links.fhir.http import (
     written,
 )
 from xraydesk.links.fhir.kinds import KINDS
-from xraydesk.links.fhir.replies import Refusal, refuse
+from xraydesk.links.fhir.parts_codec import cut_as_asked
+from xraydesk.links.fhir.replies import Refusal, Reply, refuse
 from xraydesk.links.subscriptions.topics import TOPICS
 
 FORM = "application/x-www-form-urlencoded"
@@ -108,10 +110,19 @@ def instance(request: HttpRequest, caller: Caller, *, kind: str, key: str) -> Ht
         )
         return answer_reply(request, reply, written=True)
     reply = interactions.read(caller, kind, key, at=at)
-    response = answer_reply(request, reply)
+    response = _shown(request, reply)
     if interactions.fits_etag(request.headers.get("If-None-Match", ""), reply.etag):
         response.status_code, response.content = 304, b""
     return response
+
+
+def _shown(request: HttpRequest, reply: Reply) -> HttpResponse:
+    """One resource that is read, or the parts of it that are asked for; its version is that of the whole."""
+    try:
+        resource = cut_as_asked(reply.resource, request.GET.dict())
+    except ValueError as bad:
+        raise refuse(400, "invalid", f"{bad}.", "http._summary") from None
+    return answer_reply(request, replace(reply, resource=resource))
 
 
 @fhir
@@ -121,7 +132,7 @@ def version(request: HttpRequest, caller: Caller, *, kind: str, key: str, number
     reply = interactions.read(caller, kind, key, at=clock.now())
     if reply.resource["meta"]["versionId"] != number:
         raise refuse(404, "not-found", "That version is not kept; read the one that stands.")
-    return answer_reply(request, reply)
+    return _shown(request, reply)
 
 
 @fhir

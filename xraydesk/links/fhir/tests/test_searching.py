@@ -144,6 +144,16 @@ def test_every_parameter_of_the_statement_is_answered_and_nothing_of_another_sit
         ("Patient?gender=urn:other|female", 0),
         ("Patient?identifier=urn:xraydesk:issuer:HOSP|", 1),
         ("Patient?identifier=|MRN77", 0),
+        ("Patient?identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|MR|MRN77", 1),
+        ("Patient?identifier:of-type=|MR|MRN77", 1),
+        ("Patient?identifier:of-type=|SS|MRN77", 0),
+        ("Patient?identifier:of-type=urn:other|MR|MRN77", 0),
+        ("ServiceRequest?identifier:of-type=|ACSN|{accession}", 1),
+        ("ServiceRequest?identifier:of-type=|PLAC|{accession}", 0),
+        ("ServiceRequest?identifier:of-type=|MR|{accession}", 0),
+        ("ServiceRequest?patient.identifier:of-type=|MR|MRN77", 1),
+        ("Appointment?identifier:of-type=|ACSN|{accession}", 1),
+        ("Appointment?patient.identifier:of-type=|MR|MRN77", 1),
         ("ServiceRequest?status=http://hl7.org/fhir/request-status|completed", 1),
         ("ServiceRequest?status=urn:other|completed", 0),
         ("ServiceRequest?code=urn:xraydesk:codes:L|XRCHEST2", 1),
@@ -396,6 +406,21 @@ def test_who_is_lenient_is_told_what_was_left_out() -> None:
     assert [e["search"]["mode"] for e in found["entry"]] == ["match", "outcome"]
     assert "shoe" not in found["link"][0]["url"]
     Bundle.model_validate(found)
+
+
+def test_one_resource_is_read_in_part_and_a_part_is_not_written_back() -> None:
+    site = make_site()
+    patient = make_patient(site)
+    client = caller(site)
+    where = f"Patient/{patient.pk}"
+    whole = client.get(BASE + where)
+    part = client.get(BASE + f"{where}?_elements=gender")
+    assert (part.status_code, part["ETag"]) == (200, whole["ETag"])
+    assert set(part.json()) <= {"resourceType", "id", "meta", "gender"}
+    assert get(client, f"{where}?_summary=count")[0] == 400
+    refused = client.put(BASE + where, part.json(), content_type="application/fhir+json")
+    assert (refused.status_code, refused.json()["issue"][0]["expression"]) == (422, ["Patient.meta.tag"])
+    assert get(client, where) == (200, whole.json())
 
 
 def test_what_was_not_changed_is_not_sent_again() -> None:
