@@ -68,6 +68,7 @@ def create_app(
         raise BadApp("A network is written as 10.0.0.0/8.")
     if not scopes.strip():
         raise BadApp("Say what it may do, such as system/*.rs.")
+    _check_contexts(scopes, people=bool(redirects))
     if len(redirects) > REDIRECTS_MAX or not all(_REDIRECT.fullmatch(one) for one in redirects):
         raise BadApp("An address begins with https:// (http:// on this machine alone) and has no fragment.")
     try:
@@ -86,6 +87,16 @@ def create_app(
             )
     except IntegrityError:
         raise NameTaken(f"There is an app {name} already: revoke it, or choose another name.") from None
+
+
+def _check_contexts(scopes: str, *, people: bool) -> None:
+    """A service acts for nobody: `user/` and `patient/` would limit it to nobody's records. Raises BadApp."""
+    fit = ("user", "patient") if people else ("system",)
+    for one in scopes.split():
+        context = one.partition("/")[0]
+        if context in ("user", "patient", "system") and context not in fit:
+            who = "An app that people open acts for them: it" if people else "A service acts for itself: it"
+            raise BadApp(f"{who} is given {' or '.join(f'{c}/…' for c in fit)}, and not {one[:60]}.")
 
 
 PUBLIC_PARTS = {"kty", "kid", "use", "key_ops", "alg", "n", "e", "crv", "x", "y"}

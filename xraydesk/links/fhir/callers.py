@@ -42,9 +42,14 @@ class Caller:
             return False
         if kind.of_programs and self.patient is not None:
             return False
-        if self.scopes is not None and not any(allows(s, kind.name, done) for s in self.scopes):
+        if self.scopes is not None and not any(self._lets(s, kind, done) for s in self.scopes):
             return False
         return done in READS or (self.by_token and member.may(Permission.FHIR_WRITE))
+
+    def _lets(self, scope: Scope, kind: Kind, done: str) -> bool:
+        """A scope of one patient lets nothing be done where no patient was chosen."""
+        is_for_somebody = scope.context != "patient" or self.patient is not None
+        return is_for_somebody and allows(scope, kind.name, done)
 
     def limits(self, kind: Kind) -> list[tuple[str, str]]:
         """What is added to each search of theirs, so that rows of others are not found."""

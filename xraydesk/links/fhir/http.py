@@ -167,7 +167,8 @@ def written(request: HttpRequest, caller: Caller, what: str, act: Callable[[], T
 
 def _kept_body(request: HttpRequest, what: str) -> bytes:
     """A request as it is kept: of a Subscription without what its headers hold, for that lets the desk in somewhere."""
-    return hidden_headers(request.body) if what == "Subscription" else request.body
+    may_have_some = what == "Subscription" or (what == "Bundle" and b"Subscription" in request.body)
+    return hidden_headers(request.body) if may_have_some else request.body
 
 
 def _written_once(request: HttpRequest, caller: Caller, what: str, act: Callable[[], T]) -> T:

@@ -135,8 +135,17 @@ def _written_kind(caller: Caller, name: str, done: str) -> Kind:
     return kind
 
 
-def update(caller: Caller, name: str, key: str, resource: Any, *, if_match: str = "", at: datetime) -> Reply:
-    """Bring a resource to what is sent; where a version is given (If-Match), only from that one (412). Raises Refusal."""
+def update(
+    caller: Caller,
+    name: str,
+    key: str,
+    resource: Any,
+    *,
+    if_match: str = "",
+    if_none_match: str = "",
+    at: datetime,
+) -> Reply:
+    """Bring a resource to what is sent; where a version is given, only from that one (If-Match), or from another (If-None-Match). Raises Refusal."""
     kind = _written_kind(caller, name, "update")
     resource = _checked(kind, resource)
     if resource.get("id") not in (None, key):
@@ -145,8 +154,11 @@ def update(caller: Caller, name: str, key: str, resource: Any, *, if_match: str 
     found = searching.load(caller, kind, [key])
     if not found:
         raise refuse(405, "not-found", f"There is no {name} {key[:64]} here, and none is made by that id.")
-    if if_match and not fits_etag(if_match, Reply(200, found[0].resource).etag):
+    etag = Reply(200, found[0].resource).etag
+    if if_match and not fits_etag(if_match, etag):
         raise refuse(412, "conflict", "It was changed since that version was read. Read it again.")
+    if if_none_match and fits_etag(if_none_match, etag):
+        raise refuse(412, "conflict", "It is here in the version that was to be missing (If-None-Match).")
     written = WRITERS[name](caller, resource, int(found[0].resource["id"]), at)
     return written_reply(caller, kind, "update", written, at=at)
 

@@ -29,6 +29,7 @@ from xraydesk.links.fhir.app_keys import keys_of
 from xraydesk.links.fhir.scopes_codec import OFFLINE, granted, stays_signed_in
 
 ALGORITHMS = ("RS384", "ES384")
+FHIR_PATH = "/fhir/R4"
 TOKEN_PATH = "/fhir/R4/auth/token"  # noqa: S105 - an address
 AUTHORIZE_PATH = "/apps/authorize"
 SCOPES_LENGTH_MAX = 1000
@@ -221,6 +222,22 @@ class Challenge(CodeChallenge):  # type: ignore[misc]
         super().validate_code_challenge(grant, redirect_uri)
 
 
+class MeantForHere:
+    """What an app wants to ask with its token (`aud`) is this desk: nobody else's server sends it here for a token of ours (SMART App Launch 2)."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+
+    def __call__(self, grant: CodeGrant) -> None:
+        """Have each request for a code looked at."""
+        grant.register_hook("after_validate_authorization_request_payload", self._check)
+
+    def _check(self, grant: CodeGrant, redirect_uri: str) -> None:
+        told = str(grant.request.payload.data.get("aud", ""))
+        if told.rstrip("/") != self._server:
+            raise InvalidRequestError(f"Send aud, and {self._server} in it: where the app will ask.")
+
+
 class _Request(DjangoOAuth2Request):  # type: ignore[misc]
     """A request as Authlib reads it. Which addresses may be served in clear is decided where the desk is started."""
 
@@ -252,7 +269,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
             SignedRequest([f"{base}{TOKEN_PATH}"]),
         )
         self.register_grant(ServiceGrant)
-        self.register_grant(CodeGrant, [Challenge(required=True)])
+        self.register_grant(CodeGrant, [Challenge(required=True), MeantForHere(f"{base}{FHIR_PATH}")])
         self.register_grant(RefreshGrant)
 
     def create_oauth2_request(self, request: HttpRequest | OAuth2Request) -> OAuth2Request:
@@ -347,7 +364,7 @@ def smart_configuration(request: HttpRequest) -> HttpResponse:
 def configuration(base: str) -> dict[str, Any]:
     """What apps read first (`.well-known/smart-configuration`)."""
     return {
-        "issuer": f"{base}/fhir/R4",
+        "issuer": f"{base}{FHIR_PATH}",
         "authorization_endpoint": f"{base}{AUTHORIZE_PATH}",
         "token_endpoint": f"{base}{TOKEN_PATH}",
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],

@@ -24,7 +24,7 @@ ENTRIES_MAX = 200
 WRITE_ORDER = ("Patient", "Coverage", "ServiceRequest")
 """What others refer to is written first."""
 
-METHOD_ORDER = ("POST", "PUT", "GET", "HEAD")
+METHOD_ORDER = ("DELETE", "POST", "PUT", "GET", "HEAD")
 _STATUS = {200: "200 OK", 201: "201 Created"}
 
 
@@ -105,6 +105,9 @@ class _Work:
         name, _, key = path.strip("/").partition("/")
         if method in ("GET", "HEAD"):
             return self._read(name, key, query)
+        if method == "DELETE" and key and not query:
+            interactions.delete(self.caller, name, key, at=self.at)
+            return {"response": {"status": "204 No Content"}}
         resource = self._resolved(entry.get("resource"), bundle_codec.server_of(entry.get("fullUrl", "")))
         reply = self._write(name, key, query, request, resource)
         if full := entry.get("fullUrl"):
@@ -118,8 +121,10 @@ class _Work:
                 condition = request.get("ifNoneExist", "")
                 return interactions.create(caller, name, resource, if_none_exist=condition, at=at)
             case "PUT", True, False:
-                match_ = request.get("ifMatch", "")
-                return interactions.update(caller, name, key, resource, if_match=match_, at=at)
+                match_, unless = request.get("ifMatch", ""), request.get("ifNoneMatch", "")
+                return interactions.update(
+                    caller, name, key, resource, if_match=match_, if_none_match=unless, at=at
+                )
             case "PUT", False, True:
                 return interactions.conditional_update(caller, name, query, resource, at=at)
             case _:

@@ -101,12 +101,14 @@ def instance(request: HttpRequest, caller: Caller, *, kind: str, key: str) -> Ht
         return answer(None, 204)
     if request.method == "PUT":
         resource = body_of(request)
-        match = request.headers.get("If-Match", "")
+        match, unless = request.headers.get("If-Match", ""), request.headers.get("If-None-Match", "")
         reply = written(
             request,
             caller,
             kind,
-            lambda: interactions.update(caller, kind, key, resource, if_match=match, at=at),
+            lambda: interactions.update(
+                caller, kind, key, resource, if_match=match, if_none_match=unless, at=at
+            ),
         )
         return answer_reply(request, reply, written=True)
     reply = interactions.read(caller, kind, key, at=at)

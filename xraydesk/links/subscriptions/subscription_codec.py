@@ -148,17 +148,17 @@ def kept_part(resource: Mapping[str, Any]) -> Resource:
 
 
 def hidden_headers(raw: bytes) -> bytes:
-    """A Subscription as it was sent, without what its headers hold; nothing of what cannot be read."""
+    """A Subscription, or a Bundle with some, as it was sent, without what their headers hold; nothing of what cannot be read."""
     try:
         told = exact_json.read(raw.decode("utf-8-sig"))
-        told["channel"]["header"] = [
-            f"{one.partition(':')[0]}: {HIDDEN}" for one in told["channel"]["header"]
-        ]
-    except KeyError:
-        return raw
-    except (ValueError, TypeError, AttributeError):
+        entries = told.get("entry", ()) if told.get("resourceType") == "Bundle" else [{"resource": told}]
+        found = [one["resource"]["channel"] for one in entries if "channel" in one.get("resource", ())]
+        for channel in found:
+            if "header" in channel:
+                channel["header"] = [f"{one.partition(':')[0]}: {HIDDEN}" for one in channel["header"]]
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return b""
-    return exact_json.written(told).encode()
+    return exact_json.written(told).encode() if any("header" in one for one in found) else raw
 
 
 def subscription(key: str, kept: Mapping[str, Any], *, status: str, error: str, source: str) -> Resource:

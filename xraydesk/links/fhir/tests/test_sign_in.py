@@ -177,6 +177,30 @@ def test_a_token_does_no_more_than_its_scopes_say() -> None:
     assert get(client, "ServiceRequest?patient.birthdate=1969-05-12")[0] == 400
 
 
+@pytest.mark.parametrize(
+    ("scopes", "given"),
+    [
+        ("patient/*.rs", {"keys": [OLD.as_dict(private=False)]}),
+        ("system/*.rs user/Patient.r", {"keys": [OLD.as_dict(private=False)]}),
+        ("launch/patient patient/*.rs system/*.rs", {"redirects": [BACK]}),
+    ],
+)
+def test_an_app_is_registered_for_those_it_acts_for_alone(scopes: str, given: dict[str, Any]) -> None:
+    with pytest.raises(app_actions.BadApp, match="is given"):
+        app_actions.create_app(site=make_site(), name="odd", scopes=scopes, at=AT, **given)
+
+
+def test_a_scope_of_one_patient_opens_nothing_where_none_was_chosen() -> None:
+    site = make_site()
+    patient = make_patient(site)
+    app = service(site)
+    app.scopes = "patient/*.rs"
+    app.save()
+    token = ask(signed(app), "patient/*.rs")[1]["access_token"]
+    assert get(with_token(token), f"Patient/{patient.pk}")[0] == 404
+    assert get(with_token(token), "Patient")[0] == 404
+
+
 def test_a_token_ends_with_its_time_and_with_its_app() -> None:
     site = make_site()
     app = service(site)
@@ -223,6 +247,7 @@ def asked(app: App, **change: str) -> dict[str, str]:
         "redirect_uri": BACK,
         "scope": "user/*.rs",
         "state": "s1",
+        "aud": HERE.removesuffix("/auth/token"),
         "code_challenge": CHALLENGE,
         "code_challenge_method": "S256",
         **change,
@@ -301,6 +326,8 @@ def test_a_code_is_good_once_and_for_its_app_and_verifier_alone() -> None:
         {"redirect_uri": BACK + "/more"},
         {"client_id": "nobody"},
         {"response_type": "token"},
+        {"aud": "https://evil.example/fhir/R4"},
+        {"aud": ""},
         {"code_challenge": ""},
         {"code_challenge_method": "plain"},
         {"code_challenge_method": ""},

@@ -114,6 +114,8 @@ def test_a_version_is_named_in_any_form_of_http(form: str) -> None:
     _, made, _ = send(client, "POST", "Patient", ADA)
     named = form.format(made["meta"]["versionId"])
     assert client.get(BASE + f"Patient/{made['id']}", headers={"If-None-Match": named}).status_code == 304
+    assert send(client, "PUT", f"Patient/{made['id']}", ADA, If_None_Match=named)[0] == 412
+    assert send(client, "PUT", f"Patient/{made['id']}", ADA, If_None_Match='"other"')[0] == 200
     assert send(client, "PUT", f"Patient/{made['id']}", ADA, If_Match=named)[0] == 200
 
 
@@ -447,7 +449,7 @@ def test_a_batch_does_what_it_can() -> None:
     status, told, _ = send(caller(site), "POST", "", asked)
     assert status == 200
     Bundle.model_validate(told)
-    assert [e["response"]["status"][:3] for e in told["entry"]] == ["201", "422", "400", "400"]
+    assert [e["response"]["status"][:3] for e in told["entry"]] == ["201", "422", "405", "400"]
     assert Patient.objects.count() == 1
 
 

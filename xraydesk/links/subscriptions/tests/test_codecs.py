@@ -21,6 +21,9 @@ from xraydesk.links.subscriptions.topics import TOPICS
 APPOINTMENTS = "urn:xraydesk:topic:appointment"
 
 
+SOMEBODY = {"resourceType": "Patient", "name": [{"family": "Prüfer"}]}
+
+
 def asking(**more: Any) -> dict[str, Any]:
     """A Subscription; what is None in `more` is left out, `channel` is laid over the usual one."""
     channel: dict[str, Any] = {
@@ -108,9 +111,17 @@ def test_what_headers_hold_is_kept_nowhere_in_sight() -> None:
     raw = subscription_codec.hidden_headers(json.dumps(told).encode())
     assert b"abc" not in raw
     assert json.loads(raw)["channel"]["header"] == [f"Authorization: {HIDDEN}"]
+    bundle = {
+        "resourceType": "Bundle",
+        "entry": [{"request": {}}, {"resource": told}, {"resource": SOMEBODY}],
+    }
+    raw = subscription_codec.hidden_headers(json.dumps(bundle).encode())
+    assert b"abc" not in raw
+    assert json.loads(raw)["entry"][2] == {"resource": SOMEBODY}
     plain = json.dumps(asking()).encode()
     assert subscription_codec.hidden_headers(plain) == plain
     assert subscription_codec.hidden_headers(b"{") == b""
+    assert subscription_codec.hidden_headers(b"[]") == b""
     assert subscription_codec.hidden_headers(b'{"channel": {"header": [1]}}') == b""
 
 

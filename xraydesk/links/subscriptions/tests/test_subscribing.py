@@ -88,6 +88,22 @@ def test_a_subscription_is_made_shown_and_ended() -> None:
     assert get(caller(site, Role.COORDINATOR, "c"), "Subscription")[0] == 404
 
 
+def test_in_a_bundle_it_is_made_and_ended_as_by_itself_and_its_headers_are_kept_nowhere() -> None:
+    client = caller(make_site())
+    told = asking(channel={**PUBLIC, "header": ["Authorization: Bearer let-me-in"]})
+    entry = {"resource": told, "request": {"method": "POST", "url": "Subscription"}}
+    status, made, _ = send(
+        client, "POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    )
+    assert status == 200
+    assert not any(b"let-me-in" in bytes(m.raw) for m in Message.objects.filter(direction="in"))
+    key = made["entry"][0]["resource"]["id"]
+    gone = {"request": {"method": "DELETE", "url": f"Subscription/{key}"}}
+    _, ended, _ = send(client, "POST", "", {"resourceType": "Bundle", "type": "batch", "entry": [gone]})
+    assert ended["entry"] == [{"response": {"status": "204 No Content"}}]
+    assert get(client, f"Subscription/{key}")[0] == 404
+
+
 @pytest.mark.parametrize(
     ("more", "path"),
     [
