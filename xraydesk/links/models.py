@@ -266,6 +266,8 @@ class Fetching(models.Model):
     answered_at = models.DateTimeField(null=True)
     called_at = models.DateTimeField(null=True)
     """When the EHR called last because something had changed there."""
+    left_alone_until = models.DateTimeField(null=True)
+    """It asked to be left alone until then (Retry-After); all of it, whatever the type."""
     failing_since = models.DateTimeField(null=True)
     why = models.CharField(max_length=500, blank=True)
 

@@ -26,7 +26,7 @@ from xraydesk.links.ehr.searchset_codec import (
 from xraydesk.links.ehr.session import Session
 from xraydesk.links.models import Fetching
 from xraydesk.links.outgoing.send import SILENT_MAX, is_paused
-from xraydesk.links.outgoing.wire import NoAnswer
+from xraydesk.links.outgoing.wire import Later, NoAnswer
 from xraydesk.siteplan.link_plan import EhrPlan, Pulls
 from xraydesk.siteplan.reading import from_json
 
@@ -51,8 +51,13 @@ def fetch(*, site_id: int, ehr: str) -> None:
         return
     session = Session(plan)
     for kind in ORDER:
-        if kind in plan.pulls:
+        if kind in plan.pulls and not _is_left_alone(site, ehr):
             _fetch_kind(site, plan, kind, session)
+
+
+def _is_left_alone(site: Site, ehr: str) -> bool:
+    """Whether the EHR asked to be asked nothing for a while (Retry-After), and the while is not over."""
+    return Fetching.objects.filter(site=site, ehr=ehr, left_alone_until__gt=clock.now()).exists()
 
 
 def _fetch_kind(site: Site, ehr: EhrPlan, kind: Pulls, session: Session) -> None:
@@ -70,6 +75,8 @@ def _fetch_kind(site: Site, ehr: EhrPlan, kind: Pulls, session: Session) -> None
                 raise NoAnswer("its pages lead back to one that was read already")
             asked.add(row.further)
     except OSError as away:
+        if isinstance(away, Later) and away.seconds_min:
+            row.left_alone_until = clock.now() + timedelta(seconds=away.seconds_min)
         _failed(row, ehr, shortened(away.strerror or str(away) or type(away).__name__, WHY_LENGTH_MAX))
         return
     _answered(row, ehr)
@@ -83,6 +90,8 @@ def _read_page(site: Site, ehr: EhrPlan, kind: Pulls, session: Session, row: Fet
     try:
         page = read_page(session.get(url), here=url)
     except (NotASearchset, NoAnswer) as bad:
+        if isinstance(bad, Later) and bad.seconds_min:
+            raise
         # A page may be kept there for a while only: the next time it begins anew, and takes nothing twice.
         row.further, row.latest = "", None
         raise NoAnswer(str(bad)) from None
@@ -143,7 +152,7 @@ def _failed(row: Fetching, ehr: EhrPlan, why: str) -> None:
     row.failing_since = row.failing_since or at
     row.why = why
     with transaction.atomic():
-        row.save(update_fields=["since", "latest", "further", "failing_since", "why"])
+        row.save(update_fields=["since", "latest", "further", "left_alone_until", "failing_since", "why"])
         if row.failing_since < at - SILENT_MAX:
             raise_item(
                 site_id=row.site_id,

@@ -14,11 +14,13 @@ from authlib.oauth2.rfc7523 import private_key_jwt_sign
 from joserfc.errors import JoseError
 from joserfc.jwk import import_key
 
+from xraydesk.lib import clock
 from xraydesk.links.ehr.searchset_codec import NotASearchset, read_json
-from xraydesk.links.outgoing.wire import NoAnswer, NotReached
+from xraydesk.links.outgoing.wire import Later, NoAnswer, NotReached
 from xraydesk.links.outside import client
 from xraydesk.links.outside.address_rules import is_below
 from xraydesk.links.outside.client import HttpAnswer, Reach
+from xraydesk.links.outside.retry_rules import retry_after_seconds
 from xraydesk.siteplan.link_plan import EhrPlan, Pulls, Pushes
 
 FHIR_JSON = "application/fhir+json"
@@ -40,6 +42,10 @@ _tokens: dict[tuple[str, str, str], tuple[str, float]] = {}
 _tokens_lock = threading.Lock()
 
 
+AGAIN = frozenset({408, 425, 429})
+"""Answers that ask for another try, as every 5xx does."""
+
+
 class NotLetIn(NotReached):
     """The EHR gives no token, or takes none: nothing was sent."""
 
@@ -54,6 +60,7 @@ class Session:
     def get(self, url: str) -> Any:
         """What is at an address below the base, as JSON. Raises OSError: nobody there, no right, or no answer that can be read."""
         answered = self.ask("GET", url)
+        raise_later(answered)
         if answered.status != 200:
             raise NoAnswer(f"it answered {answered.status} when it was asked")
         try:
@@ -116,6 +123,7 @@ class Session:
             headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
             body=urlencode(asked).encode(),
         )
+        raise_later(answered)
         told = _object(answered)
         token, seconds = told.get("access_token"), told.get("expires_in", 300)
         if answered.status != 200 or not isinstance(token, str) or not token.isascii() or "\n" in token:
@@ -152,6 +160,13 @@ class Session:
             )
         except (OSError, ValueError, KeyError, TypeError, JoseError) as bad:
             raise NotLetIn(f"the desk's own key cannot be used ({type(bad).__name__})") from None
+
+
+def raise_later(answered: HttpAnswer) -> None:
+    """Raise Later for an answer that asks for another try, with how long the EHR asks to be left alone."""
+    if answered.status in AGAIN or answered.status >= 500:
+        wait = retry_after_seconds(answered.headers.get("retry-after", ""), at=clock.now())
+        raise Later(f"it answered {answered.status}", wait)
 
 
 def _object(answered: HttpAnswer) -> Mapping[str, Any]:

@@ -11,17 +11,13 @@ from xraydesk.lib import clock, exact_json
 from xraydesk.links.ehr import counterparts
 from xraydesk.links.ehr.push_codec import number_of, says_the_same, words_of_outcome
 from xraydesk.links.ehr.searchset_codec import NotASearchset, id_of, read_json
-from xraydesk.links.ehr.session import Session
-from xraydesk.links.outgoing.wire import Answered, Later, NoAnswer
+from xraydesk.links.ehr.session import Session, raise_later
+from xraydesk.links.outgoing.wire import Answered, NoAnswer
 from xraydesk.links.outside.client import HttpAnswer
-from xraydesk.links.outside.retry_rules import retry_after_seconds
 from xraydesk.siteplan.link_plan import EhrPlan
 
 TAKEN, REFUSED = "AA", "AE"
 """As HL7 has it, so that one queue serves both."""
-
-AGAIN = frozenset({408, 425, 429})
-"""Answers that ask for another try, as every 5xx does."""
 
 ANSWER_KEPT_MAX = 65_536
 
@@ -119,9 +115,7 @@ class FhirWire:
             body=body,
             headers={"Prefer": "return=representation", **headers},
         )
-        if answered.status in AGAIN or answered.status >= 500:
-            wait = retry_after_seconds(answered.headers.get("retry-after", ""), at=clock.now())
-            raise Later(f"it answered {answered.status}", wait)
+        raise_later(answered)
         return answered
 
 

@@ -265,6 +265,28 @@ def test_an_ehr_that_is_away_is_told_of_after_ten_minutes_and_hinders_nobody(ehr
     assert "up" in admin.get(reverse("link", args=["in", "RIVER"])).content.decode()
 
 
+def test_an_ehr_that_asks_to_be_left_alone_is_asked_nothing_and_then_goes_on_with_its_page(ehr: Ehr) -> None:
+    site = asked_site(ehr)
+    for number in range(3):
+        ehr.put(patient(f"p{number}", str(number), f"Moreau{number}"), earlier(days=9))
+        ehr.put(request(f"r{number}", f"p{number}"), earlier(minutes=90 - number))
+    ehr.before = lambda asked: (
+        Told(429, headers={"Retry-After": "300"}) if "_page=1" in asked.target else None
+    )
+    fetch(site)
+    row = Fetching.objects.get(kind="ServiceRequest")
+    assert row.left_alone_until is not None
+    assert timedelta(seconds=290) < row.left_alone_until - clock.now() <= timedelta(seconds=300)
+    assert (row.why, bool(row.further), Exam.objects.count()) == ("it answered 429", True, 2)
+    heard = len(ehr.heard)
+    fetch(site)
+    assert len(ehr.heard) == heard
+    ehr.before = lambda asked: None
+    Fetching.objects.filter(pk=row.pk).update(left_alone_until=clock.now())
+    fetch(site)
+    assert Exam.objects.count() == 3
+
+
 def test_a_stranger_sees_nothing_of_it(ehr: Ehr) -> None:
     asked_site(ehr)
     for direction in ("in", "out"):
