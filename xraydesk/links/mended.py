@@ -1,4 +1,4 @@
-"""What waits because of a record or of a link's rules is read again by itself once those are mended."""
+"""What waits because of a record, an order or a link's rules is read again by itself once those are mended."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from xraydesk.links.again import apply_again
 from xraydesk.links.hl7.apply import DONE_STATES, JOURNEY
 from xraydesk.links.hl7.field_readings import ORDER_TYPES
 from xraydesk.links.hl7.order import groups_of, placer_of
-from xraydesk.links.hl7.reader import Unreadable, read_batch
+from xraydesk.links.hl7.reader import Unreadable, read_batch, read_header
+from xraydesk.links.hl7.times import read_time
 from xraydesk.links.messages import ENDED_BY_APPLYING, NotReplayable, UnknownMessage, records_named
 from xraydesk.links.models import Message
 from xraydesk.links.states import Direction, MessageState
 from xraydesk.orders.models import Exam
+
+COMPARED_MAX = 50
+"""So many of the newest messages about an order are asked when they were said."""
 
 READ_AGAIN_MAX = 500
 """No more messages than these are read again at once; a person can apply the others."""
@@ -45,6 +49,43 @@ def read_again_under_rules(*, site: Site, at: datetime) -> int:
     earlier = Message.objects.filter(site=site, site_version__lt=site.version)
     waiting = _waiting(site).filter(data__by_rules=True, message__in=earlier.values("pk"))
     return _again(waiting, at, how="read again: the site’s file changed")
+
+
+def apply_what_was_said_after(*, exam: Exam, at: datetime) -> int:
+    """Change or take back an order that came later than that did; the number applied.
+
+    Engines that send over several threads let messages overtake one another. What counts is when the sender said it
+    (MSH-7): what is not newer than all that was applied to the order stays for a person.
+    """
+    order = exam.order
+    waiting = _waiting(order.site).filter(data__orders__contains=[order.placer])
+    keys = waiting.order_by("message").values("message")[:READ_AGAIN_MAX]
+    applied = 0
+    for message in sorted(Message.objects.filter(pk__in=keys), key=lambda m: (_said_at(m), m.pk)):
+        before = Message.objects.filter(
+            site=message.site_id,
+            direction=Direction.IN,
+            link=message.link,
+            state=MessageState.APPLIED,
+            accession__in=order.exams.values("accession"),
+        )
+        newest = [_said_at(one) for one in before.order_by("-pk")[:COMPARED_MAX]]
+        if newest and "" < max(newest) < _said_at(message):
+            with suppress(UnknownMessage, NotReplayable):
+                how = "applied: its order came after it"
+                after = apply_again(message_id=message.pk, at=at, by="rule", how=how)
+                applied += after.state in DONE_STATES
+    return applied
+
+
+def _said_at(message: Message) -> str:
+    """When its sender made a message (MSH-7), in UTC, so that texts compare as times; "" where it does not say so."""
+    try:
+        written = read_header(bytes(message.raw)).get(7)
+    except Unreadable:
+        return ""
+    said = read_time(written, message.site.timezone)
+    return said.isoformat() if said else ""
 
 
 def _waiting(site: Site) -> QuerySet[Item]:

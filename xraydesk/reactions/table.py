@@ -22,6 +22,7 @@ from xraydesk.lib import clock
 from xraydesk.links.asked import was_told
 from xraydesk.links.dicom.looking import look_at_pictures
 from xraydesk.links.ehr.tell import tell_ehrs
+from xraydesk.links.mended import apply_what_was_said_after
 from xraydesk.links.mended import read_again_of_patients as read_of_patients
 from xraydesk.links.mended import read_again_under_rules as read_under_rules
 from xraydesk.links.messages import apply_waiting
@@ -46,11 +47,12 @@ def triage(fact: Fact) -> None:
 
 
 def apply_what_waited(fact: Fact) -> None:
-    """A report or an appointment may have come before its order: now it has an exam."""
+    """A report, an appointment, a change or a cancellation may have come before its order: now it has an exam."""
     exam = exam_of(site_id=fact.site_id, accession=fact.accession)
     if exam:
         numbers = (exam.accession, exam.filler, exam.study_instance_uid, exam.order.placer)
         apply_waiting(site=exam.site, numbers=numbers, at=clock.now())
+        apply_what_was_said_after(exam=exam, at=clock.now())
 
 
 def book_accepted(fact: Fact) -> None:

@@ -94,7 +94,8 @@ JOURNEY = Steps()
 class Waiting:
     """What is to be put before a person because of a message; `key` is "" for the message's own.
 
-    `numbers` are those of an exam that has not come yet: once it does, the message is applied. `patients` are the numbers
+    `numbers` are those of an exam that has not come yet: once it does, the message is applied. `orders` are those of an order
+    that has not come yet and is changed or taken back: once it does, that is done if it was said later. `patients` are the numbers
     of records that stand otherwise than the message says, and `by_rules` is True where the link's rules cannot read it:
     once the records, or the rules, change, it is read again.
     """
@@ -104,13 +105,19 @@ class Waiting:
     key: str = ""
     accession: str = ""
     numbers: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
     by_rules: bool = False
 
     @property
     def mended_by(self) -> dict[str, Any]:
         """What the item keeps of that, so that it is found once something is mended."""
-        said = {"numbers": list(self.numbers), "patients": list(self.patients), "by_rules": self.by_rules}
+        said = {
+            "numbers": list(self.numbers),
+            "orders": list(self.orders),
+            "patients": list(self.patients),
+            "by_rules": self.by_rules,
+        }
         return {name: value for name, value in said.items() if value}
 
 
@@ -432,6 +439,8 @@ def _not_done(wish: Requisition, error: errors.Refused, message: Message, partne
     if replies:
         reply = OrderReply(NOT_DONE[wish.control], wish.placer, wish.placer_authority, wish.filler)
         effect = replace(effect, orders=(reply,))
+    if isinstance(error, errors.UnknownOrder) and wish.placer and effect.waiting:
+        effect = replace(effect, waiting=replace(effect.waiting, orders=(wish.placer,)))
     is_end = wish.control in (OrderControl.CANCEL, OrderControl.DISCONTINUE)
     if isinstance(error, errors.AlreadyStarted) and is_end:
         accession = _accession_of(partner.site, wish, partner.link.name)

@@ -134,6 +134,43 @@ def test_what_was_overtaken_by_later_news_of_the_same_order_or_patient_stays_for
     assert message("C1").state == "refused"
 
 
+def said(message: str, second: int) -> str:
+    """The message as its sender made it at that second."""
+    return message.replace("20260302100000", f"202603021000{second:02}", 1)
+
+
+def test_what_overtook_its_order_is_done_once_the_order_comes(site: Site) -> None:
+    send(
+        said(order(control="C4", action="CA"), 4),
+        said(order(control="C2", action="XO", start="202603031200"), 2),
+        said(order(control="C3", placer="P2", action="CA"), 3),
+        said(order(control="C5", placer="P3", action="CA"), 5),
+        said(order(control="C1"), 1),
+    )
+    assert [message(c).state for c in ("C4", "C2", "C1")] == ["refused", "refused", "applied"]
+    for _ in range(2):
+        react("order received")
+    assert [message(c).state for c in ("C2", "C4")] == ["applied", "applied"]
+    exam = Exam.objects.get()
+    assert (exam.triage, exam.asked["requested_at"]) == ("cancelled", "2026-03-03T17:00:00+00:00")
+    ended = Item.objects.exclude(closed_at=None)
+    assert {item.closed_how for item in ended} == {"applied: its order came after it"}
+    assert ended.count() == 2
+    # A resend of what was refused then is what it is of any cancellation that was done: nothing new.
+    send(said(order(control="C4", action="CA"), 4))
+    assert (message("C4").ack, Exam.objects.get().triage) == ("AA", "cancelled")
+
+
+@pytest.mark.parametrize("second", [3, 4])
+def test_what_was_not_said_after_its_order_stays_for_a_person(site: Site, second: int) -> None:
+    send(said(order(control="C3", action="CA"), 3), said(order(control="C4"), second))
+    react("order received")
+    assert (message("C3").state, Exam.objects.get().cancelled_at) == ("refused", None)
+    Message.objects.filter(control_id="C3").update(raw=b"noise")
+    react("order received")
+    assert message("C3").state == "refused"
+
+
 def test_an_order_that_is_read_late_replaces_nothing_of_its_patients_record(site: Site) -> None:
     send(order(control="C1", placer="", extra="ZDS|Z1"))
     send(adt("A08", control="A1").replace("|F", "|F|||1 New St^^Town"))
