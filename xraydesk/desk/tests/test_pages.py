@@ -17,6 +17,7 @@ from xraydesk.access.roles import Role
 from xraydesk.attention.actions import raise_item
 from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
+from xraydesk.desk.endings import ENDINGS
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Image
@@ -183,6 +184,18 @@ def test_an_item_that_needs_a_decision_cannot_just_be_taken_off() -> None:
         accession=exam.accession,
     )
     assert signed_in(exam.site).post(reverse("item-done", args=[item.pk])).status_code == 404
+
+
+def test_every_kind_with_a_button_that_only_ends_it_is_ended_by_it() -> None:
+    exam, _, _ = furnished(make_site())
+    browser = signed_in(exam.site)
+    kinds = [kind for kind, ways in ENDINGS.items() if any(way.url_name == "item-done" for way in ways)]
+    assert ItemKind.READER_DOUBTS_LABEL in kinds
+    for kind in kinds:
+        item = raise_item(site_id=exam.site_id, kind=kind, key=f"one:{kind}", at=clock.now())
+        assert browser.post(reverse("item-done", args=[item.pk])).status_code == 303, kind
+        item.refresh_from_db()
+        assert item.closed_by == "user:coordinator-T"
 
 
 def test_the_attention_list_leads_nobody_to_a_page_that_is_not_theirs() -> None:
