@@ -285,7 +285,9 @@ def move_image(
         raise IllegalImageAction(f"an image that is {image.state} cannot be given: {action}")
     image.before = how_it_stands(image) if keep_before else None
     image.state, image.why = state, why[:400]
-    image.decided_at, image.decided_by = at, by
+    if action is not ImageAction.SEND or not image.decided_by.startswith("user:"):
+        # That it arrived is no decision: who made the last one is still asked for afterwards.
+        image.decided_at, image.decided_by = at, by
     if exam_id is not None:
         image.exam_id = exam_id
     if corrections is not None:

@@ -9,7 +9,7 @@ person.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -40,7 +40,14 @@ class Way(StrEnum):
 
 _D = LabelDoubt
 _WAYS: Mapping[Way, tuple[LabelDoubt, ...]] = {
-    Way.NUMBERS: (_D.NO_EXAM, _D.TWO_EXAMS, _D.OTHER_ACCESSION, _D.CANCELLED, _D.NOT_ON_WORKLIST),
+    Way.NUMBERS: (
+        _D.NO_EXAM,
+        _D.TWO_EXAMS,
+        _D.OTHER_ACCESSION,
+        _D.CANCELLED,
+        _D.OTHERS_MOVED,
+        _D.NOT_ON_WORKLIST,
+    ),
     Way.PATIENT: (
         _D.NO_NUMBER,
         _D.OTHER_NUMBER,
@@ -125,8 +132,48 @@ class Mismatch:
         return tuple(f.sentence for f in heaviest_first(self.findings))
 
 
-def match(header: Header, candidates: Iterable[Candidate], policies: Policies) -> Matched | Mismatch:
+@dataclass(frozen=True)
+class Moved:
+    """An image that a person said belongs to an exam, and of which study and series it came. `taken_at` is aware, None where it says none."""
+
+    exam_id: int
+    series_instance_uid: str
+    machine: str
+    taken_at: datetime | None = None
+
+
+def moved_with(
+    decided: Iterable[Moved], *, series_instance_uid: str, machine: str, taken_at: datetime | None
+) -> frozenset[int]:
+    """The exams to which a person gave images of the same study that were taken with this one.
+
+    Of one series, or by the same machine within SLACK_BY_HAND: the exam whose entry was picked by mistake may be
+    done later under the same study number, and those images are its own.
+    """
+    return frozenset(
+        one.exam_id
+        for one in decided
+        if (series_instance_uid and one.series_instance_uid == series_instance_uid)
+        or (
+            one.machine == machine
+            and one.taken_at is not None
+            and taken_at is not None
+            and abs(taken_at - one.taken_at) <= SLACK_BY_HAND
+        )
+    )
+
+
+def match(
+    header: Header,
+    candidates: Iterable[Candidate],
+    policies: Policies,
+    *,
+    moved_to: Collection[int] = (),
+) -> Matched | Mismatch:
     """Say which exam an image belongs to, or why a person must decide, from what it says of itself.
+
+    `moved_to` are the exams to which a person gave what was taken with it (`moved_with`): an image that comes late
+    still says what those said.
 
     The exam is found by Study Instance UID, accession number, or both requested procedure
     and scheduled step id; then the patient must be the exam's by number and issuer, and by
@@ -138,6 +185,8 @@ def match(header: Header, candidates: Iterable[Candidate], policies: Policies) -
         return Mismatch(None, weighed(doubts, policies))
     doubts += patient_doubts(header, exam.patient)
     doubts += anatomy_doubts(header, exam)
+    if any(exam_id != exam.exam_id for exam_id in moved_to):
+        doubts.append((_D.OTHERS_MOVED, "a person said that what was taken with it belongs to another exam"))
     if exam.is_cancelled:
         doubts.append((_D.CANCELLED, f"exam {exam.accession} was cancelled and never begun"))
     findings = weighed(doubts, policies)

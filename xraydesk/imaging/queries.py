@@ -9,6 +9,7 @@ from django.db.models import Count, F, Q, QuerySet
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.header import Header, ScheduledReference
+from xraydesk.imaging.labelled_rules import Moved
 from xraydesk.imaging.models import Image, OutsideStudy, PerformedStep, StepExam
 from xraydesk.imaging.rules import Candidate, Person, StepSpan
 from xraydesk.imaging.states import ImageState, StepState
@@ -22,6 +23,7 @@ IMAGES_AT_ONCE_MAX = 5000
 """No list is longer than this."""
 
 OUTSIDE_SHOWN_MAX = 50
+MOVED_LOOKED_AT_MAX = 100
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,21 @@ def candidates_of_references(*, site: Site, references: Iterable[ScheduledRefere
     for r in references:
         wanted |= _numbered(r.accession, r.study_instance_uid, r.requested_procedure_id, r.scheduled_step_id)
     return _candidates(site, wanted)
+
+
+def moved_by_people(*, site_id: int, study_instance_uid: str) -> list[Moved]:
+    """The images of a study, as they came, about which a person said to which exam they belong."""
+    if not study_instance_uid:
+        return []
+    question = Question(
+        "SELECT exam_id, series_instance_uid, calling_ae_title, acquired_at FROM imaging_image"
+        " WHERE site_id = $1 AND study_instance_uid = $2 AND decided_by LIKE 'user:%' AND exam_id IS NOT NULL"
+        " AND state IN ('matched', 'sent') AND note IS NULL AND fetched_id IS NULL"
+        f" ORDER BY id DESC LIMIT {MOVED_LOOKED_AT_MAX}",
+        [site_id, study_instance_uid],
+        frozenset({"imaging_image"}),
+    )
+    return [Moved(*row) for row in ask(question)]
 
 
 def candidate_of(exam: Exam) -> Candidate:

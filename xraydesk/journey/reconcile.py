@@ -18,7 +18,7 @@ from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging import actions, queries, retention_actions, rules
 from xraydesk.imaging.header import Header, StoredFile
 from xraydesk.imaging.labelled_rules import Matched as MatchedImage
-from xraydesk.imaging.labelled_rules import Mismatch, Way, findings_of_json, match
+from xraydesk.imaging.labelled_rules import Mismatch, Way, findings_of_json, match, moved_with
 from xraydesk.imaging.models import Image
 from xraydesk.imaging.rejection_rules import Going, RejectionCode, new_numbers
 from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
@@ -75,10 +75,16 @@ def receive_image(
     if len(known) >= COPIES_MAX:
         raise TooManyCopies
     candidates = {c.exam_id: c for c in queries.candidates_for(site=site, header=header)}
-    decision = match(header, candidates.values(), policies_of(site))
+    acquired_at = _acquired_at(header, site)
+    moved = moved_with(
+        queries.moved_by_people(site_id=site.pk, study_instance_uid=header.study_instance_uid),
+        series_instance_uid=header.series_instance_uid,
+        machine=calling_ae,
+        taken_at=acquired_at,
+    )
+    decision = match(header, candidates.values(), policies_of(site), moved_to=moved)
     # Shared: images of one exam that come over several associations need not wait for each other's commit.
     exam = performing.lock_exams([decision.exam_id], shared=True)[0] if decision.exam_id else None
-    acquired_at = _acquired_at(header, site)
     state, why = _state(header, acquired_at, decision, is_copy=bool(known))
     matched = state is not ImageState.QUARANTINED and exam is not None
     image = actions.insert_image(

@@ -52,6 +52,7 @@ class LabelDoubt(StrEnum):
     TWO_EXAMS = "numbers of two exams"
     OTHER_ACCESSION = "another accession number"
     CANCELLED = "cancelled exam"
+    OTHERS_MOVED = "others of it moved"
     NOT_ON_WORKLIST = "not on the worklist"
     NO_NUMBER = "no patient number"
     OTHER_NUMBER = "another patient number"
@@ -85,6 +86,7 @@ LABEL_WEIGHTS: Mapping[LabelDoubt, int] = {
     LabelDoubt.TWO_EXAMS: 100,
     LabelDoubt.OTHER_ACCESSION: 100,
     LabelDoubt.CANCELLED: 100,
+    LabelDoubt.OTHERS_MOVED: 100,
     LabelDoubt.NOT_ON_WORKLIST: 40,
     LabelDoubt.NO_NUMBER: 100,
     LabelDoubt.OTHER_NUMBER: 100,

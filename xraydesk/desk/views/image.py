@@ -17,7 +17,7 @@ from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import looked_at
 from xraydesk.desk.compared import compared
 from xraydesk.desk.views.picture import can_be_shown
-from xraydesk.imaging import actions
+from xraydesk.imaging import actions, queries
 from xraydesk.imaging.labelled_rules import Way, findings_of_json, heaviest_first, score
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.rejection_rules import RejectionCode
@@ -69,7 +69,15 @@ def image_page(request: HttpRequest, member: Member, image_id: int) -> HttpRespo
     chosen = find(site=member.site, accession=asked) if asked else claimed
     day = clock.local_day(image.acquired_at or image.received_at, member.site.timezone)
     others = views_of(of_day(site=member.site, day=day), site=member.site)
-    ranked = sorted(others, key=lambda view: sum(not c.agrees for c in compared(image, view)))
+    moved = queries.moved_by_people(site_id=member.site.pk, study_instance_uid=image.study_instance_uid)
+    went_to = {one.exam_id for one in moved}
+    ranked = sorted(
+        others,
+        key=lambda view: (
+            view.exam.pk not in went_to,
+            sum(not c.agrees for c in compared(image, view)),
+        ),
+    )
     deliveries = list(image.deliveries.order_by("id"))
     findings = heaviest_first(findings_of_json(image.findings))
     context: dict[str, Any] = {

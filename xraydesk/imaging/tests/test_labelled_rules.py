@@ -16,6 +16,7 @@ from xraydesk.imaging.labelled_rules import (
     Finding,
     Matched,
     Mismatch,
+    Moved,
     Performed,
     Waiting,
     Way,
@@ -24,6 +25,7 @@ from xraydesk.imaging.labelled_rules import (
     heaviest_first,
     holds,
     match,
+    moved_with,
     score,
     weight_of,
     with_circumstances,
@@ -253,6 +255,33 @@ def test_a_site_weighs_otherwise_but_never_makes_light_of_whose_image_it_is() ->
     high = Policies(label_limit=300)
     assert isinstance(matched(image(laterality="L"), [EXAM], high), Matched)
     assert isinstance(matched(image(patient_name="Other^Person"), [EXAM], high), Mismatch)
+
+
+TAKEN = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_with"),
+    [
+        (Moved(5, "1.2", "XR2"), True),
+        (Moved(5, "1.3", "XR1", TAKEN + timedelta(minutes=10)), True),
+        (Moved(5, "1.3", "XR1", TAKEN + timedelta(minutes=11)), False),
+        (Moved(5, "1.3", "XR2", TAKEN), False),
+        (Moved(5, "1.3", "XR1"), False),
+    ],
+)
+def test_what_was_taken_with_an_image_went_with_it(said: Moved, is_with: bool) -> None:
+    found = moved_with([said], series_instance_uid="1.2", machine="XR1", taken_at=TAKEN)
+    assert found == ({5} if is_with else set())
+    assert not moved_with([Moved(5, "", "XR1", TAKEN)], series_instance_uid="", machine="XR1", taken_at=None)
+
+
+def test_a_straggler_of_what_was_moved_waits_for_a_person() -> None:
+    assert decided(match(IMAGE, [EXAM], USUAL, moved_to={EXAM.exam_id + 1})) == (
+        EXAM.exam_id,
+        ("a person said that what was taken with it belongs to another exam",),
+    )
+    assert isinstance(match(IMAGE, [EXAM], USUAL, moved_to={EXAM.exam_id}), Matched)
 
 
 def test_a_picture_never_holds_by_itself() -> None:

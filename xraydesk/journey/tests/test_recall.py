@@ -301,11 +301,14 @@ def test_a_second_decision_never_brings_back_the_number_that_was_taken_back() ->
     assert image.corrections["SOPInstanceUID"] not in (image.sop_instance_uid, once)
     assert image.corrections["SeriesInstanceUID"] != SERIES
     assert len(notes()) == 1
+    assert image.decided_by == "user:c"
     reconcile.undo_decision(image_id=image.pk, at=AT, by="user:c")
     image.refresh_from_db()
     assert (image.exam, image.corrections["SOPInstanceUID"]) == (right, once)
     route.queue_deliveries(exam_id=right.pk, at=AT)
     route.record_sent(delivery_id=image.deliveries.get().pk, at=AT, corrections=image.corrections)
+    image.refresh_from_db()
+    assert (image.state, image.decided_by) == ("sent", "user:c")
     give(image, wrong)
     assert taken_back() == [
         (wrong.study_instance_uid, image.sop_instance_uid),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -20,6 +21,7 @@ from xraydesk.journey import reconcile
 from xraydesk.journey.errors import UnknownExam, UnknownImage, WrongState
 from xraydesk.journey.keys import standing
 from xraydesk.journey.tests.performing import begun, facts, header, open_items, received, told
+from xraydesk.lib import clock
 from xraydesk.orders.states import TriageState
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +120,26 @@ def test_a_person_says_where_an_image_belongs_and_it_is_corrected() -> None:
         )
     with pytest.raises(WrongState, match="meanwhile"):
         reconcile.reject_image(image_id=image.pk, why="mine", at=AT, by="user:d", as_seen={image.pk: seen})
+
+
+def test_an_image_that_comes_late_does_not_go_where_a_person_said_that_its_others_do_not_belong() -> None:
+    """Row 40: the study was corrected; a straggler still says what the others said."""
+    site = make_site()
+    picked, meant = make_exam(site), make_exam(site)
+    wall = clock.in_zone(AT, site.timezone).replace(tzinfo=None)
+    first = received(site, header(picked, series_instance_uid="1.2.3", acquired_at=wall))
+    reconcile.belongs_here(image_id=first.pk, exam_id=meant.pk, at=AT, by="user:c")
+    of_its_series = header(picked, series_instance_uid="1.2.3")
+    at_its_time = header(picked, series_instance_uid="1.2.4", acquired_at=wall + timedelta(minutes=3))
+    for said in (of_its_series, at_its_time):
+        late = received(site, said)
+        assert (late.state, late.exam) == ("quarantined", picked)
+        assert late.why == "a person said that what was taken with it belongs to another exam"
+    done_later = header(picked, series_instance_uid="1.2.5", acquired_at=wall + timedelta(hours=1))
+    assert received(site, done_later).state == "matched"
+    assert (
+        received(site, header(picked, study_instance_uid="", series_instance_uid="1.2.3")).state == "matched"
+    )
 
 
 def test_a_rejected_image_goes_nowhere_and_its_dose_counts_for_nobody() -> None:
