@@ -179,12 +179,23 @@ def in_words(parts: Parts) -> str:
     return wide or " or ".join(sorted(parts))
 
 
-_LEFT = re.compile(r"\b(?:left|lt|l)\b", re.IGNORECASE)
-_RIGHT = re.compile(r"\b(?:right|rt|r)\b", re.IGNORECASE)
-_BOTH = re.compile(r"\b(?:bilateral(?:ly)?|bilat|both|comparison)\b", re.IGNORECASE)
+# Machines keep the language that they were set up in: German, Dutch, French, Spanish, Italian, Portuguese, Scandinavian.
+_LEFT = re.compile(
+    r"\b(?:left|lt|l|links|linke[nrs]?|linker|gauche|izq(?:uierd[ao])?|sinistr[ao]|esquerd[ao]|vänster|venstre)\b",
+    re.IGNORECASE,
+)
+_RIGHT = re.compile(
+    r"\b(?:right|rt|r|rechts|rechte[nrs]?|rechter|droite?|derech[ao]|destr[ao]|direit[ao]|höger|høyre|højre)\b",
+    re.IGNORECASE,
+)
+_BOTH = re.compile(
+    r"\b(?:bilateral\w*|bilat|both|comparison|beidseit\w*|beide[rn]?|beiderseits|bds|ambos|ambas)\b",
+    re.IGNORECASE,
+)
 _NO_SIDE = re.compile(
     r"\b(?:[lr][\s.-]*(?:s?[\s-]*spine)|l\s*-?\s*s\b|r\s*/\s*o\b|l\s*[1-5]\b"
-    r"|(?:left|right|lt|rt|l|r)\s+(?:(?:ant(?:erior)?|post(?:erior)?)\s+obl(?:ique)?|lat(?:eral)?\s+dec\w*|decub\w*))",
+    r"|(?:left|right|lt|rt|l|r)\s+(?:(?:ant(?:erior)?|post(?:erior)?)\s+obl(?:ique)?|lat(?:eral)?\s+dec\w*|decub\w*)"
+    r"|(?:links|rechts)seitenlage|d[eé]c[uú]b\w*\s+lat[eé]r\w+\s+\w+)",
     re.IGNORECASE,
 )
 """Where left and right say how somebody lay, or L is the lower back."""
