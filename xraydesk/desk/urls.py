@@ -114,6 +114,7 @@ urlpatterns: list[URLPattern] = [
     path("merges/<int:merge_id>/undo", merging.undo, name="merge-undo"),
     path("outside", outside.outside_page, name="outside"),
     path("outside/bring", outside.bring, name="outside-bring"),
+    path("outside/media/<int:medium_id>/stop", outside.stop, name="outside-stop"),
     path("outside/<int:study_id>", outside.study_page, name="outside-study"),
     path("outside/<int:study_id>/take-in", outside.take_in, name="outside-take"),
     path("outside/<int:study_id>/report", outside.report, name="outside-report"),

@@ -11,6 +11,8 @@ from django.db.models.functions import Coalesce
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.fetch_rules import FetchState
+from xraydesk.imaging.medium_states import UNDER_WAY as MEDIA_UNDER_WAY
+from xraydesk.imaging.medium_states import MediumState
 from xraydesk.imaging.outside_rules import OutsideState
 from xraydesk.imaging.prior_rules import PriorState
 from xraydesk.imaging.states import DeliveryState, ImageState, KeepingState, StepState
@@ -117,6 +119,59 @@ class OutsideStudy(models.Model):
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["site", "state", "-brought_at"], name="outside_by_state")]
+
+
+class Medium(models.Model):
+    """A disc, folder or zip file that somebody brings in, and how far it is; its files are read in a fixed order.
+
+    `path` is where it lies: below the spool where `is_ours` (it was uploaded, and goes when it is over), else where whoever
+    brings it by a command said. `mark` tells its listing from that of another disc under the same path. `run` numbers the
+    processes that read it: one that was overtaken writes nothing more. `loose` are the numbers of files that are documents.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    source = models.CharField(max_length=120)
+    path = models.CharField(max_length=4096)
+    is_ours = models.BooleanField()
+    at = models.DateTimeField()
+    by = models.CharField(max_length=80)
+    state = models.CharField(max_length=8, default=MediumState.WAITING)
+    why = models.CharField(max_length=300, blank=True)
+    """Why it does not go on now, or why it failed."""
+    mark = models.CharField(max_length=64, blank=True)
+    run = models.PositiveIntegerField(default=0)
+    breaks = models.PositiveSmallIntegerField(default=0)
+    """How often whoever read it was gone at the file where it stands."""
+    files = models.PositiveIntegerField(default=0)
+    files_done = models.PositiveIntegerField(default=0)
+    size_bytes = models.BigIntegerField(default=0)
+    kept = models.PositiveIntegerField(default=0)
+    known = models.PositiveIntegerField(default=0)
+    documents = models.PositiveIntegerField(default=0)
+    missing = models.PositiveIntegerField(default=0)
+    left = models.JSONField(default=dict)
+    """How many files were left, by why."""
+    loose = models.JSONField(default=list)
+    studies = models.ManyToManyField(OutsideStudy, related_name="media")
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in MediumState]), name="medium_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(files_done__lte=F("files")), name="medium_files_done_of_files"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in MEDIA_UNDER_WAY], ended_at=None)
+                | (~Q(state__in=[s.value for s in MEDIA_UNDER_WAY]) & Q(ended_at__isnull=False)),
+                name="medium_has_an_end_when_over",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["site", "-at"], name="medium_by_time")]
 
 
 class FetchedStudy(models.Model):

@@ -12,12 +12,13 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from procrastinate import RetryStrategy
+from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app as jobs
 
 from xraydesk.access.models import Site
 from xraydesk.journey.announce import NOTICE_TASK, resume_notices
 from xraydesk.journey.announced import take_silence
+from xraydesk.journey.medium import BRING_LOCK, BRING_QUEUE, BRING_TASK, resume_media
 from xraydesk.journey.overdue import flag_images_waiting, flag_open_steps
 from xraydesk.journey.policy import policies_of
 from xraydesk.journey.prior_images import FETCH_TASK as FETCH_PRIOR_TASK
@@ -113,6 +114,24 @@ def fetch_prior_images(fetch_id: int) -> None:
         log.warning(
             "the database went away under a study that is fetched; it is resumed", error=type(away).__name__
         )
+
+
+@jobs.task(name=BRING_TASK, queue=BRING_QUEUE, lock=BRING_LOCK, pass_context=True)
+def bring_medium_in(context: JobContext, medium_id: int) -> None:
+    """Read a medium that was uploaded from where it stands. What is left undone is resumed within a minute."""
+    from xraydesk.links.dicom import media
+
+    try:
+        media.bring_in(medium_id, now=clock.now, leave=context.should_abort)
+    except (OperationalError, InterfaceError) as away:
+        log.warning("the database went away under a medium; it is resumed", error=type(away).__name__)
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="resume_media", queue=BRING_QUEUE, queueing_lock="resume_media")
+def read_media_on(timestamp: int) -> None:
+    """Every minute: media that nobody reads to their end."""
+    resume_media(at=clock.now())
 
 
 @jobs.task(

@@ -11,16 +11,17 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from tests.factories import make_exam, make_patient, make_site
+from tests.factories import AT, make_exam, make_patient, make_site
 from xraydesk.access.models import Site
 from xraydesk.access.roles import Role
 from xraydesk.attention.models import Item
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.facts.models import Fact
-from xraydesk.imaging.models import Image, OutsideStudy, Prior
+from xraydesk.imaging.models import Image, Medium, OutsideStudy, Prior
 from xraydesk.journey.tests.performing import site_with_pacs
 from xraydesk.lib.ids import new_uid
-from xraydesk.links.dicom.tests.test_media import made
+from xraydesk.links.dicom.media import bring_in
+from xraydesk.links.dicom.tests.test_media import directory_of, made
 from xraydesk.project import uploads
 from xraydesk.results.models import Document, Report
 
@@ -51,13 +52,18 @@ def packed(*studies: str, **said: Any) -> SimpleUploadedFile:
 def uploaded(site: Site, file: SimpleUploadedFile, *, source: str = "St. Mary's") -> str:
     client = signed_in(site)
     answer = client.post(reverse("outside-bring"), {"source": source, "files": [file]}, follow=True)
-    return answer.content.decode()
+    under_way = Medium.objects.filter(state="waiting")
+    if not under_way:
+        return answer.content.decode()
+    assert "It came, and is read now." in answer.content.decode()
+    bring_in(under_way.get().pk, now=lambda: AT)
+    return client.get(reverse("outside")).content.decode()
 
 
 def test_an_upload_is_kept_and_waits_with_what_it_says_of_its_patient(site: Site) -> None:
     html = uploaded(site, packed(new_uid(), new_uid()))
-    assert "2 objects of 2 studies were kept." in html
-    assert "1 files were left: it is no DICOM." in html
+    assert "2 objects kept." in html
+    assert "1 left: it is no DICOM." in html
     assert "Prüfer Ada" in html
     assert "Chest two views, 1 Mar 2026" in html
     assert "Say whose" in signed_in(site).get(reverse("outside")).content.decode()
@@ -65,10 +71,43 @@ def test_an_upload_is_kept_and_waits_with_what_it_says_of_its_patient(site: Site
 
 def test_an_upload_of_single_files_without_a_source_or_without_an_image_is_said(site: Site) -> None:
     assert "Say where the images come from" in uploaded(site, packed(new_uid()), source=" ")
-    assert "None of 1 files" in uploaded(site, SimpleUploadedFile("letter.pdf", b"%PDF-1.4 and more"))
+    assert "1 left: it is a document; bring it on the page of its study." in uploaded(
+        site, SimpleUploadedFile("letter.pdf", b"%PDF-1.4 and more")
+    )
     answer = signed_in(site).post(reverse("outside-bring"), {"source": "St. Mary's"}, follow=True)
     assert "No file came" in answer.content.decode()
+    alone = io.BytesIO()
+    directory_of().save_as(alone, enforce_file_format=True)
+    assert "None of 1 file is" in uploaded(site, SimpleUploadedFile("DICOMDIR", alone.getvalue()))
     assert not Image.objects.exists()
+
+
+def test_how_far_a_medium_is_stands_on_the_page_and_whoever_brings_in_may_stop_it(
+    site: Site, settings: Any
+) -> None:
+    client = signed_in(site)
+    client.post(reverse("outside-bring"), {"source": "St. Mary's", "files": [packed(new_uid(), new_uid())]})
+    medium = Medium.objects.get()
+    html = client.get(reverse("outside")).content.decode()
+    assert "It goes on as soon as the desk has time for it." in html
+    assert "data-again" in html
+    seen: list[str] = []
+    bring_in(
+        medium.pk,
+        now=lambda: AT,
+        tell=lambda *_: seen.append(client.get(reverse("outside")).content.decode()),
+    )
+    assert "1 of 3 files are read." in seen[0]
+    assert "1 object kept." in seen[0]
+    assert "data-again" not in client.get(reverse("outside")).content.decode()
+    client.post(reverse("outside-bring"), {"source": "again", "files": [packed(new_uid())]})
+    address = reverse("outside-stop", args=[Medium.objects.latest("pk").pk])
+    for stranger in (signed_in(make_site("X")), signed_in(site, Role.RADIOLOGIST)):
+        stranger.post(address)
+    assert Medium.objects.latest("pk").state == "waiting"
+    assert "Stopped." in client.post(address, follow=True).content.decode()
+    assert "over already" in client.post(address, follow=True).content.decode()
+    assert not list((settings.XRAYDESK_SPOOL / "brought").iterdir())
 
 
 def test_an_upload_over_the_limit_comes_as_no_file(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from django.core.files.uploadedfile import UploadedFile
+from django.conf import settings
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -20,22 +20,25 @@ from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.desk.banner import Banner, banner_of, looked_at
 from xraydesk.desk.views.picture import can_be_shown
-from xraydesk.imaging.models import Image, OutsideStudy
+from xraydesk.imaging.medium_states import UNDER_WAY
+from xraydesk.imaging.models import Image, Medium, OutsideStudy
 from xraydesk.imaging.outside_rules import OutsideState, differs
 from xraydesk.imaging.queries import person_of
 from xraydesk.journey import outside
 from xraydesk.journey.errors import Refused
+from xraydesk.journey.medium import UnknownMedium, ask_to_bring, stop_bringing
 from xraydesk.journey.outside_report import COPIED
 from xraydesk.journey.outside_undo import undo_import, who_has
 from xraydesk.journey.unscheduled import is_done_elsewhere
 from xraydesk.lib import clock
-from xraydesk.links.dicom.media import NoMedium, Told, bring_in, offer_documents
+from xraydesk.links.dicom.medium_files import keep_upload
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
 from xraydesk.patients.queries import search
 from xraydesk.results.reporting import DOCUMENTS_MAX
 
 UPLOAD_FILES_MAX = 2_000
+MEDIA_SHOWN_MAX = 10
 SHOWN_MAX = 100
 SERIES_SHOWN_MAX = 30
 EXAMS_SHOWN_MAX = 20
@@ -59,7 +62,10 @@ def outside_page(request: HttpRequest, member: Member) -> HttpResponse:
     counted = studies.annotate(
         holds=Count("images", distinct=True), series=Count("images__series_instance_uid", distinct=True)
     )
+    media = Medium.objects.filter(site=member.site).order_by("-at", "-id")[:MEDIA_SHOWN_MAX]
     context = {
+        "media": media,
+        "under_way": any(one.state in UNDER_WAY for one in media),
         "waiting": counted.filter(state=OutsideState.WAITING).order_by("brought_at", "id")[:SHOWN_MAX],
         "decided": counted.exclude(state=OutsideState.WAITING).order_by("-decided_at", "-id")[:SHOWN_MAX],
     }
@@ -69,7 +75,7 @@ def outside_page(request: HttpRequest, member: Member) -> HttpResponse:
 @require_POST
 @needs(Permission.BRING_IN)
 def bring(request: HttpRequest, member: Member) -> SeeOther:
-    """Take what was uploaded: a zip file, or the files of a disc."""
+    """Take what was uploaded, a zip file, or the files of a disc, and have it read beside the pages."""
     here = reverse("outside")
     files = request.FILES.getlist("files")[:UPLOAD_FILES_MAX]
     source = " ".join(request.POST.get("source", "").split())[:120]
@@ -79,66 +85,29 @@ def bring(request: HttpRequest, member: Member) -> SeeOther:
         return refused(
             request, Refused("No file came, or more than a page takes: then use the command."), to=here
         )
-    total = Told()
-    taken: dict[int, OutsideStudy] = {}
-    try:
-        with TemporaryDirectory(prefix="xraydesk-medium-") as room:
-            for number, file in enumerate(files):
-                told, studies = bring_in(
-                    _on_the_disk(file, Path(room), number),
-                    site=member.site,
-                    source=source,
-                    at=clock.now(),
-                    by=member.who,
-                )
-                _add(total, told)
-                taken |= {study.pk: study for study in studies}
-    except NoMedium as why:
-        return refused(request, Refused(str(why)), to=here)
-    offer_documents(total, list(taken.values()), source=source, at=clock.now(), by=member.who)
-    return done(request, _said(total, list(taken.values())), to=here)
-
-
-def _on_the_disk(file: UploadedFile[Any], room: Path, number: int) -> Path:
-    """Where an uploaded file lies; what its sender calls it is not looked at."""
-    path = getattr(file, "temporary_file_path", None)
-    if path is not None:
-        return Path(path())
-    kept = room / f"{number}"
-    with kept.open("wb") as into:
-        for chunk in file.chunks():
-            into.write(chunk)
-    return kept
-
-
-def _add(total: Told, told: Told) -> None:
-    total.files += told.files
-    total.kept += told.kept
-    total.known += told.known
-    total.left += told.left
-    room = DOCUMENTS_MAX - len(total.loose)
-    total.loose += told.loose[:room]
-    if more := len(told.loose[room:]):
-        total.left["it is one document more than a report has"] += more
-
-
-def _said(told: Told, studies: list[OutsideStudy]) -> str:
-    """What came of an upload, in a few sentences."""
-    if not told.kept and not told.known:
-        return f"None of {told.files} files is a DICOM object that can be taken."
-    by_rule = sum(study.exam_id is not None for study in studies)
-    parts = [
-        f"{told.kept} objects of {len(studies)} {'study' if len(studies) == 1 else 'studies'} were kept."
+    lies = [
+        (file.name or "", Path(file.temporary_file_path()))
+        for file in files
+        if isinstance(file, TemporaryUploadedFile)
     ]
-    if told.known:
-        parts.append(f"{told.known} were here already.")
-    if by_rule:
-        parts.append(f"{by_rule} went on by itself.")
-    if told.documents:
-        parts.append(f"{told.documents} documents lay beside them: say whether they are the report.")
-    if left := sum(told.left.values()):
-        parts.append(f"{left} files were left: {'; '.join(sorted(told.left))}.")
-    return " ".join(parts)
+    try:
+        path = keep_upload(lies, Path(settings.XRAYDESK_SPOOL))
+    except OSError:
+        return refused(request, Refused("The disk cannot keep it now. Bring it again later."), to=here)
+    ask_to_bring(site=member.site, source=source, path=path, is_ours=True, at=clock.now(), by=member.who)
+    return done(request, "It came, and is read now. How far that is stands on this page.", to=here)
+
+
+@require_POST
+@needs(Permission.BRING_IN)
+def stop(request: HttpRequest, member: Member, medium_id: int) -> SeeOther:
+    """Nobody waits for the rest of a medium."""
+    here = reverse("outside")
+    try:
+        stop_bringing(site=member.site, medium_id=medium_id, at=clock.now(), by=member.who)
+    except UnknownMedium as why:
+        return refused(request, why, to=here)
+    return done(request, "Stopped. What was kept until then stays, and waits below.", to=here)
 
 
 def study_or_404(member: Member, study_id: int) -> OutsideStudy:

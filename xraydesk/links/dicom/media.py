@@ -1,77 +1,61 @@
 """A disc, a folder or a zip file that somebody brings: what is on it is read, and what is DICOM is kept in transit.
 
-Nothing on a medium is trusted: names lead nowhere outside it, links are not followed, every size and number has a
-limit, and what is no DICOM is counted and left where it lies (rows 27 to 30 of the faults).
+Nothing on a medium is trusted: every size and number has a limit, and what is no DICOM is counted and left where it lies
+(rows 27 to 30 of the faults). How far it is stands in the database with each object: whoever goes on after a crash
+begins at the very next file.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
-import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+
+from django.conf import settings
+from django.db import transaction
 
 from xraydesk.access.models import Site
+from xraydesk.imaging import medium_actions
 from xraydesk.imaging.header import Header, StoredFile
-from xraydesk.imaging.models import OutsideStudy
+from xraydesk.imaging.models import Medium
 from xraydesk.journey import outside
+from xraydesk.journey.medium import all_of_it_is_asked_about, drop_upload
 from xraydesk.journey.outside_report import bring_document
-from xraydesk.links.dicom.file_head import where_it_begins
 from xraydesk.links.dicom.header_codec import text
-from xraydesk.links.dicom.media_codec import DIRECTORY, file_ids
-from xraydesk.links.dicom.object_file import read_object
+from xraydesk.links.dicom.media_codec import DIRECTORY
+from xraydesk.links.dicom.medium_files import Entry, Listing, NoMedium, listed
 from xraydesk.links.dicom.own_file import Brought, head_of, keep_as_own, read_brought
 from xraydesk.links.dicom.reading import BadDataSet
 from xraydesk.links.dicom.reading_report_codec import report_in
 from xraydesk.links.dicom.room import Room
-from xraydesk.links.dicom.spool import SpoolRefused
+from xraydesk.links.dicom.spool import SpooledFile, SpoolRefused
 from xraydesk.results.reporting import DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, SaidDocument
 from xraydesk.results.written_rules import Unreadable, document_of
 
-FILES_MAX = 20_000
-"""A medium with more files than these is not read further."""
-
-DEPTH_MAX = 12
-OBJECT_BYTES_MAX = 536_870_912
-MEDIUM_BYTES_MAX = 17_179_869_184
-"""Two layers of a DVD; what a zip file unpacks to counts."""
-
-UNPACKED_TIMES_MAX = 200
-"""A zip file that says that one of its files unpacks to more times its own size is a trap; radiographs reach 30."""
-
-DIRECTORY_BYTES_MAX = 67_108_864
-COPY_BYTES = 1_048_576
-LOOSE_BYTES_MAX = 33_554_432
-"""Documents that lie beside the images are held in memory until all of a medium was read, no more of them than this."""
-
+BREAKS_MAX = 3
+"""A file at which whoever read it was gone so many times is left: it may be what ends them."""
 
 ROOM = Room()
 """What is brought takes of the same room as what machines send."""
 
+OF_ITS_STUDY = "it is a document; bring it on the page of its study"
 
-class NoMedium(Exception):
-    """What was brought cannot be read at all; the message says why, in words."""
+
+class _NotNow(Exception):
+    """The desk cannot keep anything now; the message says why, in words."""
+
+
+class _Over(Exception):
+    """Somebody stopped it, or another process reads it."""
 
 
 @dataclass
 class Told:
-    """What was on a medium, and what became of it: objects by study, and counts of what was left, by why."""
+    """What is on a medium: objects by study, and counts of what would be left, by why."""
 
     files: int = 0
-    kept: int = 0
-    known: int = 0
-    """Objects that were here already, byte for byte."""
-    documents: int = 0
-    """Documents (PDF, CDA) that lay beside one study's images and are kept with it, until a person says what they are."""
-    loose: list[SaidDocument] = field(default_factory=list)
-    """Documents that were found and not yet put to a study."""
     missing: int = 0
     """Files that the medium's own directory (DICOMDIR) names and that are not on it."""
     left: Counter[str] = field(default_factory=Counter)
@@ -106,61 +90,25 @@ class _Object:
     """What it holds as a report, where it is one."""
 
 
+@dataclass(frozen=True)
+class _Left:
+    """Why a file is left; `is_document` where it may be a report that lies beside the images."""
+
+    why: str
+    is_document: bool = False
+
+
 def look(path: Path) -> Told:
     """What is on a medium, without keeping any of it. Raises NoMedium."""
-    told = Told()
-    with _files(path, told) as files:
-        for file, name in files:
-            one = _read(file, name, told)
-            if one is not None:
+    with listed(path) as listing:
+        told = Told(files=len(listing.entries), missing=listing.missing)
+        for entry in listing.entries:
+            one = _read(entry, listing)
+            if isinstance(one, _Object):
                 _count(told, one)
+            elif one is not None and not one.is_document:
+                told.left[one.why] += 1
     return told
-
-
-def bring_in(
-    path: Path, *, site: Site, source: str, at: datetime, by: str
-) -> tuple[Told, list[OutsideStudy]]:
-    """Keep what is DICOM on a medium, and take in what is certain; the rest waits for a person. Raises NoMedium.
-
-    May be run again after it was broken off, or on the same medium: what is here is not kept twice.
-    """
-    told = Told()
-    studies: dict[int, None] = {}
-    try:
-        with _files(path, told) as files:
-            for file, name in files:
-                one = _read(file, name, told)
-                if one is not None:
-                    _count(told, one)
-                    study = _keep(one, told, site=site, source=source, at=at, by=by)
-                    if study is not None:
-                        studies.setdefault(study)
-    except NoMedium:
-        # What was kept before it had to end is asked about all the same.
-        for key in studies:
-            outside.all_brought(study_id=key, at=at, by=by)
-        raise
-    return told, [outside.all_brought(study_id=key, at=at, by=by) for key in studies]
-
-
-def offer_documents(
-    told: Told, studies: Sequence[OutsideStudy], *, source: str, at: datetime, by: str
-) -> None:
-    """Put the documents that lay beside the images to the one study that was brought; a person says whether it is their report.
-
-    Where several studies were brought, or none, nothing says which they are of, and they are left.
-    """
-    for said in told.loose:
-        kept = None
-        if len(studies) == 1:
-            kept = bring_document(
-                study_id=studies[0].pk, said=said, certain=False, source=source, at=at, by=by
-            )
-        if kept is None:
-            told.left["it is a document; bring it on the page of its study"] += 1
-        else:
-            told.documents += 1
-    told.loose.clear()
 
 
 def _count(told: Told, one: _Object) -> None:
@@ -172,25 +120,130 @@ def _count(told: Told, one: _Object) -> None:
         found.modalities.add(header.modality)
 
 
-def _keep(one: _Object, told: Told, *, site: Site, source: str, at: datetime, by: str) -> int | None:
-    """Keep one object; the study that it was brought with, None where a machine sent it or it cannot be kept."""
-    if not ROOM.takes(site, one.brought.path.stat().st_size):
-        raise NoMedium(
-            "Images take all the room that they may here; see What is kept. What is kept stays; bring it again later."
+def bring_in(
+    medium_id: int,
+    *,
+    now: Callable[[], datetime],
+    leave: Callable[[], bool] = lambda: False,
+    tell: Callable[[int, int], None] = lambda done, files: None,
+) -> None:
+    """Read a medium from where it stands: keep what is DICOM, take in what is certain; the rest waits for a person.
+
+    Its row says what came of it. `leave` is asked before each file whether whoever runs this is to end, and `tell` is told
+    how many files of how many are done. May run twice at once, or after it was killed: nothing is kept twice, and what
+    another began is taken over by the later one.
+    """
+    found = Medium.objects.select_related("site").filter(pk=medium_id).first()
+    if found is None:
+        return
+    try:
+        with listed(where_it_lies(found), is_upload=found.is_ours) as listing:
+            medium = medium_actions.begin(
+                medium_id=medium_id,
+                mark=listing.mark,
+                files=len(listing.entries),
+                size_bytes=listing.size_bytes,
+            )
+            if medium is None:
+                return
+            run = _Run(medium, medium.site, listing, now)
+            try:
+                if not run.to_its_end(leave, tell):
+                    medium_actions.pause(medium_id=medium_id, run=medium.run, why="")
+                    return
+            except _NotNow as why:
+                medium_actions.pause(medium_id=medium_id, run=medium.run, why=str(why))
+                all_of_it_is_asked_about(medium=medium, at=now())
+                return
+    except _Over:
+        return
+    except NoMedium as why:
+        if medium_actions.fail(medium_id=medium_id, why=str(why), at=now()):
+            all_of_it_is_asked_about(medium=found, at=now())
+    drop_upload(found)
+
+
+def where_it_lies(medium: Medium) -> Path:
+    """The folder or file of a medium."""
+    return Path(settings.XRAYDESK_SPOOL) / medium.path if medium.is_ours else Path(medium.path)
+
+
+class _Run:
+    """One process that reads a medium."""
+
+    def __init__(self, medium: Medium, site: Site, listing: Listing, now: Callable[[], datetime]) -> None:
+        self.medium, self.site, self.listing, self.now = medium, site, listing, now
+        self.kept, self.known = medium.kept, medium.known
+        self.left: Counter[str] = Counter(medium.left)
+        self.loose: list[int] = list(medium.loose)
+        self.studies: set[int] = set()
+
+    def to_its_end(self, leave: Callable[[], bool], tell: Callable[[int, int], None]) -> bool:
+        """Read what is not read yet; False where it is to leave. Raises NoMedium, _NotNow and _Over."""
+        entries, begun_at = self.listing.entries, self.medium.files_done
+        for number in range(begun_at, len(entries)):
+            if leave():
+                return False
+            broke_here = number == begun_at and self.medium.breaks >= BREAKS_MAX
+            one = (
+                _Left("the desk broke off each time it was read")
+                if broke_here
+                else _read(entries[number], self.listing)
+            )
+            if isinstance(one, _Object):
+                self._keep(one, number)
+            else:
+                self._leave(one, number)
+            tell(number + 1, len(entries))
+        all_of_it_is_asked_about(medium=self.medium, at=self.now())
+        documents = self._offer_documents()
+        return medium_actions.finish(
+            medium_id=self.medium.pk,
+            run=self.medium.run,
+            documents=documents,
+            left=self.left,
+            missing=self.listing.missing,
+            at=self.now(),
         )
-    try:
-        spooled, relative = keep_as_own(one.brought, at)
-    except BadDataSet as why:
-        told.left[_left_for(str(why))] += 1
-        return None
-    except (SpoolRefused, OSError) as failure:
-        raise NoMedium(
-            f"The desk cannot keep it now: {failure}. What is kept stays; bring it again later."
-        ) from None
-    stored = StoredFile(relative, spooled.size_bytes, spooled.sha256)
-    try:
+
+    def _leave(self, one: _Left | None, number: int) -> None:
+        if one is not None and one.is_document and len(self.loose) < DOCUMENTS_MAX:
+            self.loose.append(number)
+        elif one is not None:
+            self.left[one.why] += 1
+        self._goes_on(number)
+
+    def _keep(self, one: _Object, number: int) -> None:
+        """Keep one object with its study, and that it was read, in one transaction."""
+        if not ROOM.takes(self.site, one.brought.path.stat().st_size):
+            raise _NotNow(
+                "Images take all the room that they may here; see What is kept. What is kept stays."
+            )
+        try:
+            spooled, relative = keep_as_own(one.brought, self.now())
+        except BadDataSet as why:
+            self._leave(_Left(_left_for(str(why))), number)
+            return
+        except (SpoolRefused, OSError) as failure:
+            raise _NotNow(f"The desk cannot keep it now: {failure}. What is kept stays.") from None
+        try:
+            with transaction.atomic():
+                is_new = self._write(one, StoredFile(relative, spooled.size_bytes, spooled.sha256), number)
+        except outside.TooManyImages:
+            _discard(spooled)
+            self._leave(_Left("its study has more images than the desk takes in"), number)
+        except _Over:
+            _discard(spooled)
+            raise
+        else:
+            if not is_new:
+                _discard(spooled)
+
+    def _write(self, one: _Object, stored: StoredFile, number: int) -> bool:
+        """True where the object is new here; else it is here already, byte for byte."""
+        at, by, source = self.now(), self.medium.by, self.medium.source
         image = outside.bring(
-            site=site,
+            site=self.site,
             header=one.brought.header,
             stored=stored,
             words=one.words,
@@ -199,187 +252,91 @@ def _keep(one: _Object, told: Told, *, site: Site, source: str, at: datetime, by
             at=at,
             by=by,
         )
-    except outside.TooManyImages:
-        spooled.path.unlink(missing_ok=True)
-        told.left["its study has more images than the desk takes in"] += 1
-        return None
-    if image.path != relative:
-        spooled.path.unlink(missing_ok=True)
-        told.known += 1
-    else:
-        told.kept += 1
-    if one.report is not None and image.outside_id is not None and not image.copy:
-        bring_document(study_id=image.outside_id, said=one.report, certain=True, source=source, at=at, by=by)
-    # Of what was here already as well: a run that was broken off has not said yet whose it is.
-    return image.outside_id
+        if one.report is not None and image.outside_id is not None and not image.copy:
+            bring_document(
+                study_id=image.outside_id, said=one.report, certain=True, source=source, at=at, by=by
+            )
+        # Of what was here already as well: whoever was killed has not said yet whose it is.
+        if image.outside_id is not None and image.outside_id not in self.studies:
+            self.medium.studies.add(image.outside_id)
+            self.studies.add(image.outside_id)
+        is_new = image.path == stored.path
+        self.kept, self.known = self.kept + is_new, self.known + (not is_new)
+        self._goes_on(number)
+        return is_new
+
+    def _goes_on(self, number: int) -> None:
+        """Write down that a file is done. Raises _Over."""
+        if not medium_actions.went_on(
+            medium_id=self.medium.pk,
+            run=self.medium.run,
+            files_done=number + 1,
+            kept=self.kept,
+            known=self.known,
+            left=dict(self.left),
+            loose=self.loose,
+        ):
+            raise _Over
+
+    def _offer_documents(self) -> int:
+        """Put the documents that lay beside the images to the one study that was brought; a person says whether it is its report.
+
+        Where several studies were brought, or none, nothing says which they are of, and they are left.
+        """
+        studies = list(self.medium.studies.values_list("pk", flat=True)[:2])
+        offered = 0
+        for number in self.loose:
+            said = _document(self.listing.entries[number]) if len(studies) == 1 else None
+            kept = said and bring_document(
+                study_id=studies[0],
+                said=said,
+                certain=False,
+                source=self.medium.source,
+                at=self.now(),
+                by=self.medium.by,
+            )
+            if kept:
+                offered += 1
+            else:
+                self.left[OF_ITS_STUDY] += 1
+        return offered
 
 
-def _read(path: Path, name: str, told: Told) -> _Object | None:
-    """One file as an object that can be kept; None where it is none, which is counted."""
-    told.files += 1
+def _discard(spooled: SpooledFile) -> None:
+    spooled.path.unlink(missing_ok=True)
+
+
+def _read(entry: Entry, listing: Listing) -> _Object | _Left | None:
+    """One file as an object that can be kept, or why it is left; None for the medium's own directory."""
+    if entry.left or entry.where is None:
+        return _Left(entry.left)
+    path = entry.where()
     try:
         head = head_of(path)
         if head.sop_class_uid == DIRECTORY:
             return None
         brought = read_brought(path, head)
     except BadDataSet as why:
-        if not _is_document(path, name, told):
-            told.left[_left_for(str(why))] += 1
-        return None
+        return _Left(_left_for(str(why)), is_document=_document(entry) is not None)
     except OSError:
-        told.left["it cannot be read from the medium"] += 1
-        return None
+        if not listing.root.exists():
+            raise NoMedium("The medium is gone. What was read so far is kept; bring it again.") from None
+        return _Left("it cannot be read from the medium")
     dataset = brought.dataset
     words = text(dataset, "StudyDescription") or text(dataset, "SeriesDescription")
     report = report_in(dataset, sop_class_uid=brought.header.sop_class_uid)
     return _Object(brought, words, text(dataset, "InstitutionName"), report)
 
 
-def _is_document(path: Path, name: str, told: Told) -> bool:
-    """True where a file that is no DICOM is a document, which is then remembered until all of the medium was read."""
+def _document(entry: Entry) -> SaidDocument | None:
+    """A file as a document, where it is one."""
+    if entry.where is None or entry.size_bytes > DOCUMENT_BYTES_MAX:
+        return None
     try:
-        size = path.stat().st_size
-        if size > DOCUMENT_BYTES_MAX or len(told.loose) >= DOCUMENTS_MAX:
-            return False
-        if size + sum(len(one.content) for one in told.loose) > LOOSE_BYTES_MAX:
-            return False
-        told.loose.append(document_of(path.read_bytes(), title=name))
+        return document_of(entry.where().read_bytes(), title=entry.name)
     except (Unreadable, OSError):
-        return False
-    return True
+        return None
 
 
 def _left_for(why: str) -> str:
     return "it is no DICOM" if why == "it is no DICOM" else f"it is DICOM that cannot be taken: {why}"
-
-
-# ---- what is brought ---------------------------------------------------------------------
-
-
-@contextmanager
-def _files(path: Path, told: Told) -> Iterator[Iterable[tuple[Path, str]]]:
-    """The files of a folder, of a zip file (each unpacked while it is looked at), or one file by itself."""
-    if path.is_dir():
-        yield _walk(path, told)
-    elif zipfile.is_zipfile(path):
-        with tempfile.TemporaryDirectory(prefix="xraydesk-medium-") as room:
-            yield _unpacked(path, Path(room), told)
-    elif path.is_file():
-        yield [(path, path.name)]
-    else:
-        raise NoMedium("There is no such folder or file.")
-
-
-def _walk(root: Path, told: Told) -> Iterator[tuple[Path, str]]:
-    """Every plain file below a folder, in order; links are not followed. What its DICOMDIR names and lacks is counted."""
-    _missing(root, told)
-    waiting, seen, taken = [(root, 0)], 0, 0
-    while waiting:
-        folder, depth = waiting.pop()
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            told.left["its folder cannot be read"] += 1
-            continue
-        for entry in entries:
-            if entry.is_symlink():
-                told.left["it is a link to somewhere else"] += 1
-            elif entry.is_dir(follow_symlinks=False):
-                if depth >= DEPTH_MAX:
-                    told.left["its folder lies too deep"] += 1
-                else:
-                    waiting.append((Path(entry.path), depth + 1))
-            elif entry.is_file(follow_symlinks=False):
-                seen += 1
-                size = entry.stat(follow_symlinks=False).st_size
-                taken += size
-                if seen > FILES_MAX or taken > MEDIUM_BYTES_MAX:
-                    raise NoMedium(_too_much())
-                if size > OBJECT_BYTES_MAX:
-                    told.left["it is larger than any object the desk takes"] += 1
-                else:
-                    yield Path(entry.path), entry.name
-
-
-def _too_much() -> str:
-    return (
-        f"There is more on it than {FILES_MAX:,} files or {MEDIUM_BYTES_MAX // 1024**3} GB. "
-        "What was read so far is kept; bring the rest in parts."
-    )
-
-
-def _missing(root: Path, told: Told) -> None:
-    """Count what the medium's directory names and is not there; a name that leads outside it is told as such (row 29)."""
-    name = next((n for n in ("DICOMDIR", "dicomdir") if (root / n).is_file()), None)
-    if name is None or (root / name).is_symlink():
-        return
-    path = root / name
-    try:
-        if path.stat().st_size > DIRECTORY_BYTES_MAX:
-            raise BadDataSet("it is too large")
-        with path.open("rb") as file:
-            head = where_it_begins(file)
-        directory = read_object(
-            path, dataset_offset=head.dataset_offset, transfer_syntax=head.transfer_syntax_uid
-        )
-        named = file_ids(directory)
-    except (BadDataSet, OSError):
-        told.left["it is a DICOMDIR that cannot be read; the files are looked at themselves"] += 1
-        return
-    if named.strange:
-        told.left["the DICOMDIR names a file by a path that leads elsewhere"] += named.strange
-    told.missing = sum(1 for parts in named.parts if not _is_there(root, parts))
-
-
-def _is_there(root: Path, parts: tuple[str, ...]) -> bool:
-    """True where a file is there, in capitals as the standard has it, or in small letters as drives show it."""
-    return root.joinpath(*parts).is_file() or root.joinpath(*(part.lower() for part in parts)).is_file()
-
-
-def _unpacked(path: Path, room: Path, told: Told) -> Iterator[tuple[Path, str]]:
-    """Each file of a zip file, one at a time under a name of ours; its own names are never used as paths (row 29)."""
-    into = room / "one.dcm"
-    taken = 0
-    try:
-        with zipfile.ZipFile(path) as packed:
-            entries = packed.infolist()
-            if len(entries) > FILES_MAX:
-                raise NoMedium(_too_much())
-            for entry in entries:
-                why = _not_unpacked(entry)
-                if why:
-                    told.left[why] += 1
-                elif not entry.is_dir():
-                    with packed.open(entry) as source, into.open("wb") as file:
-                        size = _copied(source, file)
-                    taken += size
-                    if taken > MEDIUM_BYTES_MAX:
-                        raise NoMedium(_too_much())
-                    if size > OBJECT_BYTES_MAX:
-                        told.left["it is larger than any object the desk takes"] += 1
-                    else:
-                        yield into, entry.filename
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as broken:
-        raise NoMedium(f"The zip file is broken ({type(broken).__name__}). Pack it anew.") from None
-    except OSError as full:
-        raise NoMedium(f"The zip file cannot be unpacked here ({full.errno}).") from None
-
-
-def _not_unpacked(entry: zipfile.ZipInfo) -> str:
-    """Why an entry of a zip file is left; empty where it is not."""
-    if entry.flag_bits & 0x1:
-        return "it is locked with a password"
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return "it is a link to somewhere else"
-    if entry.file_size > max(COPY_BYTES, entry.compress_size * UNPACKED_TIMES_MAX):
-        return "it would unpack to far more than it is"
-    return ""
-
-
-def _copied(source: IO[bytes], file: IO[bytes]) -> int:
-    """Copy up to just over OBJECT_BYTES_MAX; the bytes copied. What an entry says of its size is not believed."""
-    size = 0
-    while size <= OBJECT_BYTES_MAX and (piece := source.read(COPY_BYTES)):
-        file.write(piece)
-        size += len(piece)
-    return size

@@ -23,7 +23,7 @@ from xraydesk.links.dicom import (
     elements,
     header_codec,
     inbox,
-    media,
+    medium_files,
     messages,
     mpps_codec,
     pdus,
@@ -280,9 +280,9 @@ def _limit_rows(limits: Limits) -> Iterator[tuple[str, str, str, str]]:
         "",
         "it waits for a person",
     )
-    yield "files of a medium", f"{media.FILES_MAX:,}", "", "it is not read further"
-    yield "an object of a medium", _bytes(media.OBJECT_BYTES_MAX), "", "it is passed over"
-    yield "a medium, unpacked", _bytes(media.MEDIUM_BYTES_MAX), "", "it is not read further"
+    yield "files of a medium", f"{medium_files.FILES_MAX:,}", "", "it is not read further"
+    yield "an object of a medium", _bytes(medium_files.OBJECT_BYTES_MAX), "", "it is passed over"
+    yield "a medium, unpacked", _bytes(medium_files.MEDIUM_BYTES_MAX), "", "it is not read further"
     yield "studies of one patient at an archive", f"{archive.STUDIES_MAX}", "", "the others are passed over"
     for what, most, beyond in web_uses.limits():
         yield what, most, "", beyond

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,31 @@ def test_a_medium_is_looked_at_and_brought_in(
     becomes = [json.loads(line)["becomes"] for line in told.out.splitlines()]
     assert becomes == [f"exam {exam.accession}", "waiting"]
     assert told.err.startswith("3 objects kept, 0 were here already.\n")
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_uid()
+    path = disc(tmp_path / "cd", made(study), made(study), made(study))
+    command = ["media", "bring", str(path), "--from", "St. Mary's"]
+
+    def pressed(done: int, files: int) -> None:
+        if done == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(cli_media, "_progress", pressed)
+        assert run(command) == 2
+    assert "waiting at 3 of 5 files. The same command goes on there." in capsys.readouterr().err
+    assert run(["media", "list", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["state"], row["files_done"], row["kept"]) == ("waiting", 3, 1)
+    assert run(command) == 0
+    assert capsys.readouterr().err.startswith("3 objects kept, 0 were here already.\n")
+    assert run(["media", "stop", str(row["id"])]) == 2
+    assert "over already" in capsys.readouterr().err
+    assert Image.objects.count() == 3
 
 
 def test_what_cannot_be_read_or_would_be_kept_by_another_user_is_said(

@@ -24,17 +24,19 @@ from xraydesk.access.models import Site
 from xraydesk.attention.models import Item
 from xraydesk.billing.models import Charge
 from xraydesk.facts.models import Fact
-from xraydesk.imaging.models import Delivery, Image, OutsideStudy, Prior
+from xraydesk.imaging.models import Delivery, Image, Medium, OutsideStudy, Prior
 from xraydesk.journey import outside, outside_report, route
 from xraydesk.journey.charge import review_charge
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.exam_view import find
+from xraydesk.journey.medium import ask_to_bring
 from xraydesk.journey.outside_undo import undo_import, who_has
 from xraydesk.journey.tests.performing import PACS, site_with_pacs
 from xraydesk.lib.ids import new_uid
-from xraydesk.links.dicom import media, own_file, send
-from xraydesk.links.dicom.media import NoMedium, bring_in, look
+from xraydesk.links.dicom import media, medium_files, own_file, send
+from xraydesk.links.dicom.media import bring_in, look
 from xraydesk.links.dicom.media_codec import DIRECTORY
+from xraydesk.links.dicom.medium_files import NoMedium
 from xraydesk.links.dicom.room import Room
 from xraydesk.links.dicom.spool import SpoolRefused
 from xraydesk.links.ehr.tell import RESOURCES
@@ -88,8 +90,30 @@ def disc(folder: Path, *objects: Dataset) -> Path:
     return folder
 
 
-def brought(site: Site, path: Path) -> tuple[media.Told, list[OutsideStudy]]:
-    return bring_in(path, site=site, source="St. Mary's, disc", at=AT, by=BY)
+def directory_of(*files: list[str]) -> Dataset:
+    """A DICOMDIR that names these files."""
+    directory = Dataset()
+    directory.DirectoryRecordSequence = [Dataset() for _ in files]
+    for record, parts in zip(directory.DirectoryRecordSequence, files, strict=True):
+        record.ReferencedFileID = parts
+    directory.file_meta = FileMetaDataset()
+    directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    directory.file_meta.MediaStorageSOPClassUID, directory.file_meta.MediaStorageSOPInstanceUID = (
+        DIRECTORY,
+        new_uid(),
+    )
+    directory.SOPClassUID, directory.SOPInstanceUID = DIRECTORY, new_uid()
+    return directory
+
+
+def brought(site: Site, path: Path) -> tuple[Medium, list[OutsideStudy]]:
+    """What became of a medium, and its studies; NoMedium where it does not come to its end."""
+    asked = ask_to_bring(site=site, source="St. Mary's, disc", path=str(path), is_ours=False, at=AT, by=BY)
+    bring_in(asked.pk, now=lambda: AT)
+    asked.refresh_from_db()
+    if asked.state != "done":
+        raise NoMedium(asked.why)
+    return asked, list(asked.studies.order_by("pk"))
 
 
 def spooled(tmp_path: Path) -> list[Path]:
@@ -241,7 +265,6 @@ def test_a_document_beside_the_images_is_offered_to_the_one_study_and_never_take
     (path / "REPORT.PDF").write_bytes(PDF)
     (path / "LICENSE.TXT").write_text("No report.")
     told, studies = brought(site, path)
-    media.offer_documents(told, studies, source="disc", at=AT, by=BY)
     assert (told.documents, told.left) == (1, {"it is no DICOM": 3})
     kept = Document.objects.get()
     assert (kept.state, kept.title, kept.exam) == ("offered", "REPORT.PDF", None)
@@ -252,7 +275,6 @@ def test_a_document_beside_the_images_is_offered_to_the_one_study_and_never_take
     other = disc(tmp_path / "two", made(new_uid()), made(new_uid()))
     (other / "REPORT.PDF").write_bytes(PDF)
     told, studies = brought(site, other)
-    media.offer_documents(told, studies, source="disc", at=AT, by=BY)
     assert told.left["it is a document; bring it on the page of its study"] == 1
     assert Document.objects.count() == 1
 
@@ -370,27 +392,15 @@ def test_a_disc_that_wants_to_do_harm_does_none(
         made(new_uid(), SOPInstanceUID="../../x"),
         made(new_uid(), SeriesInstanceUID=""),
     )
-    directory = Dataset()
-    away, gone = Dataset(), Dataset()
-    away.ReferencedFileID, gone.ReferencedFileID = ["..", "..", "etc", "passwd"], ["DICOM", "IM0099"]
-    there = Dataset()
-    there.ReferencedFileID = ["DICOM", "IM0000"]
-    directory.DirectoryRecordSequence = [away, gone, there]
-    directory.file_meta = FileMetaDataset()
-    directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    directory.file_meta.MediaStorageSOPClassUID, directory.file_meta.MediaStorageSOPInstanceUID = (
-        DIRECTORY,
-        new_uid(),
-    )
-    directory.SOPClassUID, directory.SOPInstanceUID = DIRECTORY, new_uid()
+    directory = directory_of(["..", "..", "etc", "passwd"], ["DICOM", "IM0099"], ["DICOM", "IM0000"])
     directory.save_as(path / "DICOMDIR", enforce_file_format=True)
     (path / "passwd").symlink_to("/etc/passwd")
     (path / "huge").write_bytes(bytes(3000))
     deep = path
-    for _ in range(media.DEPTH_MAX + 1):
+    for _ in range(medium_files.DEPTH_MAX + 1):
         deep = deep / "a"
     deep.mkdir(parents=True)
-    monkeypatch.setattr(media, "OBJECT_BYTES_MAX", 2000)
+    monkeypatch.setattr(medium_files, "OBJECT_BYTES_MAX", 2000)
     told, _ = brought(site, path)
     assert (told.kept, told.missing) == (1, 1)
     left = dict(told.left)
@@ -422,7 +432,7 @@ def test_a_zip_file_is_unpacked_file_by_file_and_its_names_lead_nowhere(
         link.external_attr = 0o120777 << 16
         into.writestr(link, "/etc/passwd")
         into.writestr("large", os.urandom(3000))
-    monkeypatch.setattr(media, "OBJECT_BYTES_MAX", 2000)
+    monkeypatch.setattr(medium_files, "OBJECT_BYTES_MAX", 2000)
     told, _ = brought(site, packed)
     assert told.kept == 1
     assert told.left == {
@@ -448,8 +458,8 @@ def test_a_medium_that_is_none_or_too_much_or_finds_no_room_is_told_so(
     broken.write_bytes(content)
     with pytest.raises(NoMedium, match="broken"):
         brought(site, broken)
-    with monkeypatch.context() as small, pytest.raises(NoMedium, match="bring the rest in parts"):
-        small.setattr(media, "FILES_MAX", 1)
+    with monkeypatch.context() as small, pytest.raises(NoMedium, match="bring it in parts"):
+        small.setattr(medium_files, "FILES_MAX", 1)
         brought(site, path)
 
     def full(*_: Any, **__: Any) -> None:
