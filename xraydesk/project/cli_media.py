@@ -203,6 +203,8 @@ def _brought(row: Row) -> list[dict[str, Any]]:
     from django.contrib.postgres.aggregates import ArrayAgg
     from django.db.models import Count
 
+    from xraydesk.lib import clock
+
     studies = row.studies.select_related("exam").annotate(
         holds=Count("images", distinct=True),
         series=Count("images__series_instance_uid", distinct=True),
@@ -215,7 +217,9 @@ def _brought(row: Row) -> list[dict[str, Any]]:
             "born": study.patient_birth_date.isoformat() if study.patient_birth_date else None,
             "study_instance_uid": study.study_instance_uid,
             "words": study.words,
-            "on": study.performed_at.date().isoformat() if study.performed_at else None,
+            "on": clock.local_day(study.performed_at, row.site.timezone).isoformat()
+            if study.performed_at
+            else None,
             "modalities": " ".join(sorted(filter(None, study.modalities))),
             "series": study.series,
             "objects": study.holds,

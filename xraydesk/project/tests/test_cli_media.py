@@ -37,7 +37,7 @@ def test_a_medium_is_looked_at_and_brought_in(
     make_patient(site, number="N1")
     certain, waiting = new_uid(), new_uid()
     path = disc(
-        tmp_path / "cd", made(certain, PatientID="N1", IssuerOfPatientID="HOSP"), made(waiting), made(waiting)
+        tmp_path / "cd", made(certain, PatientID="N1", IssuerOfPatientID="HOSP"), made(waiting, AcquisitionTime="233000"), made(waiting)
     )
     with monkeypatch.context() as alone:
         alone.setattr(cli_media, "desk", lambda home: pytest.fail("a look asks no desk"))
@@ -55,6 +55,7 @@ def test_a_medium_is_looked_at_and_brought_in(
     exam = OutsideStudy.objects.get(study_instance_uid=certain).exam
     assert exam is not None
     becomes = [json.loads(line)["becomes"] for line in told.out.splitlines()]
+    assert {json.loads(line)["on"] for line in told.out.splitlines()} == {"2026-03-01"}
     assert becomes == [f"exam {exam.accession}", "waiting"]
     assert told.err.startswith("3 objects kept, 0 were here already.\n")
 
