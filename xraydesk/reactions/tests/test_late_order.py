@@ -149,7 +149,7 @@ def test_the_ehr_hears_the_whole_history_under_its_own_number_and_the_charge_fol
     begun_at = Fact.objects.get(accession=done.accession, kind=FactKind.EXAM_BEGUN).at
     again = Message.objects.filter(accession=done.accession, type="ORM^O01").order_by("id")[2]
     assert f"{clock.in_zone(begun_at, site.timezone):%Y%m%d%H%M}" in bytes(again.raw).decode()
-    react_to_all()
+    react_to_all(again=True)
     assert len(told_ehr(done)) == before + len(since)
 
 

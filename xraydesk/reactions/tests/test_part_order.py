@@ -95,7 +95,7 @@ def test_no_rule_joins_again_what_a_person_parted_but_a_person_may(site: Site) -
     late = ordered()
     part(late)
     triage.reconsider_exam(exam_id=late.pk, at=NOW, by="user:ann")
-    react_to_all()
+    react_to_all(again=True)
     assert not joined(late, done)
     assert "somebody said already that this is not its order" in str(kept(late).findings)
     Exam.objects.filter(pk=late.pk).update(triage=TriageState.WAITING)
@@ -118,7 +118,7 @@ def test_the_ehr_hears_that_its_order_waits_and_the_exam_under_the_desks_own_num
     (letter,) = Message.objects.filter(accession=late.accession, direction="out")
     obr = next(line for line in bytes(letter.raw).decode().split("\r") if line.startswith("OBR|"))
     assert (obr.split("|")[18], obr.split("|")[25]) == (late.accession, "O")
-    react_to_all()
+    react_to_all(again=True)
     assert len(told_ehr(late)) == 1
 
 
