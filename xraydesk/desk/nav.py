@@ -23,12 +23,14 @@ class Entry:
     word: str
     url_name: str
     permission: Permission
+    within: tuple[str, ...] = ()
+    """Where the addresses begin that one reaches through this page alone: the menu tells where one is."""
 
 
 ENTRIES: tuple[Entry, ...] = (
     Entry("Board", "board", Permission.SEE_BOARD),
     Entry("Attention", "attention", Permission.SEE_PATIENT),
-    Entry("Triage", "triage", Permission.TRIAGE),
+    Entry("Triage", "triage", Permission.TRIAGE, ("/codes",)),
     Entry("Rooms", "rooms", Permission.PERFORM),
     Entry("Results", "results", Permission.SEE_RESULTS),
     Entry("Feedback", "feedback", Permission.SEE_FEEDBACK),
@@ -39,7 +41,12 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("Order", "order-new", Permission.ORDER),
     Entry("Outside", "outside", Permission.BRING_IN),
     Entry("Day list", "day", Permission.SEE_BOARD),
-    Entry("Messages", "messages", Permission.SEE_MESSAGES),
+    Entry(
+        "Messages",
+        "messages",
+        Permission.SEE_MESSAGES,
+        ("/links/", "/connections", "/sending", "/kept", "/routing"),
+    ),
     Entry("Reads", "reads", Permission.SEE_ACCESS_LOG),
 )
 """In the order of the menu. A page that is not about one thing (an exam, a room) stands here."""
@@ -66,7 +73,7 @@ def menu(member: Member, path: str) -> list[Shown]:
         # Readers' words are one of the day's measures to whoever does not make images: Today leads there.
         wanted = [e for e in wanted if e.url_name != "feedback"]
     shown = [(e, reverse(e.url_name)) for e in wanted]
-    inside = [url for _, url in shown if url != "/" and path.startswith(url)]
+    inside = [url for e, url in shown if url != "/" and path.startswith((url, *e.within))]
     here = max(inside, key=len, default=path if path == "/" else "")
     return [
         Shown(word=e.word, url=url, here=url == here, url_name=e.url_name, count=_count(e, member))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import timedelta
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
@@ -13,6 +17,7 @@ from xraydesk.access.models import RecordRead, Site
 from xraydesk.access.roles import Role
 from xraydesk.desk.tests.people import signed_in
 from xraydesk.journey.cancel import cancel_exam
+from xraydesk.lib import clock
 from xraydesk.links.hl7.receive import Peer, Receiver
 from xraydesk.links.hl7.tests.conftest import EHR
 from xraydesk.links.hl7.tests.sent import adt, order
@@ -119,6 +124,25 @@ def test_a_merge_that_a_person_decides_names_the_records_and_leads_to_comparing_
         adt("A40", control="C5", patient="N2", pv1="MRG|N1^^^HOSP^MR"),
     )
     assert "went into another one" in page(site, circle)
+
+
+def test_each_number_on_the_page_of_a_link_opens_into_the_messages_behind_it(site: Site) -> None:
+    send(order(control="C1"), order(control="C2", action="XO"))
+    Message.objects.filter(control_id="C2").update(link="OTHER", at=clock.now())
+    Message.objects.filter(control_id="C1").update(at=clock.now())
+    browser = signed_in(site)
+    html = browser.get(reverse("link", args=["in", EHR.name])).content.decode()
+    assert f'<a href="{reverse("messages")}" aria-current="page"' in html
+    found = [unescape(one) for one in re.findall(r'href="([^"]+hours=[^"]+)">1<', html)]
+    assert [parse_qs(urlsplit(one).query)["hours"] for one in found] == [["1"], ["24"], ["168"]]
+    for address in found:
+        behind = browser.get(address).content.decode()
+        assert "C1" in behind
+        assert "C2" not in behind
+    Message.objects.filter(control_id="C1").update(at=clock.now() - timedelta(hours=2))
+    assert "C1" not in browser.get(found[0]).content.decode()
+    assert "C1" in browser.get(found[1]).content.decode()
+    assert "C1" in browser.get(reverse("messages"), {"hours": "²", "page": "²"}).content.decode()
 
 
 def test_a_stranger_other_roles_and_other_sites_find_nothing(site: Site) -> None:

@@ -162,6 +162,19 @@ def test_each_look_at_a_record_is_logged_and_an_administrator_sees_it() -> None:
     assert signed_in(exam.site).get(reverse("reads")).status_code == 404
 
 
+def test_who_read_what_is_asked_by_a_name_as_it_is_signed_in_with_and_by_days_that_there_are() -> None:
+    exam = make_exam(make_site())
+    signed_in(exam.site).get(reverse("exam", args=[exam.accession]))
+    admin, address = signed_in(exam.site, Role.ADMINISTRATOR), reverse("reads")
+    who = RecordRead.objects.get().who
+    asked = admin.get(address, {"who": who.removeprefix("user:")}).content.decode()
+    assert reverse("exam", args=[exam.accession]) in asked
+    assert exam.accession not in admin.get(address, {"who": "nobody"}).content.decode()
+    for wrong in ({"day": "0001-01-01"}, {"day": "9999-12-31"}, {"day": "yesterday"}):
+        assert admin.get(address, wrong).status_code == 404
+    assert admin.get(address, {"patient": "²"}).status_code == 200
+
+
 def test_an_item_is_ended_by_its_button_and_comes_back_by_undo() -> None:
     _, _, item = furnished(make_site())
     browser = signed_in(item.site)

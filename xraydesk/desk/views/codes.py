@@ -59,7 +59,7 @@ def map_one(request: HttpRequest, member: Member, exam_id: int) -> SeeOther:
             source=exam.order.source,
             code=exam.procedure_code,
             system=exam.procedure_system,
-            procedure_id=int(chosen) if chosen.isdigit() and len(chosen) < 19 else 0,
+            procedure_id=int(chosen) if chosen.isdecimal() and len(chosen) < 19 else 0,
             at=clock.now(),
             by=member.who,
         )

@@ -35,4 +35,6 @@ def guide(request: HttpRequest, member: Member) -> HttpResponse:
 def close(request: HttpRequest, member: Member) -> SeeOther:
     """Not shown again to this person; the page stays where the foot links to it."""
     close_guide(name=member.who.removeprefix("user:"), at=clock.now())
-    return done(request, "Closed. It stays under Guide at the foot of each page.", to=landing_of(member))
+    return done(
+        request, "Closed. It stays under Guide in your menu, at the top right.", to=landing_of(member)
+    )

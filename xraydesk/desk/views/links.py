@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
@@ -30,11 +31,9 @@ from xraydesk.siteplan.link_plan import EhrPlan, LinkPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
 WRONG = (MessageState.REFUSED, MessageState.WAITING, MessageState.REJECTED, MessageState.FAILED)
-SPANS = (
-    ("the last hour", timedelta(hours=1)),
-    ("24 hours", timedelta(hours=24)),
-    ("7 days", timedelta(days=7)),
-)
+SPANS = (("the last hour", 1), ("24 hours", 24), ("7 days", 168))
+"""In words and in hours."""
+
 WAITING_SHOWN_MAX = 20
 ACCESSION_LENGTH_MAX = 16
 
@@ -49,7 +48,8 @@ class LinkShown:
     """In words: up, quiet, paused, away."""
     since: datetime | None = None
     last: Message | None = None
-    rates: list[tuple[str, int]] = field(default_factory=list)
+    rates: list[tuple[str, int, int]] = field(default_factory=list)
+    """How long in words and in hours, and how many messages went by in it."""
     wrong: list[tuple[str, str, int]] = field(default_factory=list)
     """Errors of seven days by kind: the message's type, its state, how many."""
     waiting: int = 0
@@ -59,6 +59,11 @@ class LinkShown:
     called_at: datetime | None = None
     """When it called last because something had changed there."""
     paused: Paused | None = None
+
+    @property
+    def rows_url(self) -> str:
+        """The list of its messages."""
+        return f"{reverse('messages')}?{urlencode({'direction': self.direction, 'link': self.name})}"
 
 
 def _plan_or_404(member: Member, direction: str, name: str) -> LinkPlan | OutlinkPlan | EhrPlan | Hook:
@@ -84,8 +89,10 @@ def link_page(request: HttpRequest, member: Member, direction: str, name: str) -
     mine = Message.objects.filter(site=member.site, direction=direction, link=name).defer("raw", "answer")
     shown = LinkShown(name, direction, "up")
     shown.last = mine.order_by("-at", "-id").first()
-    shown.rates = [(word, mine.filter(at__gt=at - span).count()) for word, span in SPANS]
-    recent = mine.filter(at__gt=at - SPANS[-1][1], state__in=WRONG)
+    shown.rates = [
+        (word, hours, mine.filter(at__gt=at - timedelta(hours=hours)).count()) for word, hours in SPANS
+    ]
+    recent = mine.filter(at__gt=at - timedelta(hours=SPANS[-1][1]), state__in=WRONG)
     kinds = recent.values_list("type", "state").annotate(count=Count("pk")).order_by("-count")
     shown.wrong = [(kind, state, count) for kind, state, count in kinds[:50]]
     if direction == Direction.OUT:
@@ -102,6 +109,7 @@ def link_page(request: HttpRequest, member: Member, direction: str, name: str) -
         "link": shown,
         "plan": plan,
         "items": items[:WAITING_SHOWN_MAX],
+        "wrong_hours": SPANS[-1][1],
         "is_out": direction == Direction.OUT,
         "is_ehr": isinstance(plan, EhrPlan),
         "may_preview": isinstance(plan, OutlinkPlan),

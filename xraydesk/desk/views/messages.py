@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -35,6 +36,9 @@ from xraydesk.siteplan.link_plan import EhrPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json
 
 PAGE_LENGTH = 50
+LINK_LENGTH_MAX = 64
+HOURS_MAX = 8_784
+"""A year of them; whoever looks further back takes them all."""
 DONE_SHOWN_MAX = 100
 DIFFERENCES_SHOWN_MAX = 200
 RAW_LENGTH_SHOWN_MAX = 65_536
@@ -52,7 +56,7 @@ def message_or_404(member: Member, message_id: int) -> Message:
 @require_safe
 @needs(Permission.SEE_MESSAGES)
 def messages_page(request: HttpRequest, member: Member) -> HttpResponse:
-    """The newest messages; by direction, state or control number where asked."""
+    """The newest messages; by direction, link, state, control number, or those of the last hours where asked."""
     rows = Message.objects.filter(site=member.site).defer("raw", "answer").order_by("-at", "-id")
     direction, state = request.GET.get("direction", ""), request.GET.get("state", "")
     control_id = request.GET.get("control", "").strip()[:199]
@@ -62,10 +66,23 @@ def messages_page(request: HttpRequest, member: Member) -> HttpResponse:
         rows = rows.filter(state=state)
     if control_id:
         rows = rows.filter(control_id=control_id)
+    link, hours = request.GET.get("link", "")[:LINK_LENGTH_MAX], request.GET.get("hours", "")
+    if link:
+        rows = rows.filter(link=link)
+    if hours.isdecimal() and 0 < int(hours[:6]) <= HOURS_MAX:
+        rows = rows.filter(at__gt=clock.now() - timedelta(hours=int(hours)))
+    else:
+        hours = ""
     page = Paginator(rows, PAGE_LENGTH).get_page(request.GET.get("page"))
     context = {
         "page": page,
-        "asked": {"direction": direction, "state": state, "control": control_id},
+        "asked": {
+            "direction": direction,
+            "state": state,
+            "control": control_id,
+            "link": link,
+            "hours": hours,
+        },
         "directions": [d.value for d in Direction],
         "states": [s.value for s in MessageState],
         "links": from_json(member.site.plan).links if member.site.plan else (),

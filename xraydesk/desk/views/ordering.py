@@ -67,7 +67,7 @@ def _known(request: HttpRequest, member: Member) -> dict[str, Any]:
     """What is known already of the patient whose page the form was opened from."""
     start: dict[str, Any] = {"key": new_key(), "priority": Priority.ROUTINE.value}
     asked = request.GET.get("patient", "")
-    if not (asked.isdigit() and len(asked) < 19):
+    if not (asked.isdecimal() and len(asked) < 19):
         return start
     patient = Patient.objects.filter(site=member.site, pk=int(asked), merged_into=None).first()
     if patient is None:

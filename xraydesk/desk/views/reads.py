@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -12,14 +12,8 @@ from xraydesk.access.members import Member
 from xraydesk.access.queries import READS_SHOWN_MAX, reads
 from xraydesk.access.roles import Permission
 from xraydesk.desk.access import needs
+from xraydesk.desk.views.board import day_asked
 from xraydesk.lib import clock
-
-
-def _day(text: str, otherwise: date) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return otherwise
 
 
 @require_safe
@@ -27,15 +21,16 @@ def _day(text: str, otherwise: date) -> date:
 def reads_page(request: HttpRequest, member: Member) -> HttpResponse:
     """The log of one day: who read what, through which page; by person, patient or exam where asked."""
     zone = member.site.timezone
-    day = _day(request.GET.get("day", ""), clock.local_day(clock.now(), zone))
+    day = day_asked(request, clock.local_day(clock.now(), zone))
     since, until = clock.day_bounds(day, zone)
     patient = request.GET.get("patient", "")
+    who = request.GET.get("who", "").strip()[:80]
     rows = reads(
         site=member.site,
         since=since,
         until=until,
-        patient=int(patient) if patient.isdigit() and len(patient) < 19 else None,
-        who=request.GET.get("who", "")[:80],
+        patient=int(patient) if patient.isdecimal() and len(patient) < 19 else None,
+        who=who if ":" in who or not who else f"user:{who}",
         accession=request.GET.get("exam", "")[:16],
     )
     context = {

@@ -171,7 +171,7 @@ def state(request: HttpRequest, member: Member, code: str) -> SeeOther:
             return done(request, f"{room.code} is ready again.", to=here)
         minutes = request.POST.get("minutes", "")
         until = None
-        if minutes.isdigit() and 0 < int(minutes) <= DOWN_MINUTES_MAX:
+        if minutes.isdecimal() and 0 < int(minutes) <= DOWN_MINUTES_MAX:
             until = at + timedelta(minutes=int(minutes))
         reason = request.POST.get("reason", "").strip()[:REASON_LENGTH_MAX]
         touched = room_state.set_room_down(

@@ -162,7 +162,7 @@ def amend(request: HttpRequest, member: Member, accession: str) -> SeeOther:
             triage.set_laterality(exam_id=exam.pk, laterality=side, at=at, by=member.who)
         if priority in {p.value for p in Priority} and priority != exam.priority:
             triage.set_priority(exam_id=exam.pk, priority=Priority(priority), at=at, by=member.who)
-        procedure = Procedure.objects.filter(site=member.site, pk=code).first() if code.isdigit() else None
+        procedure = Procedure.objects.filter(site=member.site, pk=code).first() if code.isdecimal() else None
         if procedure is not None and procedure.pk != exam.procedure_id:
             triage.set_procedure(
                 exam_id=exam.pk, code=procedure.code, system=procedure.system, at=at, by=member.who

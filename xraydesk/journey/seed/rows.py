@@ -238,7 +238,7 @@ class _Writer:
             ward=person.ward,
             bed=person.bed,
             provider_id=number,
-            provider_name=f"{family}, {given}",
+            provider_name=f"{family}^{given}^^Dr",
             transport={"O": "WALK", "I": "WHLC"}.get(person.patient_class, "CART"),
             received_at=self.one.received_at,
             simulated=True,
