@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,16 +10,21 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from xraydesk.access.members import Member, token_digest
-from xraydesk.access.models import Location, Membership, RecordRead, Site, Token, User
+from xraydesk.access.models import Location, Membership, RecordRead, SignInTries, Site, Token, User
 from xraydesk.access.roles import Role
 from xraydesk.lib.ids import new_secret
 
 ATTEMPTS_MAX = 5
 """Wrong passwords in a row, after which a name is locked."""
 
+ADDRESS_ATTEMPTS_MAX = 50
+"""Wrong passwords from one address within LOCKED_FOR, whatever the names; many people may share one, behind a proxy or at a terminal server."""
+
 LOCKED_FOR = timedelta(minutes=15)
+FORGOTTEN_AT_ONCE_MAX = 100
 PASSWORD_LENGTH_MIN = 8
 PASSWORD_LENGTH_MAX = 256
 """Longer ones are refused, so that nobody makes the desk hash megabytes."""
@@ -50,6 +56,10 @@ class LockedOut(AccessRefused):
     """Too many wrong passwords for this name; it is locked for a while."""
 
 
+class TooManyFromThere(AccessRefused):
+    """Too many wrong passwords from one address, for whatever names."""
+
+
 def create_user(
     *,
     site: Site,
@@ -78,7 +88,10 @@ def create_user(
 
 
 def set_password(*, name: str, password: str) -> None:
-    """Give a person a new password, and open a locked name. Raises BadPassword or NotKnown."""
+    """Give a person a new password, and open a locked name; who is signed in with the old one is signed out.
+
+    Raises BadPassword or NotKnown.
+    """
     _check_password(password)
     user = User.objects.filter(name=name).first()
     if user is None:
@@ -89,17 +102,27 @@ def set_password(*, name: str, password: str) -> None:
     user.save(update_fields=["password", "failed_attempts", "locked_until"])
 
 
-def sign_in(*, name: str, password: str, at: datetime) -> User:
+def sign_in(*, name: str, password: str, at: datetime, address: str = "", browser: str = "") -> User:
     """The person whose name and password these are.
 
     After ATTEMPTS_MAX wrong passwords in a row the name is locked for LOCKED_FOR, and even the right
     one is refused. Each attempt is counted before its password is looked at, so that many
     at once get no more tries. An unknown name, and a locked one, takes as long as a known one.
 
-    Raises NotKnown or LockedOut.
+    `address` is where the request came from: after ADDRESS_ATTEMPTS_MAX wrong ones nobody new is let in from there, so
+    that nobody tries one password with every name. `browser` is the secret of a browser in which this person signed in
+    before, empty for any other: there its own tries count, and nobody elsewhere can lock them out by trying their name.
+
+    Raises NotKnown, LockedOut or TooManyFromThere.
     """
+    place = f"browser:{token_digest(browser)}" if browser else f"address:{_network_of(address)}"
+    may_try = _may_try(place, most=ATTEMPTS_MAX if browser else ADDRESS_ATTEMPTS_MAX, at=at)
+    if not may_try and not browser:
+        raise TooManyFromThere("Too many wrong passwords came from there.")
     try:
-        user = _counted(name, at)
+        if not may_try:
+            raise LockedOut("Too many wrong passwords in this browser.")
+        user = User.objects.filter(name=name, is_active=True).first() if browser else _counted(name, at)
     except LockedOut:
         make_password(password[:PASSWORD_LENGTH_MAX])
         raise
@@ -108,8 +131,40 @@ def sign_in(*, name: str, password: str, at: datetime) -> User:
         raise NotKnown("That name and password do not go together.")
     if not user.check_password(password):
         raise NotKnown("That name and password do not go together.")
-    User.objects.filter(pk=user.pk).update(failed_attempts=0, locked_until=None)
+    if browser:
+        SignInTries.objects.filter(place=place).delete()
+    else:
+        User.objects.filter(pk=user.pk).update(failed_attempts=0, locked_until=None)
+        SignInTries.objects.filter(place=place, count__gt=0).update(count=F("count") - 1)
     return user
+
+
+def _network_of(address: str) -> str:
+    """An address as it is counted: of IPv6 the network, of which one machine may have every address."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return "none"
+    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
+
+
+def _may_try(place: str, *, most: int, at: datetime) -> bool:
+    """Whether there may be one more try from a place, which is counted as a wrong one until it proves right."""
+    with transaction.atomic():
+        tries, is_new = SignInTries.objects.select_for_update().get_or_create(
+            place=place, defaults={"since": at}
+        )
+        if tries.since <= at - LOCKED_FOR:
+            tries.count, tries.since = 0, at
+        if tries.count >= most:
+            return False
+        tries.count += 1
+        tries.save(update_fields=["count", "since"])
+        if is_new:
+            over = SignInTries.objects.select_for_update(skip_locked=True).filter(since__lte=at - LOCKED_FOR)
+            keys = list(over.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE_MAX])
+            SignInTries.objects.filter(pk__in=keys).delete()
+    return True
 
 
 def _counted(name: str, at: datetime) -> User | None:

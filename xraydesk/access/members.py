@@ -6,8 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
 from xraydesk.access.models import AppToken, Membership, Site, Token, User
 from xraydesk.access.roles import Permission, Role, allows
@@ -55,7 +57,7 @@ def member_of(request: HttpRequest) -> Member | None:
     if user_id is None:
         return None
     membership = membership_of(int(user_id))
-    if membership is None:
+    if membership is None or not _is_of_this_password(request.session, membership.user):
         return None
     return Member(
         who=f"user:{membership.user.name}",
@@ -65,6 +67,16 @@ def member_of(request: HttpRequest) -> Member | None:
         locations=locations_of(membership),
         is_new=membership.user.guide_closed_at is None,
     )
+
+
+def begin_session(session: SessionBase, user: User) -> None:
+    """Note in a browser's session who is signed in; it ends when they are given another password."""
+    session[SESSION_KEY] = str(user.pk)
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+
+
+def _is_of_this_password(session: SessionBase, user: User) -> bool:
+    return constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
 
 
 def membership_of(user_id: int) -> Membership | None:

@@ -93,6 +93,14 @@ class User(AbstractBaseUser):
         return self.name
 
 
+class SignInTries(models.Model):
+    """Wrong passwords from one place within a while: a network address, or a browser in which a person signed in before."""
+
+    place = models.CharField(max_length=80, unique=True)
+    count = models.PositiveIntegerField(default=0)
+    since = models.DateTimeField(db_index=True)
+
+
 class Membership(models.Model):
     """A role that a person has at a site; no locations means all of them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Concatenate, ParamSpec
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
@@ -72,12 +72,27 @@ def may_open(member: Member, url: str) -> bool:
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:
-    """Leads a stranger to the sign-in form, which leads back here (to the board after a form was sent)."""
-    back = request.get_full_path() if request.method in {"GET", "HEAD"} else "/"
+    """Leads a stranger to the sign-in form, which leads back here; after a form was sent, to the page that it stood on.
+
+    Then it also says that what was pressed was not done.
+    """
+    is_form = request.method not in {"GET", "HEAD"}
+    back = _page_left(request) if is_form else request.get_full_path()
     if len(back) > BACK_LENGTH_MAX:
         back = "/"
-    query = "" if back == "/" else "?" + urlencode({"next": back})
-    return HttpResponseRedirect(reverse("sign-in") + query)
+    told = ({} if back == "/" else {"next": back}) | ({"lost": "1"} if is_form else {})
+    return HttpResponseRedirect(reverse("sign-in") + ("?" + urlencode(told) if told else ""))
+
+
+def _page_left(request: HttpRequest) -> str:
+    """The page of this desk that a form was sent from, as the browser says; else the first one."""
+    try:
+        said = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return "/"
+    if said.netloc != request.get_host() or not said.path.startswith("/"):
+        return "/"
+    return said.path + (f"?{said.query}" if said.query else "")
 
 
 def exam_or_404(member: Member, accession: str) -> Exam:

@@ -10,6 +10,7 @@ from django.db import connection
 from tests.factories import AT, make_site
 from xraydesk.access import actions
 from xraydesk.access.actions import (
+    ADDRESS_ATTEMPTS_MAX,
     ATTEMPTS_MAX,
     LOCKED_FOR,
     BadName,
@@ -17,6 +18,7 @@ from xraydesk.access.actions import (
     LockedOut,
     NameTaken,
     NotKnown,
+    TooManyFromThere,
     create_token,
     create_user,
     demo_users,
@@ -26,7 +28,7 @@ from xraydesk.access.actions import (
     sign_in,
 )
 from xraydesk.access.members import Member, member_of_token
-from xraydesk.access.models import Location, Membership, Site, Token, User
+from xraydesk.access.models import Location, Membership, SignInTries, Site, Token, User
 from xraydesk.access.queries import locked_users, reads
 from xraydesk.access.roles import Role
 
@@ -96,6 +98,55 @@ def test_too_many_wrong_passwords_lock_the_name_even_for_the_right_one(site: Sit
         sign_in(name="ada", password=PASSWORD, at=AT + LOCKED_FOR - timedelta(seconds=1))
     assert sign_in(name="ada", password=PASSWORD, at=AT + LOCKED_FOR) == ada
     assert not locked_users(site=site, at=AT).exists()
+
+
+def test_one_address_cannot_try_one_password_with_every_name(site: Site, ada: User) -> None:
+    there = {"address": "10.1.2.3"}
+    for number in range(ADDRESS_ATTEMPTS_MAX):
+        sign_in(name="ada", password=PASSWORD, at=AT, **there)  # who is right costs nobody a try
+        with pytest.raises(NotKnown):
+            sign_in(name=f"name{number}", password=PASSWORD, at=AT, **there)
+    with pytest.raises(TooManyFromThere):
+        sign_in(name="ada", password=PASSWORD, at=AT, **there)
+    assert sign_in(name="ada", password=PASSWORD, at=AT, address="10.1.2.4") == ada
+    assert sign_in(name="ada", password=PASSWORD, at=AT, browser="known", **there) == ada
+    assert sign_in(name="ada", password=PASSWORD, at=AT + LOCKED_FOR, **there) == ada
+
+
+def test_a_machine_with_many_addresses_of_one_network_is_one_place(ada: User) -> None:
+    for number in range(ADDRESS_ATTEMPTS_MAX):
+        with pytest.raises(NotKnown):
+            sign_in(name=f"name{number}", password="x", at=AT, address=f"2001:db8::{number:x}")
+    with pytest.raises(TooManyFromThere):
+        sign_in(name="ada", password=PASSWORD, at=AT, address="2001:db8::ffff")
+    assert sign_in(name="ada", password=PASSWORD, at=AT, address="2001:db8:0:1::1") == ada
+
+
+def test_where_a_person_signed_in_before_nobody_elsewhere_locks_them_out(site: Site, ada: User) -> None:
+    fail(ATTEMPTS_MAX)
+    with pytest.raises(LockedOut):
+        sign_in(name="ada", password=PASSWORD, at=AT)
+    assert sign_in(name="ada", password=PASSWORD, at=AT, browser="known") == ada
+    assert list(locked_users(site=site, at=AT)) == [ada], "elsewhere the name stays locked"
+
+
+def test_a_browser_where_somebody_signed_in_before_has_no_more_tries_than_others(ada: User) -> None:
+    for _ in range(ATTEMPTS_MAX):
+        with pytest.raises(NotKnown):
+            sign_in(name="ada", password="wrong wrong", at=AT, browser="known")
+    with pytest.raises(LockedOut):
+        sign_in(name="ada", password=PASSWORD, at=AT, browser="known")
+    assert sign_in(name="ada", password=PASSWORD, at=AT) == ada, "the name itself is not locked by them"
+    assert sign_in(name="ada", password=PASSWORD, at=AT + LOCKED_FOR, browser="known") == ada
+
+
+def test_tries_that_are_over_are_forgotten(ada: User) -> None:
+    for number in range(3):
+        with pytest.raises(NotKnown):
+            sign_in(name="ada", password="x", at=AT, address=f"10.0.0.{number}")
+    with pytest.raises(NotKnown):
+        sign_in(name="eve", password="x", at=AT + LOCKED_FOR, address="10.0.0.9")
+    assert [tries.place for tries in SignInTries.objects.all()] == ["address:10.0.0.9"]
 
 
 def test_after_a_lock_there_are_as_many_tries_as_before(ada: User) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import SESSION_KEY
 from django.test import Client
 
+from xraydesk.access.members import begin_session
 from xraydesk.access.models import Location, Membership, Site, User
 from xraydesk.access.roles import Role
 
@@ -17,6 +17,6 @@ def signed_in(site: Site, role: Role = Role.COORDINATOR, locations: tuple[str, .
     membership.locations.set(Location.objects.filter(site=site, code__in=locations))
     client = Client()
     session = client.session
-    session[SESSION_KEY] = str(user.pk)
+    begin_session(session, user)
     session.save()
     return client

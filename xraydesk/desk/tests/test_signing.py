@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
 
 from tests.factories import make_site
+from xraydesk.access import actions
 from xraydesk.access.actions import ATTEMPTS_MAX
 from xraydesk.access.models import Membership
 from xraydesk.access.roles import Role
@@ -34,6 +35,26 @@ def test_a_page_asked_for_by_a_stranger_is_shown_after_signing_in() -> None:
     answer = client.post("/sign-in", {"username": name, "password": PASSWORD, "next": "/day?show=late"})
     assert (answer.status_code, answer["Location"]) == (303, "/day?show=late")
     assert client.get("/").status_code == 200
+
+
+def test_who_was_signed_out_meanwhile_is_told_that_nothing_was_done_and_led_back_to_the_page() -> None:
+    client = Client()
+    form, page = "/exams/X1/note", "/exams/X1?all=1"
+    answer = client.post(form, {"note": "Ada"}, headers={"Referer": f"http://testserver{page}"})
+    assert answer["Location"] == "/sign-in?next=%2Fexams%2FX1%3Fall%3D1&lost=1"
+    told = client.get(answer["Location"]).content.decode()
+    assert "what you pressed was not done" in told
+    assert f'name="next" value="{page}"' in told
+    for elsewhere in (
+        "https://evil.example/exams/X1",
+        "http://testserver.evil.example/x",
+        "",
+        "http:x",
+        "\\",
+    ):
+        answer = client.post(form, headers={"Referer": elsewhere})
+        assert answer["Location"] == "/sign-in?lost=1", elsewhere
+    assert "what you pressed" not in client.get("/sign-in").content.decode()
 
 
 def test_a_wrong_password_stays_outside_and_keeps_the_name() -> None:
@@ -61,6 +82,50 @@ def test_after_too_many_wrong_passwords_the_right_one_has_to_wait() -> None:
         re.findall('<p[^>]* role="alert".*?</p>', a.content.decode(), re.S) for a in (answer, nobody)
     )
     assert told == told_to_nobody != [], "whether there is such a name is not told"
+
+
+def test_a_stranger_who_tries_a_name_does_not_lock_its_owner_out_of_their_own_browser() -> None:
+    site = make_site()
+    name, other = make_user(site, Role.COORDINATOR), make_user(site, Role.RADIOLOGIST)
+    owner = Client()
+    assert owner.post("/sign-in", {"username": name, "password": PASSWORD}).status_code == 303
+    cookie = owner.cookies["xraydesk_known"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/sign-in")
+    stranger = Client()
+    stranger.cookies["xraydesk_known"] = cookie.value.replace(":", "x:", 1)
+    for client in (stranger, Client()):
+        for _ in range(ATTEMPTS_MAX):
+            client.post("/sign-in", {"username": name, "password": "not this one"})
+        assert client.post("/sign-in", {"username": name, "password": PASSWORD}).status_code == 401
+    owner.post("/sign-out")
+    assert owner.post("/sign-in", {"username": name, "password": PASSWORD}).status_code == 303
+    for _ in range(ATTEMPTS_MAX):  # the browser is known for its owner alone
+        owner.post("/sign-in", {"username": other, "password": "not this one"})
+    assert owner.post("/sign-in", {"username": other, "password": PASSWORD}).status_code == 401
+
+
+def test_too_many_wrong_passwords_from_one_address_are_told_so_and_cost_no_hash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = make_user(make_site(), Role.COORDINATOR)
+    monkeypatch.setattr(actions, "ADDRESS_ATTEMPTS_MAX", 2)
+    for number in range(2):
+        Client().post("/sign-in", {"username": f"name{number}", "password": "x"})
+    monkeypatch.setattr(actions, "make_password", lambda password: pytest.fail("a hash was made"))
+    answer = Client().post("/sign-in", {"username": name, "password": PASSWORD})
+    assert (answer.status_code, answer["Retry-After"]) == (429, "900")
+    assert "Wait a quarter of an hour" in answer.content.decode()
+    elsewhere = Client(REMOTE_ADDR="10.9.9.9").post("/sign-in", {"username": name, "password": PASSWORD})
+    assert elsewhere.status_code == 303
+
+
+def test_another_password_ends_the_sessions_of_the_old_one() -> None:
+    name = make_user(make_site(), Role.COORDINATOR)
+    stolen = Client()
+    stolen.post("/sign-in", {"username": name, "password": PASSWORD})
+    assert stolen.get("/").status_code == 200
+    actions.set_password(name=name, password="quite another one")
+    assert stolen.get("/").status_code == 302
 
 
 def test_somebody_without_a_role_is_told_so() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.contrib.auth import SESSION_KEY
 from django.db import connection
 from django.test import Client
 from joserfc import jwt
@@ -19,6 +18,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from tests.factories import AT, make_exam, make_patient, make_site
 from xraydesk.access import app_actions
+from xraydesk.access.members import begin_session
 from xraydesk.access.models import App, AppRefresh, AppToken, RecordRead, Site, User
 from xraydesk.access.roles import Role
 from xraydesk.desk.tests.people import signed_in
@@ -227,7 +227,7 @@ def person(site: Site, role: Role = Role.COORDINATOR) -> Client:
     user.memberships.create(site=site, role=role)
     client = Client()
     session = client.session
-    session[SESSION_KEY] = str(user.pk)
+    begin_session(session, user)
     session.save()
     return client
 
