@@ -37,7 +37,10 @@ def test_a_medium_is_looked_at_and_brought_in(
     make_patient(site, number="N1")
     certain, waiting = new_uid(), new_uid()
     path = disc(
-        tmp_path / "cd", made(certain, PatientID="N1", IssuerOfPatientID="HOSP"), made(waiting, AcquisitionTime="233000"), made(waiting)
+        tmp_path / "cd",
+        made(certain, PatientID="N1", IssuerOfPatientID="HOSP"),
+        made(waiting, AcquisitionTime="233000"),
+        made(waiting),
     )
     with monkeypatch.context() as alone:
         alone.setattr(cli_media, "desk", lambda home: pytest.fail("a look asks no desk"))
