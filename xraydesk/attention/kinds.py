@@ -26,6 +26,7 @@ class ItemKind(StrEnum):
     MESSAGE_NOT_APPLIED = "message could not be applied"
     MESSAGE_CONFLICT = "two messages with one number"
     MERGE_REQUESTED = "merge of two patients"
+    RECORD_DOUBT = "record may be of another person now"
     UNSCHEDULED_EXAM = "exam without an order"
     CHECK_MISSING = "begun without a safety check"
     CANCEL_AFTER_START = "cancelled after it began"
@@ -77,6 +78,7 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.MESSAGE_NOT_APPLIED: Clock(60, "A message from outside could not be applied"),
     ItemKind.MESSAGE_CONFLICT: Clock(120, "Two different messages came with the same number"),
     ItemKind.MERGE_REQUESTED: Clock(240, "Two patient records are to be made one"),
+    ItemKind.RECORD_DOUBT: Clock(20, "A patient's record got another name and birth date at once"),
     ItemKind.UNSCHEDULED_EXAM: Clock(60, "An exam was begun without an order"),
     ItemKind.CHECK_MISSING: Clock(15, "An exam began although a safety check is missing"),
     ItemKind.CANCEL_AFTER_START: Clock(30, "An exam was cancelled after it had begun"),

@@ -9,6 +9,8 @@ from enum import StrEnum
 from django.db import transaction
 
 from xraydesk.access.models import Site
+from xraydesk.attention.actions import raise_item
+from xraydesk.attention.kinds import ItemKind
 from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.journey.arrive import patient_is_here
@@ -226,7 +228,27 @@ def find_patient(
             data=_what_changed(found.changed),
             simulated=simulated,
         )
+    if found.may_be_another:
+        _doubt(found.patient, said_by=link or by, at=at)
     return found.patient
+
+
+def _doubt(patient: Patient, *, said_by: str, at: datetime) -> None:
+    """Put before a person that a record with exams here may be of somebody else now."""
+    exam = (
+        patient.orders.exclude(exams=None).order_by("-id").values_list("exams__accession", flat=True).first()
+    )
+    if exam:
+        raise_item(
+            site_id=patient.site_id,
+            kind=ItemKind.RECORD_DOUBT,
+            key=f"record doubt:{patient.pk}",
+            at=at,
+            text=f"{said_by} gave the patient of exam {exam} another name and birth date at once. Compare its messages: is it "
+            "the same person? If not, stop the exam and have the record put right where it came from.",
+            accession=exam,
+            patient=patient.pk,
+        )
 
 
 def _what_changed(changed: tuple[str, ...]) -> dict[str, object]:

@@ -36,6 +36,8 @@ class Found:
     patient: Patient
     created: bool
     changed: tuple[str, ...]
+    may_be_another: bool = False
+    """True where what was changed makes another person of the record."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def find_or_create(
             found = Found(_create(site=site, said=said, at=at, simulated=simulated), True, ())
         case rules.Match.ONE:
             assert patient is not None
-            found = Found(patient, False, _bring_up_to_date(patient, said, vouched=vouched))
+            found = _brought_up_to_date(patient, said, vouched=vouched)
     _add_identifiers(found.patient, matching.missing)
     _add_alerts(found.patient, said.alerts, at=at)
     return found
@@ -104,7 +106,7 @@ def _create(*, site: Site, said: Demographics, at: datetime, simulated: bool) ->
     return insert(Patient(site=site, created_at=at, simulated=simulated, **rules.facts_said(said)))
 
 
-def _bring_up_to_date(patient: Patient, said: Demographics, *, vouched: bool) -> tuple[str, ...]:
+def _brought_up_to_date(patient: Patient, said: Demographics, *, vouched: bool) -> Found:
     wanted = rules.facts_said(said)
     now = {field: getattr(patient, field) for field in wanted}
     if not vouched and rules.is_somebody_else(now, wanted):
@@ -114,7 +116,7 @@ def _bring_up_to_date(patient: Patient, said: Demographics, *, vouched: bool) ->
         setattr(patient, field, value)
     if changed:
         patient.save(update_fields=list(changed))
-    return tuple(sorted(changed))
+    return Found(patient, False, tuple(sorted(changed)), rules.may_be_another_person(now, changed))
 
 
 def _add_identifiers(patient: Patient, missing: Sequence[Identifier]) -> None:

@@ -177,6 +177,20 @@ def is_somebody_else(now: Mapping[str, object], said: Mapping[str, object]) -> b
     return bool(family_now and family_said) and folded(str(family_now)) != folded(str(family_said))
 
 
+def may_be_another_person(now: Mapping[str, object], said: Mapping[str, object]) -> bool:
+    """True where a message gives a record another family name, given name and birth date, all at once.
+
+    People marry, and typing errors are mended, but not all three in one message: most likely it names the wrong record.
+    A birth date on the first of January is how houses write down people whom nobody has identified yet; those do
+    get all three at once.
+    """
+    born, born_said = now.get("birth_date"), said.get("birth_date")
+    if not isinstance(born, date) or not born_said or born == born_said or (born.month, born.day) == (1, 1):
+        return False
+    names = [(str(now.get(part) or ""), str(said.get(part) or "")) for part in ("family", "given")]
+    return all(was and is_now and folded(was) != folded(is_now) for was, is_now in names)
+
+
 @dataclass(frozen=True)
 class Person:
     """What look-alikes are judged by. `name` is family, given."""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.factories import AT, make_booking, make_exam, make_site
 from xraydesk.access.models import Site
+from xraydesk.attention.models import Item
 from xraydesk.facts.kinds import FactKind
 from xraydesk.facts.models import Fact
 from xraydesk.journey.errors import IncompleteOrder, PatientConflict
@@ -188,3 +189,20 @@ def test_news_with_numbers_of_two_patients_is_refused(site: Site) -> None:
     tell(site, PatientEvent.ADMIT, replace(ADA, identifiers=(two,)))
     with pytest.raises(PatientConflict):
         tell(site, PatientEvent.UPDATE, replace(ADA, identifiers=(*ADA.identifiers, two)))
+
+
+OTHER = replace(ADA, name=Name("Moreau", "Claire"), birth_date=date(1981, 7, 4))
+
+
+def test_a_record_with_exams_that_becomes_another_person_is_changed_and_put_before_a_person(
+    site: Site,
+) -> None:
+    tell(site, PatientEvent.UPDATE)
+    tell(site, PatientEvent.UPDATE, OTHER)
+    assert not Item.objects.exists()
+    exam = make_exam(site, patient=Patient.objects.get())
+    for said in (replace(OTHER, name=Name("Moreau-Blanc", "Claire")), OTHER, ADA, OTHER):
+        assert tell(site, PatientEvent.UPDATE, said).family == said.name.family
+    item = Item.objects.get()
+    assert (item.kind, item.accession) == ("record may be of another person now", exam.accession)
+    assert "Moreau" not in item.text

@@ -211,3 +211,29 @@ def test_look_alikes_among_many_are_those_found_one_by_one(names: list[tuple[str
     people = [Person(key, family, given_, None) for key, (family, given_) in enumerate(names)]
     slow = {one.key: frozenset(o.key for o in people if rules.look_alike(one, o)) for one in people}
     assert rules.look_alikes(people) == {key: others for key, others in slow.items() if others}
+
+
+BORN = date(1969, 5, 12)
+ADA = {"family": "Prüfer", "given": "Ada", "birth_date": BORN}
+CLAIRE = {"family": "Moreau", "given": "Claire", "birth_date": date(1981, 7, 4)}
+
+
+@pytest.mark.parametrize(
+    ("now", "said", "doubt"),
+    [
+        (ADA, CLAIRE, True),
+        (ADA, CLAIRE | {"birth_date": BORN}, False),
+        (ADA, CLAIRE | {"family": "PRUFER"}, False),
+        (ADA, CLAIRE | {"given": "ada"}, False),
+        (ADA, {"family": "Moreau", "given": "Claire"}, False),
+        (ADA, {"birth_date": date(1981, 7, 4)}, False),
+        (ADA | {"family": ""}, CLAIRE, False),
+        (ADA | {"birth_date": None}, CLAIRE, False),
+        # Nobody has identified them yet.
+        (ADA | {"birth_date": date(1900, 1, 1)}, CLAIRE, False),
+    ],
+)
+def test_a_record_whose_names_and_birth_date_all_change_may_be_another_persons(
+    now: dict[str, object], said: dict[str, object], doubt: bool
+) -> None:
+    assert rules.may_be_another_person(now, said) is doubt
