@@ -35,6 +35,12 @@ _RIGHT = re.compile(
     rf"\b(?:right(?!\s+(?:away|now|after|before|angle)\b)|rt\.?(?=\s+(?:{_PARTS})\b)|r\.?\s+(?={_PARTS}\b))",
     re.IGNORECASE,
 )
+_PART = re.compile(rf"\b(?:{_PARTS})s?\b", re.IGNORECASE)
+_IN_NAME = {
+    Side.LEFT: re.compile(r"\blt\b|\bl$", re.IGNORECASE),
+    Side.RIGHT: re.compile(r"\brt\b|\br$", re.IGNORECASE),
+    Side.LEFT | Side.RIGHT: re.compile(r"\bbil(?:at)?\b", re.IGNORECASE),
+}
 _BOTH = re.compile(r"\b(?:bilateral(?:ly)?|both\s+sides)\b", re.IGNORECASE)
 
 
@@ -47,4 +53,17 @@ def sides_named(text: str) -> Side:
         found |= Side.RIGHT
     if _BOTH.search(text):
         found |= Side.LEFT | Side.RIGHT
+    return found
+
+
+def sides_in_name(text: str) -> Side:
+    """The sides that the name of a procedure says, as catalogues write them too: "HAND LT", "XR KNEE 3V R", "FEET BILAT".
+
+    Only beside a part that has sides: "L SPINE" names none.
+    """
+    found = sides_named(text)
+    if found is Side.NONE and _PART.search(text):
+        for side, written in _IN_NAME.items():
+            if written.search(text.strip().rstrip(".)")):
+                found |= side
     return found

@@ -17,7 +17,7 @@ from xraydesk.links.hl7.reader import NOWHERE, Message, Segment, rejoined
 from xraydesk.links.hl7.refusals import Condition, Rejected
 from xraydesk.links.hl7.times import read_time
 from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
-from xraydesk.orders.sides import LETTER_OF, sides_named
+from xraydesk.orders.sides import LETTER_OF, sides_in_name
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Allergy, Demographics, Name
 from xraydesk.siteplan.link_plan import OrderMeaning
@@ -336,7 +336,7 @@ def read_laterality(obr: Segment) -> str:
     sides = {SIDES[w.strip().upper()] for w in written if w.strip().upper() in SIDES}
     if len(sides) > 1:
         return "B"
-    return next(iter(sides), "") or LETTER_OF[sides_named(f"{obr.words(4, 2)} {obr.words(4, 5)}")]
+    return next(iter(sides), "") or LETTER_OF[sides_in_name(f"{obr.words(4, 2)} {obr.words(4, 5)}")]
 
 
 def _person(segment: Segment, number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xraydesk.orders.sides import Side, sides_named
+from xraydesk.orders.sides import Side, sides_in_name, sides_named
 
 BOTH = Side.LEFT | Side.RIGHT
 
@@ -33,3 +33,25 @@ BOTH = Side.LEFT | Side.RIGHT
 )
 def test_which_sides_a_text_names(text: str, named: Side) -> None:
     assert sides_named(text) == named
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("HAND LT", Side.LEFT),
+        ("XR KNEE 3V RT", Side.RIGHT),
+        ("XR Knee (RT) 3 views", Side.RIGHT),
+        ("Foot 2V (L)", Side.LEFT),
+        ("Wrist R.", Side.RIGHT),
+        ("KNEES BILAT", BOTH),
+        ("Hands bil", BOTH),
+        ("HAND LT AND RT", BOTH),
+        ("Left hand", Side.LEFT),
+        ("XR SPINE L", Side.NONE),
+        ("RT planning chest", Side.NONE),
+        ("Hand 3 views", Side.NONE),
+        ("", Side.NONE),
+    ],
+)
+def test_which_sides_the_name_of_a_procedure_says(name: str, said: Side) -> None:
+    assert sides_in_name(name) == said
