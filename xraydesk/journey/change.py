@@ -85,7 +85,14 @@ def _wishes(exams: list[Exam], requisition: Requisition) -> list[Wish]:
 
 def _standing(exams: list[Exam]) -> list[Standing]:
     return [
-        Standing(e.sequence, e.accession, e.filler, e.asked.get("code", ""), e.asked.get("laterality", ""))
+        Standing(
+            sequence=e.sequence,
+            accession=e.accession,
+            filler=e.filler,
+            code=e.asked.get("code", ""),
+            side=e.asked.get("laterality", ""),
+            step=e.scheduled_step_id,
+        )
         for e in exams
     ]
 

@@ -108,6 +108,7 @@ class Standing:
     filler: str
     code: str
     side: str = ""
+    step: str = ""
 
 
 def pair(
@@ -115,12 +116,12 @@ def pair(
 ) -> list[tuple[int | None, RequestedExam]]:
     """Which exam of the order each requested exam means, as (sequence or None for a new one, requested exam).
 
-    By accession or filler number where the message names one; else by its code; what is left
+    By the scheduled step's ID, accession or filler number where the message names one; else by its code; what is left
     by its place in the message. An exam that the message leaves out is not touched.
     """
     free = {s.sequence: s for s in standing}
     meant: dict[int, int] = {}
-    for matches in (_by_number, _by_code, _by_place):
+    for matches in (_by_step, _by_number, _by_code, _by_place):
         for position, exam in enumerate(asked):
             if position in meant:
                 continue
@@ -147,14 +148,21 @@ def named(standing: Sequence[Standing], asked: Sequence[RequestedExam]) -> froze
 
 
 def _fitting(standing: Sequence[Standing], exam: RequestedExam) -> frozenset[int]:
-    by_number = frozenset(s.sequence for s in standing if _by_number(s, exam, 0))
-    return by_number or frozenset(
+    for matches in (_by_step, _by_number):
+        if found := frozenset(s.sequence for s in standing if matches(s, exam, 0)):
+            return found
+    return frozenset(
         s.sequence for s in standing if _by_code(s, exam, 0) and _side_fits(s.side, exam.laterality)
     )
 
 
 def _side_fits(standing: str, asked: str) -> bool:
     return not standing or not asked or standing == asked
+
+
+def _by_step(standing: Standing, exam: RequestedExam, position: int) -> bool:
+    """Several steps of one procedure have its accession number in common (IPC-1); their own IDs (IPC-4) tell them apart."""
+    return bool(exam.scheduled_step_id) and exam.scheduled_step_id == standing.step
 
 
 def _by_number(standing: Standing, exam: RequestedExam, position: int) -> bool:

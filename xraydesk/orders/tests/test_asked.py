@@ -105,6 +105,12 @@ def test_an_exam_is_meant_by_its_number_before_its_code_and_by_its_code_before_i
     assert pair([A, B], [other, knee]) == [(1, other), (2, knee)]
 
 
+def test_steps_of_one_procedure_are_told_apart_by_their_own_ids() -> None:
+    first, second = replace(A, step="S1"), replace(B, step="S2")
+    wanted = [RequestedExam(code="CHEST", accession="ACC1", scheduled_step_id=step) for step in ("S2", "S1")]
+    assert [sequence for sequence, _ in pair([first, second], wanted)] == [2, 1]
+
+
 def test_what_fits_no_exam_is_one_more() -> None:
     foot = RequestedExam(code="FOOT")
     assert pair([A, B], [CHEST, RequestedExam(code="KNEE"), foot])[2] == (None, foot)
@@ -127,7 +133,7 @@ def test_no_exam_is_meant_twice(wanted: list[RequestedExam]) -> None:
 
 
 LEFT = Standing(3, "ACC3", "", "HAND", "L")
-RIGHT = Standing(4, "ACC4", "", "HAND", "R")
+RIGHT = Standing(4, "ACC4", "", "HAND", "R", "S4")
 ALL = {1, 2, 3, 4}
 
 
@@ -141,6 +147,7 @@ ALL = {1, 2, 3, 4}
         ([RequestedExam(code="HAND", laterality="R")], {4}),
         ([RequestedExam(code="HAND"), RequestedExam(code="HAND")], {3, 4}),
         ([RequestedExam(code="CHEST", filler="F1"), RequestedExam(code="KNEE", filler="F1")], ALL),
+        ([RequestedExam(code="KNEE", accession="ACC1", scheduled_step_id="S4")], {4}),
         # Which of the two hands it is, nobody can tell; and what is not there may be any of them.
         ([RequestedExam(code="HAND")], ALL),
         ([RequestedExam(code="KNEE"), RequestedExam(code="HEAD")], ALL),
