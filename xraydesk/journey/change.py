@@ -17,6 +17,7 @@ from xraydesk.orders import actions, queries
 from xraydesk.orders.asked import (
     PLACE_PARTS,
     PROCEDURE_PARTS,
+    STEP,
     TRIAGE_PARTS,
     Standing,
     asked,
@@ -91,7 +92,7 @@ def _standing(exams: list[Exam]) -> list[Standing]:
             filler=e.filler,
             code=e.asked.get("code", ""),
             side=e.asked.get("laterality", ""),
-            step=e.scheduled_step_id,
+            step=e.asked.get(STEP, e.scheduled_step_id),
         )
         for e in exams
     ]

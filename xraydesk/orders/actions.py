@@ -15,7 +15,7 @@ from xraydesk.access.models import Site
 from xraydesk.lib.prepared import Question, ask, insert, next_keys, rows_of, rows_question
 from xraydesk.lib.text import shortened
 from xraydesk.orders import rules
-from xraydesk.orders.asked import asked, order_values
+from xraydesk.orders.asked import asked, numbers_asked, order_values
 from xraydesk.orders.models import CodeMapping, Exam, ExamNote, Joining, NumberGiven, Order, Procedure
 from xraydesk.orders.numbers import Numbers, Taken, assign, own_number
 from xraydesk.orders.requisition import RequestedExam, Requisition
@@ -228,6 +228,7 @@ def _new_exam(
         created_at=at,
         simulated=order.simulated,
     )
+    made.asked = numbers_asked(exam)
     wish = asked(exam)
     set_wish(made, wish, frozenset(wish), exam.requested_at, offered=offered, policies=policies)
     return made

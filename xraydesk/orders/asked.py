@@ -27,6 +27,9 @@ ASKED = (
 )
 """Parts of a requested exam that may change; its numbers never do."""
 
+STEP = "scheduled_step_id"
+"""Beside the parts, where the sender gave one: the ID of the step as sent, whether or not the exam could have it."""
+
 PROCEDURE_PARTS = frozenset({"code", "system"})
 TRIAGE_PARTS = PROCEDURE_PARTS | {"text", "laterality", "reason", "clinical_information"}
 """What triage looks at: where one of these changed, it looks again."""
@@ -37,6 +40,11 @@ PLACE_PARTS = PROCEDURE_PARTS | {"requested_at", "priority"}
 _LENGTHS = {"code": 64, "text": 250, "system": 64, "laterality": 1, "requested_at_as_sent": 64}
 TEXT_LENGTH_MAX = 10_000
 """Longest reason or clinical information kept; the message keeps it whole."""
+
+
+def numbers_asked(exam: RequestedExam) -> dict[str, str]:
+    """What is kept besides of a new exam, so that its sender can name it again."""
+    return {STEP: exam.scheduled_step_id} if exam.scheduled_step_id else {}
 
 
 def asked(exam: RequestedExam) -> dict[str, str]:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xraydesk.orders.asked import Standing, asked, changed_parts, changed_values, named, order_values, pair
+from xraydesk.orders.asked import (
+    Standing,
+    asked,
+    changed_parts,
+    changed_values,
+    named,
+    numbers_asked,
+    order_values,
+    pair,
+)
 from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Demographics, VisitDetails
@@ -109,6 +118,11 @@ def test_steps_of_one_procedure_are_told_apart_by_their_own_ids() -> None:
     first, second = replace(A, step="S1"), replace(B, step="S2")
     wanted = [RequestedExam(code="CHEST", accession="ACC1", scheduled_step_id=step) for step in ("S2", "S1")]
     assert [sequence for sequence, _ in pair([first, second], wanted)] == [2, 1]
+
+
+def test_the_id_of_a_step_is_kept_as_it_was_sent_where_one_was() -> None:
+    assert numbers_asked(CHEST) == {}
+    assert numbers_asked(replace(CHEST, scheduled_step_id="S1")) == {"scheduled_step_id": "S1"}
 
 
 def test_what_fits_no_exam_is_one_more() -> None:

@@ -130,6 +130,17 @@ def test_of_an_order_with_several_exams_the_one_that_is_named_is_held_or_cancell
     assert Order.objects.get().state == "cancelled"
 
 
+def test_steps_that_share_an_accession_number_are_cancelled_by_their_own_ids(ask: Ask) -> None:
+    """Row 15: one exam for each IPC. That another order's step has the same ID changes nothing."""
+    steps = [f"IPC|AC1|RP1|1.2.3|SPS{n}|DX" for n in (1, 2)]
+    ask(order(placer="P0", extra="IPC|AC0|RP0|1.2.4|SPS2|DX"))
+    ask(order(extra="\r".join(steps)))
+    assert ask(order(action="CA", extra=steps[1]))[1].startswith("MSA|AA")
+    exams = Exam.objects.filter(order__placer="P1").order_by("sequence")
+    assert [e.triage for e in exams] == ["waiting", "cancelled"]
+    assert Exam.objects.get(order__placer="P0").cancelled_at is None
+
+
 def test_a_change_after_the_start_is_refused_and_becomes_an_item_of_the_exam(ask: Ask) -> None:
     ask(order(control="C1"))
     exam = Exam.objects.get()
