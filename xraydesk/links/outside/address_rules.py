@@ -16,6 +16,14 @@ from xraydesk.lib.networks import lies_in
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """An IPv6 address in here stands for the IPv4 address in its last 32 bits (RFC 6052)."""
 
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""Nothing else of IPv6 is the internet (RFC 4291); `fec0::/10` meant a house's own network once, and may still."""
+
+NOBODYS = tuple(
+    ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "2001:db8::/32")
+)
+"""For special purposes, relays that are no more, and examples (RFC 6890, 7526, 9637); not every Python knows them all."""
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -55,6 +63,8 @@ def read_url(text: str) -> Where:
         raise BadUrl("this is no address") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadUrl("an address begins with https:// or http:// and a host")
+    if port == 0:
+        raise BadUrl("nothing is at port 0")
     if parts.username is not None or parts.fragment:
         raise BadUrl("an address has no name, password or fragment in it")
     is_tls = parts.scheme == "https"
@@ -82,7 +92,14 @@ def may_connect(address: str, networks: Sequence[str]) -> bool:
         return False
     if any(lies_in(str(meant), network) for network in networks):
         return True
-    return meant.is_global and not meant.is_multicast and not meant.is_reserved
+    if meant.version == 6 and meant not in GLOBAL_UNICAST:
+        return False
+    return (
+        meant.is_global
+        and not meant.is_multicast
+        and not meant.is_reserved
+        and not any(meant in network for network in NOBODYS)
+    )
 
 
 def _meant(address: Address) -> Address:
