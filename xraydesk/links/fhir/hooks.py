@@ -15,8 +15,8 @@ from xraydesk.journey.errors import Refused
 from xraydesk.journey.triage import judge
 from xraydesk.lib import clock
 from xraydesk.links.fhir import hooks_codec, interactions, request_codec, shape_codec
-from xraydesk.links.fhir.booking import exam_meant
 from xraydesk.links.fhir.callers import Caller
+from xraydesk.links.fhir.conditions import exam_identifier
 from xraydesk.links.fhir.elements_codec import read_moment
 from xraydesk.links.fhir.hooks_codec import Card
 from xraydesk.links.fhir.http import body_of, fhir, only
@@ -24,6 +24,7 @@ from xraydesk.links.fhir.own_codes import in_own_codes
 from xraydesk.links.fhir.replies import Refusal, refuse
 from xraydesk.links.fhir.writing import offered_codes, patient_meant, read_patient, source_of
 from xraydesk.orders.models import Exam
+from xraydesk.orders.requisition import Requisition
 from xraydesk.patients import queries as patients
 from xraydesk.patients.demographics import Demographics
 from xraydesk.patients.models import Patient
@@ -50,7 +51,7 @@ def service(request: HttpRequest, caller: Caller, *, hook: str) -> HttpResponse:
         raise refuse(400, "structure", f"Send a call of the hook {hook} with its context.")
     at = clock.now()
     answered = (
-        _booking(caller, context, at=at)
+        _booking(caller, told, context, at=at)
         if hook == "appointment-book"
         else _ordering(caller, told, context, at=at)
     )
@@ -62,8 +63,7 @@ def _ordering(
 ) -> list[Card]:
     """What triage would say of those drafts that are of this department; of others nothing."""
     site = caller.member.site
-    patient = _patient(caller, told, context, at=at)
-    found: list[Card] = []
+    meant: list[tuple[str, Requisition]] = []
     for draft in hooks_codec.drafts(context):
         resource = {"subject": {"reference": "Patient/0"}, "intent": "order", **draft, "status": "active"}
         if shape_codec.issues_of(resource, "ServiceRequest"):
@@ -77,14 +77,24 @@ def _ordering(
             )
         except request_codec.Unfit:
             continue
+        meant.append((str(draft.get("id", "")), asked))
+    if not meant:
+        # Nobody is looked up for orders that are none of this department's.
+        return []
+    patient = _patient(caller, told, context, at=at)
+    found: list[Card] = []
+    for about, asked in meant:
         for advice in advise(site=site, patient=patient, requisition=asked, source=source_of(caller), at=at):
-            card = hooks_codec.card_of(advice.text, advice.decision, about=str(draft.get("id", "")))
+            card = hooks_codec.card_of(advice.text, advice.decision, about=about)
             found += [card] if card else []
     return found
 
 
 def _patient(caller: Caller, told: Mapping[str, Any], context: Mapping[str, Any], *, at: datetime) -> Patient:
-    """Who is meant: by number, else by our own id; as the EHR tells of them where they are not here yet."""
+    """Who is meant: by number; as the EHR tells of them where they are not here yet; by our own id where this is the server it is of.
+
+    Raises Refusal (412) where nothing tells who it is: silence would look as if nothing spoke against the order.
+    """
     site = caller.member.site
     prefetch = told.get("prefetch")
     resource = prefetch.get("patient") if isinstance(prefetch, dict) else None
@@ -98,12 +108,22 @@ def _patient(caller: Caller, told: Mapping[str, Any], context: Mapping[str, Any]
     else:
         try:
             found = patient_meant(
-                caller, {"reference": f"Patient/{context.get('patientId')}"}, "context.patientId"
+                caller,
+                {"reference": _here(caller, told, f"Patient/{context.get('patientId')}")},
+                "context.patientId",
             )
         except Refusal:
-            return Patient(pk=0, site=site, created_at=at)
+            words = "Nothing tells who the patient is: send prefetch.patient with a number of theirs."
+            raise refuse(412, "required", words, "prefetch.patient") from None
     _log(caller, found.pk, "", at=at)
     return found
+
+
+def _here(caller: Caller, told: Mapping[str, Any], reference: str) -> str:
+    """A reference to something of this server; empty where it may be one of the EHR's own, whose ids mean others here."""
+    server = told.get("fhirServer")
+    is_ours = isinstance(server, str) and server.rstrip("/") == caller.base
+    return reference if is_ours or reference.startswith(f"{caller.base}/") else ""
 
 
 def _log(caller: Caller, patient: int, accession: str, *, at: datetime) -> None:
@@ -116,27 +136,38 @@ def _log(caller: Caller, patient: int, accession: str, *, at: datetime) -> None:
     )
 
 
-def _booking(caller: Caller, context: Mapping[str, Any], *, at: datetime) -> list[Card]:
+def _booking(
+    caller: Caller, told: Mapping[str, Any], context: Mapping[str, Any], *, at: datetime
+) -> list[Card]:
     """What holds an order up whose place is about to be booked, and whether the time is free."""
     found: list[Card] = []
     for wanted in hooks_codec.appointments(context):
-        based = wanted.get("basedOn")
-        named = (
-            based[0].get("reference", "")
-            if isinstance(based, list) and based and isinstance(based[0], dict)
-            else ""
-        )
-        try:
-            exam = exam_meant(caller, str(named), "context.appointments")
-        except Refusal:
+        exam = _ordered(caller, told, wanted)
+        if exam is None:
             continue
-        exam = Exam.objects.select_related("site", "order", "patient", "procedure").get(pk=exam.pk)
         _log(caller, exam.patient_id, exam.accession, at=at)
         about = str(wanted.get("id", ""))
         card = hooks_codec.card_of(exam.procedure_text, judge(exam, at=at), about=about)
         found += [card] if card else []
         found += _time(exam, _start(wanted), about=about, at=at)
     return found
+
+
+def _ordered(caller: Caller, told: Mapping[str, Any], wanted: Mapping[str, Any]) -> Exam | None:
+    """The exam of the order that a place is for: by a number of it (`basedOn.identifier`), else by our own id; None where it is not here."""
+    reference, number = hooks_codec.based_on(wanted)
+    exams = Exam.objects.filter(site=caller.member.site)
+    if caller.patient is not None:
+        exams = exams.filter(patient=caller.patient)
+    key = caller.key_in(_here(caller, told, reference), "ServiceRequest")
+    if key is not None:
+        exams = exams.filter(pk=key)
+    elif number:
+        exams = exams.filter(exam_identifier()(caller.member.site, number))
+    else:
+        return None
+    found = list(exams.select_related("site", "order", "patient", "procedure")[:2])
+    return found[0] if len(found) == 1 else None
 
 
 def _start(wanted: Mapping[str, Any]) -> datetime | None:

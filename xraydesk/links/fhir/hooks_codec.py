@@ -102,6 +102,16 @@ def appointments(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return _resources(context.get("appointments"), "Appointment")[:DRAFTS_MAX]
 
 
+def based_on(appointment: Mapping[str, Any]) -> tuple[str, str]:
+    """The order that a place is for: the reference to it, and its number as it is searched by (`system|value`); each empty where it is not told."""
+    listed = appointment.get("basedOn")
+    first = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
+    number = first.get("identifier")
+    told = number if isinstance(number, dict) and isinstance(number.get("value"), str) else {}
+    system = f"{told['system']}|" if isinstance(told.get("system"), str) else ""
+    return str(first.get("reference", "")), f"{system}{told['value']}" if told.get("value") else ""
+
+
 def _resources(bundle: Any, kind: str) -> list[Mapping[str, Any]]:
     entries = bundle.get("entry") if isinstance(bundle, dict) else None
     listed = [e.get("resource") for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []

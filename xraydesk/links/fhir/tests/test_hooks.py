@@ -34,8 +34,13 @@ ADA: dict[str, Any] = {
 }
 
 
-def call(client: Client, hook: str, context: dict[str, Any], patient: Any = None) -> tuple[int, Any]:
-    told: dict[str, Any] = {"hook": hook, "hookInstance": "1", "context": context}
+HERE = "http://testserver/fhir/R4"
+
+
+def call(
+    client: Client, hook: str, context: dict[str, Any], patient: Any = None, **more: str
+) -> tuple[int, Any]:
+    told: dict[str, Any] = {"hook": hook, "hookInstance": "1", "context": context, **more}
     if patient is not None:
         told["prefetch"] = {"patient": patient}
     response = client.post(WHERE + hook, json.dumps(told), content_type="application/json")
@@ -83,9 +88,28 @@ def test_a_duplicate_is_told_of_whoever_is_here() -> None:
         (drafts(draft("1")), ADA),
         (drafts(draft("1")) | {"patientId": str(patient.pk)}, None),
     ):
-        _, told = call(client, "order-sign", context, prefetch)
+        _, told = call(client, "order-sign", context, prefetch, fhirServer=HERE)
         assert f"asked for already: {exam.accession}" in told["cards"][0]["summary"]
     assert {r.patient for r in RecordRead.objects.all()} == {patient.pk}
+
+
+@pytest.mark.parametrize("server", [{}, {"fhirServer": "https://ehr.example/fhir/R4"}])
+def test_an_id_of_the_ehrs_is_nobody_here_and_without_a_patient_there_is_no_silence(
+    server: dict[str, str],
+) -> None:
+    site = make_site()
+    patient = make_patient(site, number="N77")
+    exam = make_exam(site, patient=patient, created_at=clock.now())
+    client = caller(site)
+    context = drafts(draft("1")) | {"patientId": str(patient.pk)}
+    for nobody in (None, {"resourceType": "Patient", "name": 7}):
+        status, told = call(client, "order-sign", context, nobody, **server)
+        assert (status, told["issue"][0]["expression"]) == (412, ["prefetch.patient"])
+    tomorrow = (clock.now() + timedelta(days=1)).isoformat()
+    assert call(client, "appointment-book", wanted(exam.pk, tomorrow), **server) == (200, {"cards": []})
+    assert not RecordRead.objects.exists()
+    _, told = call(client, "appointment-book", wanted(exam.pk, "", f"{HERE}/"), **server)
+    assert len(told["cards"]) == 1
 
 
 def test_what_nothing_speaks_against_is_answered_by_silence() -> None:
@@ -102,12 +126,12 @@ def test_only_what_is_selected_is_looked_at() -> None:
     assert len(call(caller(site, name="b"), "order-select", many, ADA)[1]["cards"]) == hooks_codec.DRAFTS_MAX
 
 
-def wanted(exam: Any, start: Any) -> dict[str, Any]:
+def wanted(exam: Any, start: Any, server: str = "") -> dict[str, Any]:
     one = {
         "resourceType": "Appointment",
         "id": "a",
         "status": "proposed",
-        "basedOn": [{"reference": f"ServiceRequest/{exam}"}],
+        "basedOn": [{"reference": f"{server}ServiceRequest/{exam}"}],
         "start": start,
     }
     return {"appointments": {"resourceType": "Bundle", "entry": [{"resource": one}]}}
@@ -122,14 +146,20 @@ def test_a_time_that_is_not_free_is_told_with_those_that_are() -> None:
     exam.order.provider_name = "Dr Okafor"
     exam.order.save()
     client = caller(site)
-    _, taken = call(client, "appointment-book", wanted(exam.pk, start.isoformat()))
+    here = {"fhirServer": f"{HERE}/"}
+    _, taken = call(client, "appointment-book", wanted(exam.pk, start.isoformat()), **here)
     assert [c["summary"] for c in taken["cards"]] == ["Chest 2 views: that time is not free."]
     assert taken["cards"][0]["detail"].count("\n- ") == 3
     later = start + timedelta(minutes=30)
-    assert call(client, "appointment-book", wanted(exam.pk, later.isoformat()))[1] == {"cards": []}
+    assert call(client, "appointment-book", wanted(exam.pk, later.isoformat()), **here)[1] == {"cards": []}
     for nothing in ("", "soon", "2026-03-05T10:00:00"):
-        assert call(client, "appointment-book", wanted(exam.pk, nothing))[1] == {"cards": []}
-    assert call(client, "appointment-book", wanted(999999, start.isoformat()))[1] == {"cards": []}
+        assert call(client, "appointment-book", wanted(exam.pk, nothing), **here)[1] == {"cards": []}
+    assert call(client, "appointment-book", wanted(999999, start.isoformat()), **here)[1] == {"cards": []}
+    by_number = wanted(exam.pk, start.isoformat())
+    entry = by_number["appointments"]["entry"][0]["resource"]
+    for number, cards in ((exam.accession, 1), ("none", 0)):
+        entry["basedOn"] = [{"identifier": {"value": number}}]
+        assert len(call(client, "appointment-book", by_number)[1]["cards"]) == cards
 
 
 @pytest.mark.parametrize(

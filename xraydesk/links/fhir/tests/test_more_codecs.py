@@ -632,3 +632,21 @@ def test_the_places_about_to_be_booked_are_looked_at_so_many_at_once() -> None:
     entries = [{"resource": {"resourceType": "Appointment", "id": str(number)}} for number in range(12)]
     found = hooks_codec.appointments({"appointments": {"entry": entries}})
     assert [r["id"] for r in found] == [str(number) for number in range(hooks_codec.DRAFTS_MAX)]
+
+
+@pytest.mark.parametrize(
+    ("based", "told"),
+    [
+        (None, ("", "")),
+        ([], ("", "")),
+        ([7], ("", "")),
+        ([{"reference": "ServiceRequest/7"}], ("ServiceRequest/7", "")),
+        ([{"identifier": {"value": "A1"}}], ("", "A1")),
+        ([{"identifier": {"system": "urn:x", "value": "A1"}}], ("", "urn:x|A1")),
+        ([{"identifier": {"system": "urn:x"}}], ("", "")),
+        ([{"identifier": {"value": ""}}], ("", "")),
+        ([{"identifier": "A1"}], ("", "")),
+    ],
+)
+def test_which_order_a_place_is_for(based: Any, told: tuple[str, str]) -> None:
+    assert hooks_codec.based_on({"basedOn": based}) == told
