@@ -46,12 +46,14 @@ def create_app(
     keys: Sequence[dict[str, Any]] = (),
     keys_at: str = "",
     networks: Sequence[str] = (),
+    issuer: str = "",
     redirects: Sequence[str] = (),
     at: datetime,
 ) -> App:
     """Let an app sign in: a service by its `keys` or those at an address, or one that people open and that is answered at `redirects`.
 
-    `networks` within are those that the address of its keys may lie in; else it is public.
+    `networks` within are those that the address of its keys may lie in; else it is public. `issuer` is how an EHR names
+    itself where it signs its calls of CDS Hooks.
 
     Raises BadName, BadApp or NameTaken.
     """
@@ -66,6 +68,8 @@ def create_app(
         raise BadApp("Keys are had at an address that begins with https:// (http:// on this machine alone).")
     if len(networks) > NETWORKS_MAX or not all(is_network(one) for one in networks):
         raise BadApp("A network is written as 10.0.0.0/8.")
+    if issuer and (len(issuer) > ADDRESS_LENGTH_MAX or issuer.split() != [issuer] or redirects):
+        raise BadApp("An issuer is what a service writes as iss: an address, without spaces.")
     if not scopes.strip():
         raise BadApp("Say what it may do, such as system/*.rs.")
     _check_contexts(scopes, people=bool(redirects))
@@ -81,12 +85,14 @@ def create_app(
                 keys=public_keys(keys),
                 keys_at=keys_at,
                 networks=list(networks),
+                issuer=issuer,
                 redirects=list(redirects),
                 scopes=" ".join(scopes.split()),
                 created_at=at,
             )
     except IntegrityError:
-        raise NameTaken(f"There is an app {name} already: revoke it, or choose another name.") from None
+        words = f"There is an app {name}, or one of that issuer, already: revoke it, or choose another name."
+        raise NameTaken(words) from None
 
 
 def _check_contexts(scopes: str, *, people: bool) -> None:

@@ -142,6 +142,7 @@ class App(models.Model):
 
     `keys` are the public keys of a service (JWK), old and new side by side while they change; or they are had
     `keys_at` an address, which may lie in one of `networks` where that is within.
+    `issuer` is how an EHR names itself where it signs each call of its own (CDS Hooks).
     `people` says that it acts for a person who signs in here; then `redirects` are the only
     addresses it is answered at. `scopes` is the most that it may ask for.
     """
@@ -153,6 +154,7 @@ class App(models.Model):
     keys = models.JSONField(default=list)
     keys_at = models.CharField(max_length=500, blank=True)
     networks = ArrayField(models.CharField(max_length=64), default=list)
+    issuer = models.CharField(max_length=500, blank=True)
     redirects = ArrayField(models.CharField(max_length=500), default=list)
     scopes = models.CharField(max_length=1000)
     created_at = models.DateTimeField()
@@ -162,6 +164,9 @@ class App(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["site", "name"], condition=Q(revoked_at=None), name="app_name_in_site"
+            ),
+            models.UniqueConstraint(
+                fields=["issuer"], condition=Q(revoked_at=None) & ~Q(issuer=""), name="an_issuer_is_one_app"
             ),
             models.CheckConstraint(
                 condition=Q(people=False) | Q(keys=[], keys_at=""), name="an_app_of_people_has_no_keys"

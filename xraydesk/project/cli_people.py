@@ -138,6 +138,9 @@ def create_app(
     network: Annotated[
         list[str] | None, typer.Option(help="A network within that this address may lie in.")
     ] = None,
+    issuer: Annotated[
+        str, typer.Option(help="How an EHR names itself where it signs its calls of CDS Hooks (iss).")
+    ] = "",
     redirect: Annotated[
         list[str] | None, typer.Option(help="An address at which an app that people open is answered.")
     ] = None,
@@ -160,6 +163,7 @@ def create_app(
                 keys=listed,
                 keys_at=keys_at,
                 networks=network or [],
+                issuer=issuer,
                 redirects=redirect or [],
                 at=clock.now(),
             )

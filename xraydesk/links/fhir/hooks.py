@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 
 from xraydesk.access.actions import record_reads
 from xraydesk.journey import ahead
@@ -19,6 +20,7 @@ from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.conditions import exam_identifier
 from xraydesk.links.fhir.elements_codec import read_moment
 from xraydesk.links.fhir.hooks_codec import Card
+from xraydesk.links.fhir.hooks_sign_in import member_of_call
 from xraydesk.links.fhir.http import body_of, fhir, only
 from xraydesk.links.fhir.own_codes import in_own_codes
 from xraydesk.links.fhir.replies import Refusal, refuse
@@ -38,9 +40,16 @@ def services(request: HttpRequest) -> HttpResponse:
     return JsonResponse(hooks_codec.services())
 
 
+@csrf_exempt
+def service(request: HttpRequest, hook: str) -> HttpResponse:
+    """The cards for one call of a hook, by an EHR that signed it or a program with a token."""
+    if not getattr(request, "member", None):
+        request.member = member_of_call(request)  # type: ignore[attr-defined]
+    return _answered(request, hook=hook)
+
+
 @fhir
-def service(request: HttpRequest, caller: Caller, *, hook: str) -> HttpResponse:
-    """The cards for one call of a hook."""
+def _answered(request: HttpRequest, caller: Caller, *, hook: str) -> HttpResponse:
     only(request, "POST")
     interactions.kind_for(caller, "ServiceRequest", "read")
     told = body_of(request)
