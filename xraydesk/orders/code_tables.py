@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -53,11 +53,16 @@ def pairs_of(site: Site, of: str) -> QuerySet[CodePair]:
     return CodePair.objects.filter(table__site=site, table__of=of).select_related("table").order_by("id")
 
 
-def of_local(site: Site, of: str, locals_: Collection[str]) -> list[CodePair]:
-    """What some of the department's codes are elsewhere: what is the same alone."""
-    if not locals_:
+def of_local(site: Site, asked: Mapping[str, Collection[str]]) -> list[CodePair]:
+    """What some of the department's codes, by their sort, are elsewhere: what is the same alone. One query for all sorts."""
+    meant = Q(pk__in=())
+    for of, locals_ in asked.items():
+        if locals_:
+            meant |= Q(table__of=of, local__in=set(locals_))
+    if meant == Q(pk__in=()):
         return []
-    return list(pairs_of(site, of).filter(local__in=set(locals_), equivalence__in=THE_SAME))
+    found = CodePair.objects.filter(meant, table__site=site, equivalence__in=THE_SAME)
+    return list(found.select_related("table").order_by("id"))
 
 
 def own_procedure(site: Site, told: Iterable[tuple[str, str]]) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from xraydesk.billing.models import Coverage
 from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Image, StepExam
 from xraydesk.imaging.states import ImageState
-from xraydesk.journey.exam_view import ExamView, name_of, views_of
+from xraydesk.journey.exam_view import Staged, name_of, stages_of
 from xraydesk.links.fhir import (
     audit_codec,
     coverage_codec,
@@ -132,23 +132,25 @@ def _patient_facts(site: Site, row: Patient) -> patient_codec.PatientFacts:
     )
 
 
-def _codes_of(site: Site, of: str, locals_: Iterable[str]) -> dict[tuple[str, str], list[Coded]]:
-    """By code and system of the department, what it is in the tables of others that the site loaded."""
-    found: dict[tuple[str, str], list[Coded]] = {}
-    for pair in code_tables.of_local(site, of, {one for one in locals_ if one}):
+def _codes_of(
+    site: Site, procedures: Iterable[str], body_parts: Iterable[str] = ()
+) -> tuple[dict[tuple[str, str], list[Coded]], dict[tuple[str, str], list[Coded]]]:
+    """By code and system of the department, what its procedures and body parts are in the tables of others that the site loaded."""
+    found: dict[str, dict[tuple[str, str], list[Coded]]] = {PROCEDURES: {}, BODY_SITES: {}}
+    asked = {PROCEDURES: {one for one in procedures if one}, BODY_SITES: {one for one in body_parts if one}}
+    for pair in code_tables.of_local(site, asked):
         coded = (pair.table.system, pair.code, pair.display)
-        found.setdefault((pair.local, pair.local_system), []).append(coded)
-    return found
+        found[pair.table.of].setdefault((pair.local, pair.local_system), []).append(coded)
+    return found[PROCEDURES], found[BODY_SITES]
 
 
 def requests(site: Site, keys: Sequence[int]) -> list[Shown]:
     """Exams as ServiceRequests."""
-    views = views_of(Exam.objects.filter(pk__in=keys), site=site)
+    views = stages_of(Exam.objects.filter(pk__in=keys), site=site)
     updated = updated_exams(site, [view.exam.accession for view in views])
     sent = _sent(site, "ServiceRequest", keys)
-    codes = _codes_of(site, PROCEDURES, (view.exam.procedure_code for view in views))
     parts = (view.exam.procedure.body_part for view in views if view.exam.procedure)
-    body = _codes_of(site, BODY_SITES, parts)
+    codes, body = _codes_of(site, (view.exam.procedure_code for view in views), parts)
     return in_order(
         keys,
         (
@@ -173,7 +175,7 @@ def requests(site: Site, keys: Sequence[int]) -> list[Shown]:
 Codes = Mapping[tuple[str, str], Sequence[Coded]]
 
 
-def _request_facts(view: ExamView, codes: Codes, body: Codes) -> request_codec.RequestFacts:
+def _request_facts(view: Staged, codes: Codes, body: Codes) -> request_codec.RequestFacts:
     exam, order = view.exam, view.exam.order
     return request_codec.RequestFacts(
         id=str(exam.pk),
@@ -263,7 +265,7 @@ def reports(site: Site, keys: Sequence[int]) -> list[Shown]:
         .order_by("-step__started_at")
         .values_list("exam_id", "step__started_at")
     )
-    codes = _codes_of(site, PROCEDURES, (row.exam.procedure_code for row in rows))
+    codes, _ = _codes_of(site, (row.exam.procedure_code for row in rows))
     with_images = set(Image.objects.filter(exam__in=exams, state__in=SHOWN).values_list("exam_id", flat=True))
     found = in_order(
         keys,
