@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 
@@ -13,11 +14,11 @@ from xraydesk.imaging.labelled_rules import Moved
 from xraydesk.imaging.models import Image, OutsideStudy, PerformedStep, StepExam
 from xraydesk.imaging.rules import Candidate, Person, StepSpan
 from xraydesk.imaging.states import ImageState, StepState
-from xraydesk.lib.prepared import Question, ask, rows_with
+from xraydesk.lib.prepared import Question, ask, rows_of, rows_with
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.demographics import Identifier, Name
-from xraydesk.patients.models import Patient
+from xraydesk.patients.models import Patient, PatientIdentifier
 
 IMAGES_AT_ONCE_MAX = 5000
 """No list is longer than this."""
@@ -82,23 +83,24 @@ def images(*, site: Site, accession: str = "") -> QuerySet[Image]:
 
 def candidates_for(*, site: Site, header: Header) -> list[Candidate]:
     """The exams that an image may belong to by any of its numbers."""
-    return _candidates(
-        site,
-        _numbered(
-            header.accession,
-            header.study_instance_uid,
-            header.requested_procedure_id,
-            header.scheduled_step_id,
-        ),
+    said = (
+        header.accession,
+        header.study_instance_uid,
+        header.requested_procedure_id,
+        header.scheduled_step_id,
     )
+    return _numbered(site, [said])
 
 
 def candidates_of_references(*, site: Site, references: Iterable[ScheduledReference]) -> list[Candidate]:
     """The exams that a performed step may mean."""
-    wanted = Q(pk__in=[])
-    for r in references:
-        wanted |= _numbered(r.accession, r.study_instance_uid, r.requested_procedure_id, r.scheduled_step_id)
-    return _candidates(site, wanted)
+    return _numbered(
+        site,
+        [
+            (r.accession, r.study_instance_uid, r.requested_procedure_id, r.scheduled_step_id)
+            for r in references
+        ],
+    )
 
 
 def moved_by_people(*, site_id: int, study_instance_uid: str) -> list[Moved]:
@@ -118,27 +120,39 @@ def moved_by_people(*, site_id: int, study_instance_uid: str) -> list[Moved]:
 
 def candidate_of(exam: Exam) -> Candidate:
     """One exam as the rules see it."""
-    return _candidates(exam.site, Q(pk=exam.pk))[0]
+    return _candidates("id = $1", [exam.pk])[0]
 
 
-def _numbered(accession: str, study: str, procedure: str, step: str) -> Q:
-    wanted = Q(pk__in=[])
-    if accession:
-        wanted |= Q(accession=accession)
-    if study:
-        wanted |= Q(study_instance_uid=study)
-    if procedure and step:
-        wanted |= Q(requested_procedure_id=procedure, scheduled_step_id=step)
-    return wanted
-
-
-def _candidates(site: Site, wanted: Q) -> list[Candidate]:
-    exams = (
-        Exam.objects.filter(wanted, site=site)
-        .select_related("patient", "procedure")
-        .prefetch_related("patient__identifiers", "patient__merged__identifiers")
-        .order_by("id")
+def _numbered(site: Site, said: Iterable[tuple[str, str, str, str]]) -> list[Candidate]:
+    """The exams that have an accession number, a study, or a procedure with its step, as any of these says."""
+    numbers = list(said)
+    accessions = {accession for accession, *_ in numbers if accession}
+    studies = {study for _, study, *_ in numbers if study}
+    steps = {(procedure, step) for *_, procedure, step in numbers if procedure and step}
+    # Of each number by itself, so that each is looked up in its own index; which belong together is judged below.
+    found = _candidates(
+        "site_id = $1 AND (accession = ANY ($2::text[]) OR study_instance_uid = ANY ($3::text[])"
+        " OR (scheduled_step_id = ANY ($4::text[]) AND requested_procedure_id = ANY ($5::text[])))",
+        [
+            site.pk,
+            [*accessions],
+            [*studies],
+            [step for _, step in steps],
+            [procedure for procedure, _ in steps],
+        ],
     )
+    return [
+        one
+        for one in found
+        if one.accession in accessions
+        or one.study_instance_uid in studies
+        or (one.requested_procedure_id, one.scheduled_step_id) in steps
+    ]
+
+
+def _candidates(where: str, values: Sequence[Any]) -> list[Candidate]:
+    exams = rows_with(Exam, where, values, "patient", "procedure")
+    people = people_of(exam.patient for exam in exams)
     return [
         Candidate(
             exam_id=exam.pk,
@@ -146,7 +160,7 @@ def _candidates(site: Site, wanted: Q) -> list[Candidate]:
             study_instance_uid=exam.study_instance_uid,
             requested_procedure_id=exam.requested_procedure_id,
             scheduled_step_id=exam.scheduled_step_id,
-            patient=person_of(exam.patient),
+            patient=people[exam.patient_id],
             laterality=exam.laterality,
             body_part=exam.procedure.body_part if exam.procedure else "",
             procedure_text=exam.procedure.text if exam.procedure else exam.procedure_text,
@@ -160,24 +174,38 @@ def _candidates(site: Site, wanted: Q) -> list[Candidate]:
 
 def person_of(patient: Patient) -> Person:
     """A patient as the rules see one: the first number first."""
-    person = _person(patient)
-    former = (_person(record) for record in patient.merged.all())
-    # A record that was never more than a number says nothing of the person: then the one that stays does.
-    named = (
-        replace(p, name=p.name or person.name, birth_date=p.birth_date or person.birth_date) for p in former
-    )
-    return replace(person, former=tuple(named))
+    return people_of([patient])[patient.pk]
 
 
-def _person(patient: Patient) -> Person:
-    name = Name(patient.family, patient.given, patient.middle, patient.prefix, patient.suffix)
-    numbers = sorted(patient.identifiers.all(), key=lambda i: (i.sort, i.pk))
-    return Person(
-        identifiers=tuple(Identifier(i.value, i.authority, i.type) for i in numbers),
-        name=name.dicom(),
-        birth_date=patient.birth_date,
-        sex=patient.sex,
+def people_of(patients: Iterable[Patient]) -> dict[int, Person]:
+    """Patients as the rules see them, each with whom they were merged with, by their keys and in their order."""
+    these = {patient.pk: patient for patient in patients}
+    former = rows_of(Patient, "merged_into_id = ANY ($1::bigint[]) ORDER BY id", [[*these]])
+    numbers = rows_of(
+        PatientIdentifier,
+        "patient_id = ANY ($1::bigint[]) ORDER BY sort, id",
+        [[*these, *(record.pk for record in former)]],
     )
+
+    def person(patient: Patient) -> Person:
+        name = Name(patient.family, patient.given, patient.middle, patient.prefix, patient.suffix)
+        mine = (number for number in numbers if number.patient_id == patient.pk)
+        return Person(
+            identifiers=tuple(Identifier(i.value, i.authority, i.type) for i in mine),
+            name=name.dicom(),
+            birth_date=patient.birth_date,
+            sex=patient.sex,
+        )
+
+    people = {key: person(patient) for key, patient in these.items()}
+    for record in former:
+        into = record.merged_into_id
+        assert into is not None
+        now, then = people[into], person(record)
+        # A record that was never more than a number says nothing of the person: then the one that stays does.
+        then = replace(then, name=then.name or now.name, birth_date=then.birth_date or now.birth_date)
+        people[into] = replace(now, former=(*now.former, then))
+    return people
 
 
 def step_spans(exam_id: int) -> list[StepSpan]:

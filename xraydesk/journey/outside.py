@@ -227,7 +227,7 @@ def who_is_meant(study: OutsideStudy) -> tuple[Offered, ...]:
     if said.patient_birth_date:
         found |= {p.pk: p for p in here.filter(birth_date=said.patient_birth_date)[:BORN_THAT_DAY_MAX]}
     found |= {p.pk: p for p in search(site=study.site, text=" ".join(names[:2]), limit=KNOWN_MAX)}
-    return offered(said, [Known(p.pk, queries.person_of(p)) for p in found.values()])
+    return offered(said, [Known(key, person) for key, person in queries.people_of(found.values()).items()])
 
 
 def header_of(study: OutsideStudy) -> Header:
