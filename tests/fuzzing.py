@@ -36,6 +36,7 @@ from xraydesk.links.dicom import (
     work,
     worklist,
 )
+from xraydesk.links.dicom.admission import Listening, Verdict, judge
 from xraydesk.links.dicom.association import Association
 from xraydesk.links.dicom.describe import NotReadable
 from xraydesk.links.dicom.describe import describe as describe_file
@@ -44,6 +45,7 @@ from xraydesk.links.dicom.dose_codec import read_dose_report
 from xraydesk.links.dicom.header_codec import check_depth, read_header
 from xraydesk.links.dicom.messages import kind_of
 from xraydesk.links.dicom.mpps_codec import BadStep, read_creation, read_update
+from xraydesk.links.dicom.negotiation import Proposal
 from xraydesk.links.dicom.object_file import read_object
 from xraydesk.links.dicom.picture import NoPicture, picture_of
 from xraydesk.links.dicom.promise_codec import NoReport, read_report
@@ -202,9 +204,21 @@ class Upper:
         self.listener: Any = Listener(limits, services)
         self.listener.units = self.listener.writers = _AtOnce()
         site: Any = SimpleNamespace(pk=1, timezone=ZONE, plan={}, simulated=False)
-        self.listener.at_hand = lambda proposal: Entry(site, frozenset({"XR1"}))
+        self._entry = Entry(site, frozenset({"XR1"}))
+        self.listener.at_hand = lambda proposal: (
+            self._entry if self._judged(proposal) is Verdict.TAKEN else None
+        )
+        self.listener.judge = self._judge
         self.listener.heard = lambda *_: None
         self.failures: list[Any] = []
+
+    def _judged(self, proposal: Proposal) -> Verdict:
+        """Whoever calls is one of the machines; what it calls for is judged as ever."""
+        modality = replace(proposal.caller, calling_ae="XR1")
+        return judge(modality, Listening(self._entry.modalities, None, {}))
+
+    async def _judge(self, proposal: Proposal) -> tuple[Entry, Verdict]:
+        return self._entry, self._judged(proposal)
 
     def run(self, data: bytes) -> None:
         """One conversation: `data` comes in portions of the size that its first byte tells, then the peer is gone."""

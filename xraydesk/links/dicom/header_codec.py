@@ -217,8 +217,9 @@ def _value(dataset: Dataset, keyword: str | tuple[int, int]) -> Any:
     if value is None or value == "":
         return None
     if not isinstance(value, str | bytes) and hasattr(value, "__getitem__") and hasattr(value, "append"):
-        return value[0] if len(value) else None
-    return value
+        value = value[0] if len(value) else None
+    # A sequence where a value should stand says nothing: to write its items out could fail at any byte of them.
+    return None if isinstance(value, Dataset) else value
 
 
 def _first_item(dataset: Dataset, keyword: str) -> Dataset:

@@ -7,10 +7,12 @@ from datetime import date, datetime, time
 from pathlib import Path
 
 import pytest
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from xraydesk.links.dicom import object_file
 from xraydesk.links.dicom.header_codec import (
@@ -102,6 +104,15 @@ def test_text_loses_control_characters_and_takes_the_first_of_several() -> None:
     )
     ds.add_new("OtherPatientIDs", "LO", [])
     assert text(ds, "OtherPatientIDs") == ""
+
+
+def test_a_sequence_where_a_value_should_stand_says_nothing() -> None:
+    item = dataset(PatientName="Ada^Z")
+    item[0x00280010] = RawDataElement(Tag(0x00280010), "US", 3, b"\0\1\2", 0, False, True)
+    said = dataset()
+    said.add(DataElement(0x00400250, "SQ", Sequence([item])))
+    assert text(said, "PerformedProcedureStepEndDate") == ""
+    assert day(said, "PerformedProcedureStepEndDate") is None
 
 
 def test_dates_and_times_in_all_their_forms() -> None:
