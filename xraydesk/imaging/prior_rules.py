@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from xraydesk.imaging.anatomy_rules import Fit, fit, parts_named, side_marked
+from xraydesk.orders.sides import LETTER_OF
+
 COMPARED_MAX = 5
 """More studies than these are not put beside an exam."""
 
@@ -89,12 +92,13 @@ def relevant(wanted: Looked, known: Iterable[Study]) -> tuple[Relevant, ...]:
     """The studies to compare with: the same part and side first, then its other side and its neighbours; the newest first.
 
     The same part counts for SAME_PART_YEARS_MAX, its other side and its neighbours for NEAR_PART_YEARS_MAX;
-    what is not before the exam, or of no known part, never does. At most COMPARED_MAX.
+    what is not before the exam, or of no known part, never does. Where an archive names no part, and many do not tell
+    that of a series, the study's description says it. At most COMPARED_MAX.
     """
     found = []
     for study in known:
         years = (wanted.on - study.looked.on).days / DAYS_A_YEAR
-        near = _nearness(wanted, study.looked)
+        near = _nearness(wanted, study.looked) if study.looked.body_part else _nearness_said(wanted, study)
         if near is None or years < 0:
             continue
         rank, why = near
@@ -114,3 +118,13 @@ def _nearness(wanted: Looked, seen: Looked) -> tuple[int, str] | None:
     if region and region == _REGION_OF.get(other):
         return 2, f"near it ({region})"
     return None
+
+
+def _nearness_said(wanted: Looked, study: Study) -> tuple[int, str] | None:
+    """The same by a study's description, for what it names plainly: the same part, or its other side."""
+    if fit(parts_named(wanted.body_part), parts_named(study.words)) is not Fit.SAME:
+        return None
+    side = study.looked.side or LETTER_OF[side_marked([study.words])]
+    if {wanted.side, side} == {"L", "R"}:
+        return 1, "the other side, as its description says"
+    return 0, "the same part, as its description says"

@@ -63,6 +63,28 @@ def test_time_has_a_limit_that_is_longer_for_the_same_part() -> None:
     assert beside("SOMETHING", "", study("a", "ELSE")) == []
 
 
+def test_where_an_archive_names_no_part_the_description_says_it() -> None:
+    def described(uid: str, words: str, side: str = "") -> Study:
+        return Study(uid, Looked("", side, TODAY - timedelta(days=100)), words)
+
+    assert beside(
+        "KNEE",
+        "L",
+        described("left", "Knee left 2 views"),
+        described("right", "R Knie / knee"),
+        described("told", "KNEE", "R"),
+        described("both", "Knees"),
+        described("other", "Foot left"),
+        described("unknown", "a study"),
+        Study("a part is named", Looked("FOOT", "", TODAY), "Knee"),
+    ) == [
+        ("both", "the same part, as its description says"),
+        ("left", "the same part, as its description says"),
+        ("right", "the other side, as its description says"),
+        ("told", "the other side, as its description says"),
+    ]
+
+
 @given(st.lists(st.tuples(st.sampled_from(["KNEE", "TIBIA", "CHEST"]), st.integers(-9, 4000)), max_size=12))
 def test_never_more_than_the_limit_and_in_whatever_order_they_are_known(rows: list[tuple[str, int]]) -> None:
     known = [study(str(n), part, days=days) for n, (part, days) in enumerate(rows)]
