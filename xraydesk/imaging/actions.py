@@ -326,6 +326,12 @@ def insert_note(
     return made
 
 
+def keep_corrections(image: Image, corrections: Mapping[str, str]) -> None:
+    """What is corrected in an image on its way out, which nobody has yet."""
+    image.corrections = dict(corrections)
+    image.save(update_fields=["corrections"])
+
+
 def take_back_decision(image: Image) -> None:
     """Let an image stand as it did before a person decided about it. Raises IllegalImageAction where that is not kept."""
     if image.before is None:

@@ -93,6 +93,9 @@ def anatomy_corrections(header: Header, exam: Candidate) -> dict[str, str]:
     return wanted
 
 
+ASKED_FOR = frozenset({"SOPInstanceUID", "SeriesInstanceUID", "ImageLaterality", "BodyPartExamined"})
+"""What is corrected because somebody decided so, whoever the patient is."""
+
 CODE_STRING_LENGTH_MAX = 16
 """PS3.5 table 6.2-1, CS."""
 

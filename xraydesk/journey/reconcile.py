@@ -410,6 +410,34 @@ def release_held(*, exam_id: int, at: datetime, by: str) -> int:
     return len(held)
 
 
+@transaction.atomic
+def correct_as_known(*, patient_ids: Collection[int], at: datetime) -> int:
+    """A patient is known by another name or number now: what has not left of their images goes out as such. The number changed.
+
+    Who was unknown when the image was taken is named in it. What has left, or may have, stays as whoever has it
+    knows it: those are told of the patient (ADT), or a person decides about the image anew.
+    """
+    waiting = Image.objects.filter(
+        exam__patient__in=patient_ids, state__in=(ImageState.MATCHED, ImageState.HELD)
+    )
+    exams = performing.lock_exams(waiting.order_by().values_list("exam", flat=True).distinct())
+    changed = 0
+    for exam in exams:
+        candidate = queries.candidate_of(exam)
+        rows = Image.objects.select_for_update(of=("self",)).select_related("exam").filter(exam=exam)
+        for image in rows.filter(state__in=(ImageState.MATCHED, ImageState.HELD)).order_by("id"):
+            ways = image.deliveries.select_for_update().order_by("id")
+            if any(way.may_have_it or way.state == DeliveryState.SENT for way in ways):
+                continue
+            asked = {k: v for k, v in image.corrections.items() if k in rules.ASKED_FOR}
+            wanted = rules.corrections(actions.header_of(image), candidate) | asked
+            if wanted != image.corrections:
+                actions.keep_corrections(image, wanted)
+                _tell(image, exam, FactKind.IMAGE_CORRECTED, at=at, by="rule", corrected=sorted(wanted))
+                changed += 1
+    return changed
+
+
 def _locked(image_ids: Collection[int], *exam_ids: int) -> list[Image]:
     """Images in the order given, locked after their exams and those in `exam_ids`, as every step does."""
     keys = list(dict.fromkeys(image_ids))

@@ -16,6 +16,7 @@ from xraydesk.journey.company import keep_company
 from xraydesk.journey.distribute import was_read
 from xraydesk.journey.fetch import plan_of_patient, plan_transport
 from xraydesk.journey.priors import look_for_priors
+from xraydesk.journey.reconcile import correct_as_known
 from xraydesk.journey.route import has_images_to_send, queue_deliveries
 from xraydesk.journey.triage import triage_exam
 from xraydesk.lib import clock
@@ -149,6 +150,13 @@ def read_again_of_patient(fact: Fact) -> None:
     read_of_patients(site=Site.objects.get(pk=fact.site_id), numbers=numbers, at=clock.now())
 
 
+def correct_images_of_patient(fact: Fact) -> None:
+    """Records were made one, parted or named otherwise: images that have not left go out as the patient is known now."""
+    if fact.kind != FactKind.PATIENT_UPDATED or fact.data.get("identity"):
+        keys = {key for key in (fact.patient, fact.data.get("other")) if key}
+        correct_as_known(patient_ids=keys, at=clock.now())
+
+
 _REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.ORDER_RECEIVED: (triage, apply_what_waited),
     FactKind.ORDER_CHANGED: (triage, book_accepted, let_in_raised, review_charges, tell),
@@ -187,9 +195,19 @@ _REACTIONS: dict[FactKind, tuple[Reaction, ...]] = {
     FactKind.PATIENT_ARRIVED: (plan_porter, tell_ehrs, find_priors),
     FactKind.ARRIVAL_UNDONE: (plan_porter, tell_ehrs),
     FactKind.PATIENT_MOVED: (plan_porters_of_patient,),
-    FactKind.PATIENT_UPDATED: (tell_of_patient, read_again_of_patient),
-    FactKind.PATIENTS_MERGED: (plan_porters_of_patient, tell_of_patient, read_again_of_patient),
-    FactKind.PATIENTS_PARTED: (plan_porters_of_patient, tell_of_patient, read_again_of_patient),
+    FactKind.PATIENT_UPDATED: (correct_images_of_patient, tell_of_patient, read_again_of_patient),
+    FactKind.PATIENTS_MERGED: (
+        plan_porters_of_patient,
+        correct_images_of_patient,
+        tell_of_patient,
+        read_again_of_patient,
+    ),
+    FactKind.PATIENTS_PARTED: (
+        plan_porters_of_patient,
+        correct_images_of_patient,
+        tell_of_patient,
+        read_again_of_patient,
+    ),
     FactKind.STAY_MOVED: (plan_porters_of_patient, tell_of_patient, read_again_of_patient),
     FactKind.NUMBER_MOVED: (read_again_of_patient,),
     FactKind.SITE_LOADED: (read_again_under_rules,),
