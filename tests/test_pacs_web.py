@@ -6,7 +6,9 @@ import http.client
 import json
 import threading
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,10 +16,15 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from tests.running import free_ports, until
-from xraydesk.parties import pacs
+from xraydesk.links.dicom.archive_codec import Asked
+from xraydesk.links.dicomweb.find import find_studies
+from xraydesk.parties import archive, pacs
 from xraydesk.parties.department import Address, Department, NotLoopback
-from xraydesk.parties.pacs_web import BASE
+from xraydesk.parties.earlier import leave_note
+from xraydesk.parties.pacs_web import BASE, web_port
+from xraydesk.siteplan.invented import invent
 from xraydesk.siteplan.reading import read_toml
+from xraydesk.siteplan.routing_plan import DestinationPlan
 
 HOSPITAL = Path(__file__).parents[1] / "site" / "hospital.toml"
 STUDIES = ("2.25.1", "2.25.2", "2.25.3")
@@ -34,9 +41,9 @@ def put(folder: Path, study: str, number: int) -> None:
 
 
 def test_a_web_address_of_the_simulated_pacs_is_on_this_machine() -> None:
-    assert pacs.web_port("http://127.0.0.1:8042/dicom-web") == 8042
+    assert web_port("http://127.0.0.1:8042/dicom-web") == 8042
     with pytest.raises(NotLoopback):
-        pacs.web_port("http://10.0.0.1:8042/dicom-web")
+        web_port("http://10.0.0.1:8042/dicom-web")
 
 
 @pytest.mark.link
@@ -105,3 +112,46 @@ def test_it_finds_pages_and_gives_out_objects_and_what_they_say(tmp_path: Path) 
     finally:
         over.set()
         thread.join(20)
+
+
+@pytest.mark.link
+def test_the_archive_of_former_years_has_earlier_studies_of_some_whom_the_ehr_orders_for(
+    tmp_path: Path,
+) -> None:
+    (web,) = free_ports(1)
+    plan = read_toml(HOSPITAL)
+    to = replace(plan.destinations[0], name="OLD", ae_title="", host="", port=0, finds=True)
+    to = replace(to, web=f"http://127.0.0.1:{web}{BASE}", moves_to="PACS", commits=False)
+    nowhere = Address("127.0.0.1", 1)
+    alone = Department(tmp_path, plan, nowhere, nowhere, nowhere, seed=1)
+    procedure = next(p for p in plan.procedures if p.code == "XRCHEST2")
+    people = [invent(Random(n), f"48{n:04}", date(2026, 11, 1)) for n in range(12)]
+    leave_note(alone, people[0], procedure, "")
+    assert not (alone.folder / "earlier").exists(), "nobody leaves notes where there is no archive"
+    department = replace(alone, plan=replace(plan, destinations=(*plan.destinations, to)))
+    for person in (*people, people[0]):
+        leave_note(department, person, procedure, "")
+    (department.folder / "earlier" / "480099.json").write_text("[]")
+    over = threading.Event()
+    thread = threading.Thread(target=archive.run, args=(department, lambda: not over.is_set()), daemon=True)
+    thread.start()
+    try:
+        assert until(lambda: not list((department.folder / "earlier").glob("*.json")))
+        asked = DestinationPlan(
+            "OLD", "", "", 0, finds=True, moves_to="PACS", web=to.web, networks=("127.0.0.0/8",)
+        )
+        found = {
+            person.number: find_studies(
+                asked,
+                Asked(person.number, plan.assigning_authority, person.birth_date),
+                on=department.wall().date(),
+            )
+            for person in people
+        }
+    finally:
+        over.set()
+        thread.join(15)
+    counts = {len(studies) for studies in found.values()}
+    assert counts == {0, 1}, "some were here before, and some were not"
+    assert {one.looked.body_part for studies in found.values() for one in studies} == {procedure.body_part}
+    archive.run(alone, lambda: pytest.fail("there is no archive"))

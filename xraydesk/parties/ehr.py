@@ -16,6 +16,7 @@ import structlog
 from xraydesk.lib import clock
 from xraydesk.parties import late
 from xraydesk.parties.department import EHR_PATIENTS, Department
+from xraydesk.parties.earlier import leave_note
 from xraydesk.parties.faults import Done, Fault, note
 from xraydesk.parties.inbox import begun
 from xraydesk.parties.mllp import Sender, escaped
@@ -219,6 +220,7 @@ class Ehr:
             f"TQ1|1||||||{when}||{priority}",
             "|".join(obr).rstrip("|"),
         ]
+        leave_note(self.department, person, procedure, side)
         self.send(segments)
         fault = self.next_fault(person, priority) if may_go_wrong else None
         if fault is not None:
@@ -229,6 +231,7 @@ class Ehr:
         """Order one exam by FHIR alone; its placer number."""
         assert self.practice is not None
         placer = f"E{self.next_number():07d}"
+        leave_note(self.department, person, procedure, "")
         self.practice.order(person, procedure, placer, wished)
         self.department.chances.met()
         return placer

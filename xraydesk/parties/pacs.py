@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import structlog
 from pydicom.dataset import Dataset
@@ -19,8 +18,8 @@ from pynetdicom.events import Event
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from xraydesk.lib.ids import is_uid
-from xraydesk.parties.department import Department, loopback
-from xraydesk.parties.pacs_web import served
+from xraydesk.parties.department import Department
+from xraydesk.parties.pacs_web import served, web_port
 from xraydesk.parties.reports import NOTES, leave_note
 
 log = structlog.get_logger("parties.pacs")
@@ -132,12 +131,6 @@ class Promises:
                 report, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
             )
             association.release()
-
-
-def web_port(web: str) -> int:
-    """The port of a web address on this machine; raises NotLoopback for any other."""
-    parts = urlsplit(web)
-    return loopback(f"{parts.hostname}:{parts.port or 80}").port
 
 
 def run(department: Department, still_wanted: Callable[[], bool]) -> None:

@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from xraydesk.parties.department import loopback
+
 BASE = "/dicom-web"
 ANSWERS_MAX = 1000
 """More than these are not told at once, whatever was asked for."""
@@ -183,6 +185,12 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Says nothing, as `log_message`."""
+
+
+def web_port(web: str) -> int:
+    """The port of a web address on this machine; raises NotLoopback for any other."""
+    parts = urlsplit(web)
+    return loopback(f"{parts.hostname}:{parts.port or 80}").port
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from pathlib import Path
 import structlog
 
 from xraydesk.parties.department import read_department
+from xraydesk.parties.earlier import archive_of
 
-KINDS = ("pacs", "inbox", "fhir", "reports", "readers", "porters", "modalities", "ehr")
+KINDS = ("pacs", "archive", "inbox", "fhir", "reports", "readers", "porters", "modalities", "ehr")
 RESTART_SECONDS = 3.0
 
 log = structlog.get_logger("parties")
@@ -42,6 +43,10 @@ def run_one(kind: str, home: Path) -> None:
         from xraydesk.parties import pacs
 
         pacs.run(department, still_wanted)
+    elif kind == "archive":
+        from xraydesk.parties import archive
+
+        archive.run(department, still_wanted)
     elif kind == "ehr":
         from xraydesk.parties import ehr
 
@@ -84,10 +89,11 @@ def run_one(kind: str, home: Path) -> None:
 def main(home: Path) -> None:
     """Start every party as a process of its own, start again whichever ends, and stop all of them when asked."""
     still_wanted = _wanted()
+    kinds = [kind for kind in KINDS if kind != "archive" or archive_of(read_department(home)) is not None]
     running: dict[str, subprocess.Popen[bytes]] = {}
     ended_at: dict[str, float] = {}
     while still_wanted():
-        for kind in KINDS:
+        for kind in kinds:
             process = running.get(kind)
             if process is not None and process.poll() is None:
                 continue

@@ -38,6 +38,9 @@ from xraydesk.siteplan.routing_plan import DestinationPlan
 
 TOKEN_NAME = "demo"  # noqa: S105 - a name, not a secret
 
+ARCHIVE, ARCHIVE_PORT = "ARCHIVE", 11114
+"""What the archive of former years is called, and where it listens where nobody else does."""
+
 KEYS = "keys"
 """Where, in the home, the desk keeps what it signs in with at simulated EHRs."""
 
@@ -107,6 +110,8 @@ def prepare_demo(config: Config, file: Path | None, *, quiet: bool = False) -> N
         timezone=site.timezone if site is not None else choose_zone(clock.now()),
         ae_title=config.ae_title,
     )
+    if file is None and not quiet:
+        plan = _with_archive(plan, before)
     plan = _with_parties_here(plan, before)
     plan = replace(plan, ehrs=tuple(_ehr_here(one, before, config.home) for one in plan.ehrs))
     _load(plan, simulated=True)
@@ -180,6 +185,23 @@ def _with_parties_here(plan: SitePlan, before: SitePlan | None) -> SitePlan:
             replace(o, host="127.0.0.1", port=_free_port(told.get(o.name, o.port))) for o in plan.outlinks
         ),
     )
+
+
+def _with_archive(plan: SitePlan, before: SitePlan | None) -> SitePlan:
+    """The plan with an archive of former years, which is asked over the web; what is fetched goes where the others are read."""
+    told = next((d.web for d in before.destinations if d.name == ARCHIVE), "") if before is not None else ""
+    port = _free_port(urlsplit(told).port or ARCHIVE_PORT)
+    archive = DestinationPlan(
+        name=ARCHIVE,
+        ae_title="",
+        host="",
+        port=0,
+        finds=True,
+        moves_to=plan.destinations[0].name,
+        web=f"http://127.0.0.1:{port}/dicom-web",
+        networks=("127.0.0.0/8",),
+    )
+    return replace(plan, destinations=(*plan.destinations, archive))
 
 
 def asked_here_alone(to: DestinationPlan) -> DestinationPlan:
