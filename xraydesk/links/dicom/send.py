@@ -50,6 +50,9 @@ CONTEXTS_MAX = 128
 PLAIN = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """Either may be rewritten as the other on the way."""
 
+CLOSED_MAX = 3
+"""A destination that closes so many associations in turn, each under its first image, is left alone for a while."""
+
 DESK = "XRAYDESK"
 
 NO_ANSWER = "it did not answer"
@@ -61,7 +64,8 @@ def deliver(*, exam_id: int, destination: str, goes_on: Callable[[], bool] = lam
 
     Each image is recorded as soon as the destination has answered, so that a run that is
     killed goes on where it stopped (row 41 of the faults). Before each image but the first, `goes_on` is
-    asked; where it says no, the rest waits. False where the destination could not be reached.
+    asked; where it says no, the rest waits. Where the destination closes the association under an image, that one
+    failed, and the others go over another. False where the destination could not be reached, or goes on closing.
     """
     waiting = offer(exam_id=exam_id, destination=destination, at=clock.now())
     if not waiting:
@@ -73,13 +77,39 @@ def deliver(*, exam_id: int, destination: str, goes_on: Callable[[], bool] = lam
         return True
     kept_back = {delivery.pk for delivery in waiting if not delivery.may_have_it}
     reached = all(
-        _send_batch(batch, site=site, to=to, goes_on=goes_on, kept_back=kept_back)
+        _send_all(batch, site=site, to=to, goes_on=goes_on, kept_back=kept_back)
         for number, batch in enumerate(_batches(waiting))
         if number == 0 or goes_on()
     )
     if kept_back:
         record_not_offered(delivery_ids=kept_back)
     return reached
+
+
+def _send_all(
+    batch: Sequence[Delivery],
+    *,
+    site: Site,
+    to: DestinationPlan,
+    goes_on: Callable[[], bool],
+    kept_back: set[int],
+) -> bool:
+    """Send a part over as many associations as the destination makes of it: one image that it cannot bear stops no other.
+
+    False where there was none, or it closes under one image after the other: what was not tried waits, and no try is counted.
+    """
+    closed = 0
+    while batch:
+        rest = _send_batch(batch, site=site, to=to, goes_on=goes_on, kept_back=kept_back)
+        if rest is None:
+            return False
+        closed = closed + 1 if len(batch) - len(rest) <= 1 else 1
+        if rest and closed >= CLOSED_MAX:
+            return False
+        if rest and not goes_on():
+            return True
+        batch = rest
+    return True
 
 
 def _batches(waiting: Sequence[Delivery]) -> Iterator[list[Delivery]]:
@@ -115,8 +145,8 @@ def _send_batch(
     to: DestinationPlan,
     goes_on: Callable[[], bool],
     kept_back: set[int],
-) -> bool:
-    """Send a part over one association; False where there was none. What is tried leaves `kept_back`."""
+) -> Sequence[Delivery] | None:
+    """Send a part over one association; None where there was none, else what it was closed before. What is tried leaves `kept_back`."""
     ae = AE(ae_title=site.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = NETWORK_SECONDS_MAX
     for sop_class, syntaxes in dict.fromkeys(each for one in batch for each in _contexts(_kind(one))):
@@ -125,18 +155,20 @@ def _send_batch(
         tls = tls_to(to)
     except OSError as error:
         _all_failed(batch, f"a certificate file for it cannot be read ({type(error).__name__})")
-        return False
+        return None
     association = ae.associate(to.host, to.port, ae_title=to.ae_title, tls_args=tls)
     if not association.is_established:
         _all_failed(batch, "it takes no association")
-        return False
+        return None
     try:
         for place, delivery in enumerate(batch):
             if not association.is_established:
-                _all_failed(batch[place:], "it closed the association")
-                return True
+                if place:
+                    return batch[place:]
+                _all_failed(batch, "it closed the association")
+                return None
             if place and not goes_on():
-                return True
+                return ()
             corrections = delivery.image.corrections
             kept_back.discard(delivery.pk)
             try:
@@ -161,7 +193,7 @@ def _send_batch(
                 )
     finally:
         association.release()
-    return True
+    return ()
 
 
 def _send(association: Association, delivery: Delivery, to: DestinationPlan) -> str:

@@ -580,10 +580,15 @@ class Archive:
         self.kept: list[Dataset] = []
         self.answers: list[int] = []
         self.associations = 0
+        self.cannot_bear: set[str] = set()
+        """SOP Instance UIDs under which it breaks off."""
 
     def take(self, event: Any) -> int:
         ds = event.dataset
         ds.file_meta = event.file_meta
+        if ds.SOPInstanceUID in self.cannot_bear:
+            event.assoc.abort()
+            return 0xC000
         answer = self.answers.pop(0) if self.answers else 0
         if answer in (0, 0xB000):
             self.kept.append(ds)
@@ -693,6 +698,34 @@ def test_one_refusal_does_not_hold_up_the_others_and_is_tried_again(desk, site, 
     Delivery.objects.update(next_at=AT)
     send.deliver(exam_id=exam.pk, destination="PACS")
     assert states() == ["sent"] * 3
+
+
+def test_an_image_under_which_a_destination_breaks_off_stops_no_other(desk, site, archive: Archive) -> None:
+    """Row 41."""
+    exam = make_exam(site)
+    images = [drawn(exam) for _ in range(4)]
+    performed(desk, site, exam, *images)
+    archive.cannot_bear = {images[1].SOPInstanceUID}
+    assert send.deliver(exam_id=exam.pk, destination="PACS")
+    assert states() == ["sent", "matched", "sent", "sent"]
+    left = Delivery.objects.get(state="waiting")
+    assert (left.attempts, left.last_error, left.may_have_it) == (1, "it did not answer", True)
+    assert archive.associations == 2
+
+
+def test_a_destination_that_breaks_off_each_time_is_left_alone_and_what_was_not_tried_counts_no_try(
+    desk, site, archive: Archive
+) -> None:
+    exam = make_exam(site)
+    images = [drawn(exam) for _ in range(5)]
+    performed(desk, site, exam, *images)
+    archive.cannot_bear = {ds.SOPInstanceUID for ds in images}
+    assert not send.deliver(exam_id=exam.pk, destination="PACS")
+    ways = Delivery.objects.order_by("id").values_list("attempts", "may_have_it")
+    assert list(ways) == [(1, True)] * 3 + [(0, False)] * 2
+    archive.cannot_bear = set()
+    assert send.deliver(exam_id=exam.pk, destination="PACS")
+    assert states() == ["matched"] * 3 + ["sent"] * 2
 
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
