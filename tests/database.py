@@ -30,8 +30,8 @@ from xraydesk.project import postgres
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-MADE_KEPT = 5
-"""Databases of earlier states of the migrations that are kept."""
+MADE_KEPT = 12
+"""Databases of states of the migrations that are kept, those used last: several branches do not make each other's anew."""
 
 GRANTS_SETTINGS = 15
 """Since this version of PostgreSQL a single setting of its owner's can be granted to others."""
@@ -103,6 +103,7 @@ def _made_database(place: postgres.Place) -> Path:
             for folder in [f for f in older if f.is_dir()][:-MADE_KEPT]:
                 gone = folder if folder.suffix else folder.rename(folder.with_suffix(".gone"))
                 shutil.rmtree(gone, ignore_errors=True)
+        made.touch()
     return made
 
 
@@ -120,23 +121,28 @@ def _make(place: postgres.Place) -> None:
         cwd=Path(postgres.__file__).parents[2],
         check=True,
     )
-    if _grants_settings():
-        with psycopg.connect(
-            host=str(place.socket_dir), port=place.port, dbname="postgres", user="postgres"
-        ) as owner:
-            owner.execute("GRANT SET ON PARAMETER session_replication_role TO xraydesk")
     server.terminate()
     server.wait(20)
 
 
 def _copy(made: Path, place: postgres.Place) -> None:
-    """The made database as this run's own, if it is not the one that was made just now."""
+    """The made database at a place, if it is not the one that was made there just now."""
     postgres.own(place.socket_dir, place)
     if not place.data_dir.exists():
         shutil.copytree(made, place.data_dir)
     owner = (place.socket_dir.stat().st_uid, place.socket_dir.stat().st_gid)
     for entry in [place.data_dir, *place.data_dir.rglob("*")]:
         os.chown(entry, *owner)
+
+
+def with_tables(folder: Path) -> Path:
+    """The same folder, its desk's home with every table and no row: a first `up` needs ten seconds to make those.
+
+    What it begins with is what it has made when it is first asked; that it makes it is shown where one begins from nothing.
+    """
+    if PLACE is not None:
+        _copy(_made_database(PLACE), postgres.choose_place(folder / "home"))
+    return folder
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -146,7 +152,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if PLACE is not None and not config.option.collectonly and not hands_tests_on:
         _copy(_made_database(PLACE), PLACE)
         _server = _start(PLACE, _HOME / "postgres.log")
-        _grants_settings()
+        if _grants_settings():
+            with psycopg.connect(
+                host=str(PLACE.socket_dir), port=PLACE.port, dbname="postgres", user="postgres"
+            ) as owner:
+                owner.execute("GRANT SET ON PARAMETER session_replication_role TO xraydesk")
 
 
 def pytest_collection() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.database import with_tables
 from tests.running import need, running_desk, until
 from xraydesk.project.cli_simulate import USUAL_POLICIES
 from xraydesk.simulation.measures import MEASURES
@@ -88,7 +89,7 @@ def test_what_the_page_about_links_tells_to_type_works(tmp_path: Path) -> None:
     [message], [client] = shown("hl7"), shown("python")
     (tmp_path / "order.hl7").write_text(message, encoding="utf-8")
     bin_dir = str(Path(sys.executable).parent)
-    with running_desk(tmp_path, "--demo-quiet") as desk:
+    with running_desk(with_tables(tmp_path), "--demo-quiet") as desk:
 
         def typed(block: str) -> str:
             for usual, here in ((2575, desk.mllp), (11112, desk.dicom), (8080, desk.http)):
@@ -157,7 +158,7 @@ def test_what_the_page_about_simulating_tells_to_type_works(tmp_path: Path) -> N
 @pytest.mark.link
 def test_what_the_page_about_simulating_tells_of_a_desk_s_facts_works(tmp_path: Path) -> None:
     block = shown("sh", SIMULATE)[-1].replace("--days 10", "--days 1 --load 5")
-    with running_desk(tmp_path, "--demo-quiet") as desk:
+    with running_desk(with_tables(tmp_path), "--demo-quiet") as desk:
         done = subprocess.run(
             ["bash", "-e", "-c", block.replace("--home var", f"--home {desk.home}")],
             cwd=tmp_path,

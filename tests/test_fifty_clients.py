@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clients import CLIENTS, People, no_two_at_once, place, proposal_of, site_file
+from tests.database import with_tables
 from tests.running import running_desk
 
 pytestmark = pytest.mark.link
@@ -19,7 +20,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
     folder = tmp_path_factory.mktemp("fifty")
     file = folder / "site.toml"
     file.write_text(site_file(), encoding="utf-8")
-    with running_desk(folder, "--site", str(file)) as desk:
+    with running_desk(with_tables(folder), "--site", str(file)) as desk:
         yield People(desk)
 
 

@@ -24,6 +24,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification
 
 from tests import modality
+from tests.database import with_tables
 from tests.running import Desk, framed, running_desk, until
 from xraydesk.links.dicom.tests.peers import association_request
 
@@ -134,7 +135,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
         "XRAYDESK_MLLP_FRAME_SECONDS": "2",
         "XRAYDESK_DICOM_IDLE_SECONDS": "2",
     }
-    with running_desk(folder, "--demo", "--demo-quiet", env=limits) as desk:
+    with running_desk(with_tables(folder), "--demo", "--demo-quiet", env=limits) as desk:
         found = Answers(desk)
         found.works()
         before, pids = memory_kb(desk), desk.children()

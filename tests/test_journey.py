@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests import modality
+from tests.database import with_tables
 from tests.running import ROOT, Desk, Orthanc, hospital_file, need, running_desk, running_orthanc, until
 
 pytestmark = pytest.mark.link
@@ -52,7 +53,7 @@ def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 def desk(pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
     file = hospital_file(folder, pacs=pacs.dicom)
-    with running_desk(folder, "--site", str(file)) as started:
+    with running_desk(with_tables(folder), "--site", str(file)) as started:
         made = subprocess.run(
             [*_python(), "user", "create", "wanjiru", "--role", "coordinator", "--password-stdin"],
             input=PASSWORD, text=True, capture_output=True, env=started.env | {"XRAYDESK_HOME": str(started.home)}, cwd=ROOT,

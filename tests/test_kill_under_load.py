@@ -27,7 +27,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
 from tests import modality
-from tests.database import memory_folder
+from tests.database import memory_folder, with_tables
 from tests.running import RunningDesk, collect_sockets, framed, free_ports, hospital_file, until
 from xraydesk.project import postgres
 
@@ -279,7 +279,7 @@ def after() -> Iterator[tuple[Load, Pacs, RunningDesk]]:
         folder = Path(made)
         folder.chmod(0o711)
         file = hospital_file(folder, pacs=pacs.port)
-        desk = RunningDesk(folder / "home", flags=("--site", str(file))).start()
+        desk = RunningDesk(with_tables(folder) / "home", flags=("--site", str(file))).start()
         load = Load(desk)
         try:
             load.start()

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 from pydicom.dataset import Dataset
 
+from tests.database import with_tables
 from tests.running import Desk, collect_sockets, free_ports, hospital_file, running_desk, until
 from xraydesk.parties import fhir_server, late, modality
 from xraydesk.parties.department import Department, read_department
@@ -124,7 +125,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     folder: Path = tmp_path_factory.mktemp("mishaps")
     folder.chmod(0o711)
     file = hospital_file(folder, pacs=free_ports(1)[0])
-    with running_desk(folder, "--demo", "--demo-quiet", "--site", str(file)) as desk:
+    with running_desk(with_tables(folder), "--demo", "--demo-quiet", "--site", str(file)) as desk:
         made = Box(desk)
         yield made
         made.ehr.sender.close()

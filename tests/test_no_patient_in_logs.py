@@ -18,6 +18,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from tests import modality
+from tests.database import with_tables
 from tests.running import Desk, collect_sockets, framed, running_desk, until
 from tests.test_hostile_input import Answers, order, signed_in, store_bytes
 
@@ -33,7 +34,7 @@ NAME, NUMBER = f"{MARK}^Person", f"{MARK}7"
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
-    with running_desk(tmp_path_factory.mktemp("marked"), "--demo", "--demo-quiet") as desk:
+    with running_desk(with_tables(tmp_path_factory.mktemp("marked")), "--demo", "--demo-quiet") as desk:
         yield Answers(desk)
     collect_sockets()
 

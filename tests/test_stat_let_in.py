@@ -22,6 +22,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 
 from tests import running
+from tests.database import with_tables
 from tests.running import ROOT, Desk, collect_sockets, free_ports, running_desk
 from xraydesk.desk.tests.browser import browser, sign_in
 from xraydesk.desk.tests.scenes import mid_morning_zone
@@ -202,7 +203,7 @@ def hospital(tmp_path: Path) -> Iterator[Hospital]:
     thread = threading.Thread(target=ehr.serve, args=(listening("127.0.0.1", port), wanted.is_set))
     thread.start()
     try:
-        with running_desk(tmp_path, "--site", str(file)) as desk:
+        with running_desk(with_tables(tmp_path), "--site", str(file)) as desk:
             made = subprocess.run(
                 [sys.executable, "-m", "xraydesk", "user", "create", "wanjiru", "--role", "coordinator", "--password-stdin"],
                 input=PASSWORD, text=True, capture_output=True, env=desk.env | {"XRAYDESK_HOME": str(desk.home)}, cwd=ROOT,

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.database import memory_folder
+from tests.database import memory_folder, with_tables
 from tests.running import RunningDesk, until
 from xraydesk.project import postgres
 from xraydesk.project.addresses import Address
@@ -121,7 +121,9 @@ def test_a_home_that_cannot_be_written_is_refused_in_a_sentence(folder: Path) ->
 )
 def test_an_address_beyond_this_machine_in_clear_is_refused(folder: Path, flag: str, word: str) -> None:
     """Row 59: with what to do instead."""
-    status, said = RunningDesk(folder / "open", flags=(flag, "0.0.0.0:18099")).run_and_fail()
+    (folder / "open").mkdir(exist_ok=True)
+    home = with_tables(folder / "open") / "home"
+    status, said = RunningDesk(home, flags=(flag, "0.0.0.0:18099")).run_and_fail()
     assert status == 2
     assert flag in said
     assert word in said
@@ -158,7 +160,8 @@ def test_everything_stops_within_fifteen_seconds_and_starts_again(desk: RunningD
 
 
 def test_two_desks_run_side_by_side(desk: RunningDesk, folder: Path) -> None:
-    other = RunningDesk(folder / "second", flags=("--demo-quiet",)).start()
+    (folder / "second").mkdir()
+    other = RunningDesk(with_tables(folder / "second") / "home", flags=("--demo-quiet",)).start()
     try:
         assert (desk.get("/readyz"), other.get("/readyz")) == (200, 200)
         assert desk.pid_of("postgres") != other.pid_of("postgres")
