@@ -9,11 +9,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 from tests import database
 from tests.properties import load_profile
 
 load_profile()
+
+
+# What goes wrong on purpose is told in plain words. structlog, left alone, draws each traceback with colours and every
+# variable on it, which takes longer than the test that has it made.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.set_exc_info,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_collection_finish() -> None:

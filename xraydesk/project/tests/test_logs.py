@@ -20,7 +20,7 @@ from xraydesk.project.trouble import Trouble
 @pytest.fixture
 def log_file(tmp_path: Path) -> Iterator[Path]:
     root = logging.getLogger()
-    level = root.level
+    level, kept = root.level, structlog.get_config()
     configure_logs("test", tmp_path, "INFO")
     mine = list(root.handlers)
     yield tmp_path / "logs" / "test.log"
@@ -29,7 +29,7 @@ def log_file(tmp_path: Path) -> Iterator[Path]:
         handler.close()
     root.setLevel(level)
     logging.raiseExceptions = True
-    structlog.reset_defaults()
+    structlog.configure(**kept)
 
 
 def watch_this_terminal() -> None:
