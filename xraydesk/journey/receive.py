@@ -225,7 +225,7 @@ def find_patient(
             at=at,
             by=by,
             patient=found.patient.pk,
-            data=_what_changed(found.changed),
+            data=_what_changed(found.changed, in_doubt=found.may_be_another),
             simulated=simulated,
         )
     if found.may_be_another:
@@ -251,9 +251,12 @@ def _doubt(patient: Patient, *, said_by: str, at: datetime) -> None:
         )
 
 
-def _what_changed(changed: tuple[str, ...]) -> dict[str, object]:
-    """Which parts changed, never to what; `identity` where images made before carry other ones."""
-    return {"changed": list(changed), "identity": bool(IDENTITY & set(changed))} if changed else {}
+def _what_changed(changed: tuple[str, ...], *, in_doubt: bool = False) -> dict[str, object]:
+    """Which parts changed, never to what; `identity` where images made before carry other ones, `in_doubt` where it may be another person."""
+    if not changed:
+        return {}
+    told: dict[str, object] = {"changed": list(changed), "identity": bool(IDENTITY & set(changed))}
+    return told | ({"in_doubt": True} if in_doubt else {})
 
 
 def _create(

@@ -151,8 +151,12 @@ def read_again_of_patient(fact: Fact) -> None:
 
 
 def correct_images_of_patient(fact: Fact) -> None:
-    """Records were made one, parted or named otherwise: images that have not left go out as the patient is known now."""
-    if fact.kind != FactKind.PATIENT_UPDATED or fact.data.get("identity"):
+    """Records were made one, parted or named otherwise: images that have not left go out as the patient is known now.
+
+    Not where the record may be of another person now: its images would go out under that one's name.
+    """
+    is_named_otherwise = fact.data.get("identity") and not fact.data.get("in_doubt")
+    if fact.kind != FactKind.PATIENT_UPDATED or is_named_otherwise:
         keys = {key for key in (fact.patient, fact.data.get("other")) if key}
         correct_as_known(patient_ids=keys, at=clock.now())
 

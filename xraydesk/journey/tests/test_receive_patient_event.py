@@ -206,3 +206,5 @@ def test_a_record_with_exams_that_becomes_another_person_is_changed_and_put_befo
     item = Item.objects.get()
     assert (item.kind, item.accession) == ("record may be of another person now", exam.accession)
     assert "Moreau" not in item.text
+    updates = Fact.objects.filter(kind=FactKind.PATIENT_UPDATED).order_by("id")
+    assert [fact.data.get("in_doubt", False) for fact in updates] == [True, False, False, True, True]

@@ -67,7 +67,8 @@ def test_who_was_unknown_when_the_image_was_taken_is_named_in_what_has_not_left(
     patient.family, patient.given, patient.birth_date = "Prüfer", "Ada", date(1969, 5, 12)
     patient.save()
     about = {"site_id": site.pk, "patient": patient.pk, "at": AT, "by": "link:EHR"}
-    record(kind=FactKind.PATIENT_UPDATED, data={}, **about)
+    for told_nothing in ({}, {"identity": True, "in_doubt": True}):
+        record(kind=FactKind.PATIENT_UPDATED, data=told_nothing, **about)
     react(FactKind.PATIENT_UPDATED)
     stays.refresh_from_db()
     assert stays.corrections == {}
