@@ -45,6 +45,8 @@ class Message(models.Model):
     fact = models.BigIntegerField(null=True)
     """Outgoing: the fact that it tells of; each fact is told once a link and type."""
     attempts = models.PositiveIntegerField(default=0)
+    given = models.PositiveIntegerField(default=0)
+    """Outgoing: how many of the attempts reached the other system, which did not answer."""
     next_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
     """When it was given to the wire the last time; the answer may still be missing."""

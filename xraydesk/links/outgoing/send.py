@@ -130,13 +130,13 @@ def _passes_over(stuck: Message, wire: Link, to: System) -> bool:
     The next one is of another exam, so that no exam's messages change their order.
     """
     stuck.refresh_from_db()
-    if stuck.attempts < POISON_ATTEMPTS or stuck.why.startswith(NOT_REACHED):
+    if stuck.given < POISON_ATTEMPTS or stuck.why.startswith(NOT_REACHED):
         return False
     another = _waiting(stuck.site_id, to.name).exclude(accession=stuck.accession).exclude(pk=stuck.pk).first()
     if another is None or not _send(another, wire, to):
         return False
     with transaction.atomic():
-        why = f"it was given {stuck.attempts} times and never answered, while others are"
+        why = f"it was given {stuck.given} times and never answered, while others are"
         Message.objects.filter(pk=stuck.pk).update(state=MessageState.REJECTED, why=why, next_at=None)
         _put_refused_before_a_person(stuck, why, at=clock.now())
     return True
@@ -154,6 +154,9 @@ def _send(message: Message, wire: Link, to: System) -> bool:
     try:
         answered = wire.ask(bytes(message.raw), number=message.control_id, sequence=message.pk)
     except OSError as away:
+        if not isinstance(away, NotReached):
+            # An outage says nothing of the message: only what was given and not answered can be poison.
+            Message.objects.filter(pk=message.pk).update(given=message.given + 1)
         wait = away.seconds_min if isinstance(away, Later) else 0
         _not_answered(message, to, why=_words(away), seconds_min=wait, at=clock.now())
         return False
@@ -264,8 +267,8 @@ def send_again(*, message_id: int, at: datetime, by: str) -> Message:
     """A person sends a message again, with the same number: one that was refused there, or was lost there. Raises NotOutgoing."""
     message = _ended(message_id)
     message.state, message.next_at, message.why = MessageState.QUEUED, None, ""
-    message.attempts = 0
-    message.save(update_fields=["state", "next_at", "why", "attempts"])
+    message.attempts = message.given = 0
+    message.save(update_fields=["state", "next_at", "why", "attempts", "given"])
     close_items(site_id=message.site_id, key=refused_key(message), at=at, by=by, how="sent again")
     defer_sending(site_id=message.site_id, outlink=message.link)
     return message

@@ -362,10 +362,35 @@ def test_where_no_other_is_answered_either_nothing_is_given_up(port: int) -> Non
             run(site)
             due()
     assert states() == ["sent", "sent"]
-    Message.objects.update(attempts=send.POISON_ATTEMPTS)
+    Message.objects.update(given=send.POISON_ATTEMPTS)
     run(site)
     assert Message.objects.order_by("id")[0].why.startswith("not reached: ")
-    assert Message.objects.order_by("id")[1].attempts == send.POISON_ATTEMPTS
+    assert Message.objects.order_by("id")[1].given == send.POISON_ATTEMPTS
+
+
+def test_a_message_that_waited_for_a_long_outage_to_end_is_not_given_up_for_one_answer_that_lacks(
+    port: int,
+) -> None:
+    """Row 6: what went out while nobody listened was never given to anybody."""
+    site = told_site(outlink(port=port))
+    first, second = queue(site, 2)
+    for _ in range(send.POISON_ATTEMPTS + 1):
+        run(site)
+        due()
+    unanswered = [first]
+
+    def lacks_one_answer(number: str) -> bytes | None:
+        if number in unanswered:
+            unanswered.remove(number)
+            return None
+        return ack(number)
+
+    with ehr(port, lacks_one_answer) as other:
+        for _ in range(2):
+            run(site)
+            due()
+    assert states() == ["accepted", "accepted"]
+    assert other.heard == [first, first, second]
 
 
 def test_a_person_leaves_a_message_that_holds_up_the_others(port: int) -> None:
