@@ -20,7 +20,7 @@ from xraydesk.links.hl7.tests.conftest import EHR
 from xraydesk.links.hl7.tests.sent import order
 from xraydesk.links.models import Message
 from xraydesk.siteplan.jsonform import from_json
-from xraydesk.siteplan.link_plan import FieldRule, LinkField
+from xraydesk.siteplan.link_plan import FieldRule, LinkField, OrderMeaning
 from xraydesk.siteplan.reading import read_toml
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,11 @@ TRY, SAVE = f"{HERE}/try", f"{HERE}/save"
 @pytest.fixture
 def site() -> Site:
     dicom = replace(EHR, name="OLD", kind="dicom", sending_application="OLD")
-    load_site(plan=replace(read_toml(FILE), links=(EHR, dicom)), at=clock.now(), by="test")
+    load_site(
+        plan=replace(read_toml(FILE), links=(replace(EHR, controls={"SC CM": OrderMeaning.NEWS}), dicom)),
+        at=clock.now(),
+        by="test",
+    )
     site = Site.objects.get()
     receiver = Receiver()
     for number, extra in enumerate(("ZDS|A77", "NTE|1||nothing")):
@@ -51,6 +55,8 @@ def tried(browser: Client, rules: str, **more: object) -> tuple[str, str]:
 def test_rules_are_tried_on_messages_that_came_and_kept_as_they_were_tried(site: Site) -> None:
     browser = signed_in(site, Role.ADMINISTRATOR)
     assert HERE in browser.get(reverse("link", args=["in", "EHR"])).content.decode()
+    page = signed_in(site).get(reverse("link", args=["in", "EHR"])).content.decode()
+    assert "<li>SC CM: news</li>" in page
     assert "[link.fields]" in browser.get(HERE).content.decode()
     html, token = tried(browser, RULES)
     assert "1 of the last 2 messages would be read otherwise" in html
