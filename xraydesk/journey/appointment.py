@@ -51,7 +51,7 @@ def receive_appointment(
         filler=news.filler,
     )
     locks.take(lock_names(site, asked, link=link))
-    order = order_meant(site, asked)
+    order = order_meant(site, asked, link=link)
     if order is None:
         raise UnknownOrder(
             f"Order {news.placer or news.filler} never came here, so its appointment waits for it."

@@ -28,7 +28,8 @@ def heed_status(*, site: Site, requisition: Requisition, link: str, at: datetime
     Each exam that stands otherwise becomes an item, and one that was an item ends it once the sender agrees. The
     patient's record is left alone. None where the order never came here: it is of another department, or from before.
     """
-    order = order_meant(site, replace(requisition, placer_authority=requisition.placer_authority or link))
+    requisition = replace(requisition, placer_authority=requisition.placer_authority or link)
+    order = order_meant(site, requisition, link=link)
     if order is None:
         return None
     exams = exams_named(queries.exams_of(order), requisition)  # locked: none moves on meanwhile

@@ -81,7 +81,7 @@ def receive_order(
     _refuse_incomplete(requisition)
     with step():
         locks.take(lock_names(site, requisition, link=link))
-        order = order_meant(site, requisition)
+        order = order_meant(site, requisition, link=link)
         if order is None and requisition.control is not OrderControl.NEW:
             raise UnknownOrder(
                 f"Order {requisition.placer or requisition.filler} never came here, so it cannot be put to"
@@ -138,15 +138,24 @@ def lock_names(site: Site, requisition: Requisition, *, link: str) -> list[str]:
     return [order, *numbers, *patients.lock_names(site_id=site.pk, identifiers=identifiers)]
 
 
-def order_meant(site: Site, requisition: Requisition) -> Order | None:
-    """The order here that is meant: by its placer number, else by a number of one of its exams."""
+def order_meant(site: Site, requisition: Requisition, *, link: str) -> Order | None:
+    """The order here that is meant: by its placer number, else by a number of one of its exams.
+
+    Some senders name the issuer of their number in one message and leave it out in the next.
+    """
     order = None
     if requisition.placer:
         order = queries.order_by_placer(
             site=site, authority=requisition.placer_authority, placer=requisition.placer
         )
-    if order is None and requisition.control is not OrderControl.NEW and requisition.filler:
+    if order is not None or requisition.control is OrderControl.NEW:
+        return order
+    if requisition.filler:
         order = queries.order_by_filler(site=site, filler=requisition.filler)
+    if order is None and requisition.placer:
+        order = queries.order_without_issuer(
+            site=site, link=link, authority=requisition.placer_authority, placer=requisition.placer
+        )
     return order
 
 

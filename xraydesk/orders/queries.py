@@ -35,6 +35,18 @@ def question_by_placer(*, site: Site, authority: str, placer: str) -> Question:
     )
 
 
+def order_without_issuer(*, site: Site, link: str, authority: str, placer: str) -> Order | None:
+    """The order of one link with a placer number, where its issuer was left out then or is now (`authority` is the link's name).
+
+    None where none, or several, may be meant: two issuers that are named and differ are never taken for one.
+    """
+    found = Order.objects.filter(site=site, placer=placer, source=f"link:{link}")
+    if authority != link:
+        found = found.filter(placer_authority=link)
+    orders = list(found.select_related("patient")[:2])
+    return orders[0] if len(orders) == 1 else None
+
+
 def order_by_filler(*, site: Site, filler: str) -> Order | None:
     """The order of an exam that we know by this filler or accession number; None where none, or several, have it."""
     found = Order.objects.filter(Q(exams__accession=filler) | Q(exams__filler=filler), site=site)

@@ -141,6 +141,24 @@ def test_steps_that_share_an_accession_number_are_cancelled_by_their_own_ids(ask
     assert Exam.objects.get(order__placer="P0").cancelled_at is None
 
 
+@pytest.mark.parametrize(
+    ("named", "then", "code"), [("EPC", "", "AA"), ("", "EPC", "AA"), ("EPC", "LAB", "AE")]
+)
+def test_an_issuer_that_is_named_once_and_left_out_once_is_of_one_order(
+    ask: Ask, named: str, then: str, code: str
+) -> None:
+    ask(order().replace("P1^EHR", f"P1^{named}"))
+    assert ask(order(action="CA").replace("P1^EHR", f"P1^{then}"))[1].startswith(f"MSA|{code}")
+    assert (Exam.objects.get().cancelled_at is not None) is (code == "AA")
+
+
+def test_a_number_without_an_issuer_that_two_orders_have_names_neither(ask: Ask) -> None:
+    for issuer in ("EPC", "LAB"):
+        ask(order().replace("P1^EHR", f"P1^{issuer}"))
+    assert ask(order(action="CA").replace("P1^EHR", "P1"))[1].startswith("MSA|AE")
+    assert not Exam.objects.exclude(cancelled_at=None).exists()
+
+
 def test_a_change_after_the_start_is_refused_and_becomes_an_item_of_the_exam(ask: Ask) -> None:
     ask(order(control="C1"))
     exam = Exam.objects.get()
