@@ -127,12 +127,14 @@ def _head(site: Site, outlink: str) -> Message | None:
 def _passes_over(stuck: Message, wire: Link, to: System) -> bool:
     """True where one message is never answered and the next one is: it is put before a person, and the rest goes on.
 
-    The next one is of another exam, so that no exam's messages change their order.
+    The next one is of another patient, so that no patient's messages change their order.
     """
     stuck.refresh_from_db()
     if stuck.given < POISON_ATTEMPTS or stuck.why.startswith(NOT_REACHED):
         return False
-    another = _waiting(stuck.site_id, to.name).exclude(accession=stuck.accession).exclude(pk=stuck.pk).first()
+    others = _waiting(stuck.site_id, to.name).exclude(pk=stuck.pk)
+    mine = {"accession": stuck.accession} if stuck.patient is None else {"patient": stuck.patient}
+    another = others.exclude(**mine).first()
     if another is None or not _send(another, wire, to):
         return False
     with transaction.atomic():

@@ -181,11 +181,17 @@ def _keep(
 def tell_of_patient(fact: Fact) -> None:
     """Queue what a fact about a patient means to each system that asked: only of patients who have exams here.
 
-    Safe to run again: a fact is told once a system.
+    The system that said so itself is not told: it knows, and many answer that with an error. Safe to run again: a fact is told once a system.
     """
     if fact.patient is None or not fact.site.plan:
         return
-    wanted = [o for o in from_json(fact.site.plan).outlinks if Sends.PATIENTS in o.sends]
+    plan = from_json(fact.site.plan)
+    said_by = {(o.sending_application, o.sending_facility) for o in plan.links if fact.by == f"link:{o.name}"}
+    wanted = [
+        o
+        for o in plan.outlinks
+        if Sends.PATIENTS in o.sends and (o.receiving_application, o.receiving_facility) not in said_by
+    ]
     letter = _letter_of_patient(fact) if wanted else None
     if letter is None:
         return

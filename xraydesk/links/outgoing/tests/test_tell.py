@@ -206,8 +206,11 @@ def test_whoever_keeps_images_is_told_which_record_stays_and_when_it_is_taken_ba
     assert not adt("BILLING")
 
 
+PACS = replace(outlink("PACS"), receiving_application="PACS")
+
+
 def test_a_stay_that_went_over_and_came_back_is_told_as_such() -> None:
-    site = told_site()
+    site = told_site(PACS)
     make_patient(site, number="N1")
     wrong = make_patient(site, number="N2")
     Order.objects.filter(pk=make_exam(site, patient=wrong).order_id).update(visit_number="V7")
@@ -217,14 +220,14 @@ def test_a_stay_that_went_over_and_came_back_is_told_as_such() -> None:
     tell_of_patient(the_fact(FactKind.STAY_MOVED))
     undo_merge(merge_id=done.merges[0].pk, at=AT, by="user:a")
     tell_of_patient(the_fact(FactKind.PATIENTS_PARTED))
-    over, back = adt()
+    over, back = adt("PACS")
     assert "\nPID|1||N1^" in over
     assert "\nMRG|N2^^^HOSP^MR||||V7" in over
     assert "\nPID|1||N2^" in back
 
 
-def test_another_name_is_told_of_those_who_have_exams_here_alone() -> None:
-    site = told_site()
+def test_another_name_is_told_of_those_who_have_exams_here_alone_and_not_to_whoever_said_it() -> None:
+    site = told_site(PACS, outlink())
     patient = make_exam(site).patient
     nobody = make_patient(site)
     for one, identity in ((patient, True), (patient, False), (nobody, True)):
@@ -238,8 +241,9 @@ def test_another_name_is_told_of_those_who_have_exams_here_alone() -> None:
                 data={"identity": identity},
             )
         tell_of_patient(fact)
-    (told,) = adt()
+    (told,) = adt("PACS")
     assert "ADT^A08^ADT_A01" in told
+    assert not adt()
 
 
 def test_a_merge_without_exams_and_a_site_that_tells_nobody_send_nothing() -> None:
