@@ -55,7 +55,7 @@ def read_fields(message: Message, zone: str) -> dict[tuple[int, LinkField], str]
     return {key: value for key, value in found.items() if value}
 
 
-def why_refused(message: Message, zone: str, words: Mapping[str, OrderMeaning]) -> str:
+def why_refused(message: Message, zone: str, words: Mapping[str, OrderMeaning] | None = None) -> str:
     """Why an order would be refused or would wait, in a sentence; "" where it can be read, and for all that is no order.
 
     `zone` and `words` as of `order.read_requisitions`.
