@@ -45,6 +45,9 @@ NOT_REACHED = "not reached: "
 POISON_ATTEMPTS = 8
 """A message that was given so often and never answered, while others would be, waits for a person."""
 
+LOOKED_PAST_MAX = 200
+"""So far behind a message that is never answered one is looked for that would be."""
+
 MESSAGES_AT_ONCE_MAX = 500
 SECONDS_AT_ONCE_MAX = 20.0
 """After so many messages or seconds a job lets others work, and asks for another of itself."""
@@ -132,9 +135,7 @@ def _passes_over(stuck: Message, wire: Link, to: System) -> bool:
     stuck.refresh_from_db()
     if stuck.given < POISON_ATTEMPTS or stuck.why.startswith(NOT_REACHED):
         return False
-    others = _waiting(stuck.site_id, to.name).exclude(pk=stuck.pk)
-    mine = {"accession": stuck.accession} if stuck.patient is None else {"patient": stuck.patient}
-    another = others.exclude(**mine).first()
+    another = _first_of_another(stuck)
     if another is None or not _send(another, wire, to):
         return False
     with transaction.atomic():
@@ -142,6 +143,22 @@ def _passes_over(stuck: Message, wire: Link, to: System) -> bool:
         Message.objects.filter(pk=stuck.pk).update(state=MessageState.REJECTED, why=why, next_at=None)
         _put_refused_before_a_person(stuck, why, at=clock.now())
     return True
+
+
+def _first_of_another(stuck: Message) -> Message | None:
+    """The first message that waits for another patient, and that was not given in vain as often itself: two may choke it."""
+    seen = {_about(stuck)}
+    for one in _waiting(stuck.site_id, stuck.link).exclude(pk=stuck.pk).defer("raw")[:LOOKED_PAST_MAX]:
+        if _about(one) in seen:
+            continue
+        if one.given < POISON_ATTEMPTS:
+            return one
+        seen.add(_about(one))
+    return None
+
+
+def _about(message: Message) -> str | int:
+    return message.accession if message.patient is None else message.patient
 
 
 def _send(message: Message, wire: Link, to: System) -> bool:

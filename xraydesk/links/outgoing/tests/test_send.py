@@ -357,6 +357,19 @@ def test_a_message_that_is_never_answered_while_others_are_waits_for_a_person_an
     assert "never answered, while others are" in Item.objects.get(closed_at=None).text
 
 
+def test_two_messages_that_are_never_answered_do_not_hold_up_each_other(port: int) -> None:
+    site = told_site(outlink(port=port))
+    poison, also, _ = queue(site, 3)
+    with ehr(port, lambda number: None if number in (poison, also) else ack(number)):
+        for _ in range(2 * send.POISON_ATTEMPTS):
+            run(site)
+            due()
+        assert states() == ["rejected there", "sent", "accepted"]
+        tell(happened(Exam.objects.latest("id"), FactKind.EXAM_ENDED))
+        run(site)
+    assert states() == ["rejected there", "rejected there", "accepted", "accepted"]
+
+
 def test_where_no_other_is_answered_either_nothing_is_given_up(port: int) -> None:
     site = told_site(outlink(port=port))
     queue(site, 2)
