@@ -199,14 +199,17 @@ class _Undone(Exception):
     """Ends a trial, so that nothing of it stays."""
 
 
-def validate(caller: Caller, name: str, resource: Any, *, at: datetime) -> None:
-    """Whether a resource could be written: its shape, and for what is written here a trial that is undone and uses up no number. Raises Refusal."""
+def validate(caller: Caller, name: str, resource: Any, *, key: str = "", at: datetime) -> None:
+    """Whether a resource could be written, in the place of the one of that `key` where one is told: its shape, and for what is written here a trial that is undone and uses up no number. Raises Refusal."""
     kind = kind_for(caller, name, "read")
     resource = _checked(kind, resource)
-    if "create" in kind.writes and caller.may(kind, "create"):
+    if key and resource.get("id") not in (None, key):
+        raise refuse(400, "invalid", "The id of the resource is not that of the address.", f"{name}.id")
+    done = "update" if key else "create"
+    if done in kind.writes and caller.may(kind, done):
         try:
             with transaction.atomic(), on_trial():
-                WRITERS[name](caller, resource, None, at)
+                WRITERS[name](caller, resource, int(key) if key else None, at)
                 raise _Undone
         except _Undone:
             pass

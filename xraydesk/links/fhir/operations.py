@@ -38,14 +38,25 @@ def parameter(told: Any, name: str) -> Any:
     return None
 
 
-def validated(caller: Caller, name: str, told: Any, *, at: datetime) -> Resource:
-    """What is wrong with a resource, or that nothing is; nothing of it stays."""
+def validated(caller: Caller, name: str, told: Any, *, key: str = "", at: datetime) -> Resource:
+    """What is wrong with a resource, or that nothing is; nothing of it stays.
+
+    With a `key` the resource is to take the place of that one; where none is sent, that one itself is looked at.
+    """
     resource = told
     if isinstance(told, dict) and told.get("resourceType") == "Parameters":
         resource = parameter(told, "resource")
+        if parameter(told, "profile"):
+            words = (
+                "No profile is known here; leave it out, and the resource is judged by FHIR and by the desk."
+            )
+            return outcome([Issue("not-supported", words, "Parameters.parameter")])
     interactions.kind_for(caller, name, "read")
+    if key:
+        there = interactions.read(caller, name, key, at=at).resource
+        resource = there if resource is None else resource
     try:
-        interactions.validate(caller, name, resource, at=at)
+        interactions.validate(caller, name, resource, key=key, at=at)
     except Refusal as refusal:
         return refusal.resource
     return outcome([ALL_WELL])

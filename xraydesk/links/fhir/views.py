@@ -235,9 +235,12 @@ def operation_of_instance(
 ) -> HttpResponse:
     """An operation of one resource, such as Patient/1/$everything."""
     known = {("Patient", "everything"), ("Subscription", "status"), ("ConceptMap", "translate")}
-    if (kind, name) not in known:
+    if (kind, name) not in known and not (name == "validate" and kind in KINDS):
         raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
     only(request, "GET", "POST")
+    if name == "validate":
+        sent = body_of(request) if request.method == "POST" and request.body else _as_parameters(request.GET)
+        return answer(operations.validated(caller, kind, sent, key=key, at=clock.now()))
     if name == "translate":
         return answer(maps.translate(caller, _told(request), table=key))
     if name == "status":

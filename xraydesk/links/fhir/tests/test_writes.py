@@ -361,6 +361,30 @@ def test_validating_writes_nothing() -> None:
     assert not Fact.objects.exists()
 
 
+def test_validating_in_the_place_of_one_that_is_here() -> None:
+    site = make_site()
+    client = caller(site)
+    _, made, _ = send(client, "POST", "Patient", ADA)
+    where = f"Patient/{made['id']}/$validate"
+    parameters = {"resourceType": "Parameters", "parameter": []}
+    for method, sent in (
+        ("GET", b""),
+        ("POST", b""),
+        ("POST", parameters),
+        ("POST", made | {"gender": "male"}),
+    ):
+        status, told, _ = send(client, method, where, sent)
+        assert (status, told["issue"][0]["severity"]) == (200, "information")
+    _, told, _ = send(client, "POST", where, made | {"id": "999"})
+    assert told["issue"][0]["expression"] == ["Patient.id"]
+    profile = [{"name": "resource", "resource": ADA}, {"name": "profile", "valueUri": "http://x"}]
+    _, told, _ = send(client, "POST", "Patient/$validate", parameters | {"parameter": profile})
+    assert told["issue"][0]["code"] == "not-supported"
+    assert send(client, "GET", "Patient/999999/$validate", b"")[0] == 404
+    assert send(client, "GET", "Appointment/1/$validate", b"")[0] == 404
+    assert client.get(BASE + f"Patient/{made['id']}").json() == made
+
+
 def test_validating_an_order_uses_up_no_accession_number() -> None:
     site = make_site()
     client = caller(site)
