@@ -367,6 +367,7 @@ def main(count: int, calls: int) -> None:
             told = {
                 "hook": "order-select",
                 "hookInstance": "1",
+                "fhirServer": "http://localhost/fhir/R4",
                 "context": {
                     "patientId": str(key()),
                     "draftOrders": {"resourceType": "Bundle", "entry": [{"resource": draft}] * 3},
