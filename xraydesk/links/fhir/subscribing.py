@@ -8,9 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from xraydesk.links.fhir import searching
-from xraydesk.links.fhir.answers_codec import Entry, searchset
 from xraydesk.links.fhir.callers import Caller
-from xraydesk.links.fhir.elements_codec import Resource
 from xraydesk.links.fhir.kinds import KINDS
 from xraydesk.links.fhir.replies import Refusal, refuse
 from xraydesk.links.fhir.writing import Written
@@ -18,7 +16,7 @@ from xraydesk.links.models import Subscription
 from xraydesk.links.outgoing.wire import NotReached
 from xraydesk.links.outside.address_rules import BadUrl, read_url
 from xraydesk.links.outside.client import Reach, checked_addresses
-from xraydesk.links.subscriptions import notice_codec, standing, subscription_codec
+from xraydesk.links.subscriptions import standing, subscription_codec
 from xraydesk.links.subscriptions.calls import shake_hands
 from xraydesk.links.subscriptions.topics import TOPICS
 
@@ -84,15 +82,3 @@ def _check_address(caller: Caller, endpoint: str) -> None:
 def end_subscription(caller: Caller, key: int, at: datetime) -> None:
     """Call nobody for it any more."""
     standing.delete(Subscription.objects.select_related("site").get(pk=key), at=at)
-
-
-def status_of(caller: Caller, key: str, *, base: str, here: str) -> Resource:
-    """`$status`: how a Subscription stands, and how many events were told. Raises Refusal."""
-    found = searching.load(caller, KINDS["Subscription"], [key])
-    if not found:
-        raise refuse(404, "not-found", "There is no such Subscription here.")
-    row = Subscription.objects.get(pk=int(key))
-    told = notice_codec.status_of(
-        key, base=base, topic=row.topic, status=row.state, kind=notice_codec.QUERY, events=row.events
-    )
-    return searchset([Entry(told)], total=1, base=base, here=here, further=None)

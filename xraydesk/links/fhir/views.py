@@ -19,7 +19,7 @@ from xraydesk.links.fhir import (
     operations,
     searchsets,
     sign_in,
-    subscribing,
+    subscription_status,
     transactions,
 )
 from xraydesk.links.fhir.callers import Caller
@@ -222,10 +222,11 @@ def operation_of_kind(request: HttpRequest, caller: Caller, *, kind: str, name: 
         "hold": _hold,
         "book": _book,
         "translate": _translate,
+        "status": _statuses,
     }
     if name not in known or name not in (KINDS[kind].operations if kind in KINDS else ()):
         raise refuse(404, "not-supported", "There is no such operation here; see metadata.")
-    only(request, "POST", *(("GET",) if name in ("find", "translate") else ()))
+    only(request, "POST", *(("GET",) if name in ("find", "translate", "status") else ()))
     return known[name](request, caller, kind)
 
 
@@ -246,7 +247,7 @@ def operation_of_instance(
     if name == "status":
         interactions.kind_for(caller, kind, "read")
         here = request.build_absolute_uri()
-        return answer(subscribing.status_of(caller, key, base=base_of(request), here=here))
+        return answer(subscription_status.status_of(caller, key, base=base_of(request), here=here))
     told = operations.everything(
         caller,
         key,
@@ -272,6 +273,11 @@ def _find(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
 
 def _translate(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
     return answer(maps.translate(caller, _told(request)))
+
+
+def _statuses(request: HttpRequest, caller: Caller, kind: str) -> HttpResponse:
+    here = request.build_absolute_uri()
+    return answer(subscription_status.statuses_of(caller, _told(request), base=base_of(request), here=here))
 
 
 def _told(request: HttpRequest) -> Any:

@@ -79,6 +79,13 @@ def test_a_subscription_is_made_shown_and_ended() -> None:
     _, status_told = get(client, f"Subscription/{made['id']}/$status")
     assert status_told["entry"][0]["resource"]["parameter"][3]["valueCode"] == "query-status"
     assert get(client, "Subscription/999/$status")[0] == 404
+    for asked, many in (("", 1), (f"?id={made['id']}", 1), ("?id=999", 0)):
+        status, all_told = get(client, f"Subscription/$status{asked}")
+        assert (status, all_told["total"]) == (200, many)
+    assert get(client, "Subscription/$status?status=active")[0] == 400
+    for odd in ({}, {"parameter": 5}, {"parameter": [1]}, []):
+        assert send(client, "POST", "Subscription/$status", odd)[1]["total"] == 1
+    assert get(caller(site, name="third"), "Subscription/$status")[1]["total"] == 0
     other = caller(site, name="other")
     assert get(other, f"Subscription/{made['id']}")[0] == 404
     assert send(other, "DELETE", f"Subscription/{made['id']}", b"")[0] == 204
