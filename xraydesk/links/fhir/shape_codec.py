@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache
 from types import NoneType
@@ -31,6 +32,9 @@ CUT_SHORT = "+"
 
 MUST_UNDERSTAND = ("modifierExtension", "implicitRules")
 """Elements that may turn the meaning of all the others; none of them is known here."""
+
+MODELS_STUMBLE = (TypeError, AttributeError, KeyError)
+"""What the models raise in place of saying what is wrong."""
 
 _KIND_OF_ERROR = {"missing": "required", "extra_forbidden": "structure", "value_error": "invariant"}
 
@@ -56,7 +60,23 @@ def issues_of(resource: Mapping[str, Any], kind: str) -> list[Issue]:
         model.model_validate(resource)
     except ValidationError as wrong:
         return [_issue(kind, error) for error in wrong.errors(include_input=False)[:ISSUES_MAX]]
+    except MODELS_STUMBLE as trouble:
+        found = list(_stumbled_at(resource, model, kind))[:ISSUES_MAX]
+        return found or [Issue("structure", f"This cannot be read ({type(trouble).__name__}).", kind)]
     return list(_values(resource, model, kind))[:ISSUES_MAX]
+
+
+def _stumbled_at(resource: Mapping[str, Any], model: type[BaseModel], kind: str) -> Iterator[Issue]:
+    """The elements, each looked at alone, over which the models stumble: a resource within of no type of FHIR's, a number for an address."""
+    for name, told in resource.items():
+        for number, one in enumerate(told if isinstance(told, list) else [told]):
+            try:
+                model.model_validate({"resourceType": kind, name: [one] if isinstance(told, list) else one})
+            except ValidationError:
+                continue
+            except MODELS_STUMBLE:
+                here = f"{kind}.{name}[{number}]" if isinstance(told, list) else f"{kind}.{name}"
+                yield Issue("structure", "This has a type or a value that FHIR does not know here.", here)
 
 
 def _depth(value: Any) -> int:
@@ -163,8 +183,11 @@ _PLAIN: Mapping[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "A whole number"),
     Decimal: ((int, float, Decimal), "A number"),
+    date: ((str,), "A text"),
+    datetime: ((str,), "A text"),
+    time: ((str,), "A text"),
 }
-"""By the type of a model: what JSON has for it. Texts and times are checked by the models."""
+"""By the type of a model: what JSON has for it. Texts, and what stands in those of times, are checked by the models, to which 0 is a time too."""
 
 
 def _plain_type(annotation: Any) -> Any:

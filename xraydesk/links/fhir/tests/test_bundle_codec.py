@@ -46,7 +46,14 @@ def test_an_entry_whose_full_url_another_one_has_is_found() -> None:
         ({"communication": [{"language": {}, "preferred": "yes"}]}, "Patient.communication[0].preferred"),
         ({"name": None}, "Patient.name"),
         ({"name": [{"family": None}]}, "Patient.name[0].family"),
+        ({"birthDate": 0}, "Patient.birthDate"),
+        ({"deceasedDateTime": 0}, "Patient.deceasedDateTime"),
+        ({"name": [{"period": {"start": Decimal("0.0")}}]}, "Patient.name[0].period.start"),
+        ({"extension": [{"url": "x", "valueTime": 0}]}, "Patient.extension[0].valueTime"),
         ({"name": [{"family": "a\0b"}]}, "Patient.name[0].family"),
+        ({"contained": [{"resourceType": "Basic"}, {"resourceType": "Whim"}]}, "Patient.contained[1]"),
+        ({"contained": [{"resourceType": 0}]}, "Patient.contained[0]"),
+        ({"extension": [{"url": "x", "valueUrl": 0}]}, "Patient.extension[0]"),
         ({"multipleBirthInteger": Decimal("2.0")}, "Patient.multipleBirthInteger"),
         (
             {"extension": [{"url": "x", "valueDecimal": Decimal("1e400")}]},
@@ -112,3 +119,9 @@ def test_who_asks_may_stand_within_the_request(
     }
     assert request_codec.read_requester(request) == said
     assert request_codec.read_requester({"requester": {"reference": "#nobody"}}) == ("", "")
+
+
+def test_a_resource_of_no_type_within_another_is_named_and_breaks_nothing() -> None:
+    odd = {"resource": {"resourceType": "Whim"}, "request": {"method": "POST", "url": "Whim"}}
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": odd["request"]}, odd]}
+    assert [issue.path for issue in shape_codec.issues_of(bundle, "Bundle")] == ["Bundle.entry[1]"]
