@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import config as pydicom_config
 
+from xraydesk.links.dicom import twelve_bits
+
 MEMORY_BYTES_MAX = 1_610_612_736
 """Address space, which counts libraries and what is only set aside; a frame of 100 MB needs about half of it."""
 
@@ -32,6 +34,8 @@ TURN_SECONDS_MAX = 20
 
 HEAD_BYTES_MAX = 4_096
 """What is said of a frame before its bytes takes no more."""
+
+_TWELVE_BITS = "twelve bits"
 
 _turns = threading.BoundedSemaphore(AT_ONCE_MAX)
 
@@ -78,8 +82,12 @@ def _read(answer: bytes) -> NDArray[Any]:
 
 def unpacked(path: Path, *, bytes_max: int) -> bytes:
     """A line that says shape and kind of the first frame, and its bytes. Raises whatever the decoders raise."""
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels import get_decoder, pixel_array
+    from pydicom.uid import JPEGExtended12Bit
 
+    extended = get_decoder(JPEGExtended12Bit)
+    if _TWELVE_BITS not in extended.available_plugins:
+        extended.add_plugin(_TWELVE_BITS, (twelve_bits.__name__, twelve_bits.decode.__name__))
     pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
     frame = np.ascontiguousarray(pixel_array(path, index=0))
     if frame.nbytes > bytes_max:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.pixels import pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEGExtended12Bit, RLELossless
 
 from tests.shared_data import shared_data
 from xraydesk.links.dicom import picture, unpacking
@@ -263,6 +264,24 @@ def test_what_another_program_packed_looks_as_before(packing: list[str], tmp_pat
     packed = tmp_path / "packed.dcm"
     subprocess.run([*packing, str(path), str(packed)], check=True)
     assert picture_of(packed) == picture_of(path)
+
+
+@pytest.mark.link
+@pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="dcmtk is not installed")
+def test_twelve_bits_that_another_program_packed_with_loss_look_nearly_as_before(tmp_path: Path) -> None:
+    """JPEG of process 4 by dcmtk."""
+    values = ramp()
+    path, packed = image_file(tmp_path, values, BitsStored=12, HighBit=11), tmp_path / "packed.dcm"
+    subprocess.run(["dcmcjpeg", "+ee", str(path), str(packed)], check=True)
+    assert dcmread(packed).file_meta.TransferSyntaxUID == JPEGExtended12Bit
+    seen = unpacking.first_frame(packed, bytes_max=picture.FRAME_BYTES_MAX)
+    assert values.max() > 255
+    assert np.abs(seen.astype(int) - values).mean() < 8
+    assert picture_of(packed).width == values.shape[1]
+    content = packed.read_bytes()
+    packed.write_bytes(content[: len(content) // 2])
+    with pytest.raises(NoPicture):
+        picture_of(packed)
 
 
 @pytest.mark.link
