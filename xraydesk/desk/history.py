@@ -52,6 +52,7 @@ SENTENCES: dict[FactKind, str] = {
     FactKind.IMAGES_KEPT: "A destination promised to keep images",
     FactKind.IMAGE_NOT_KEPT: "A destination does not keep images",
     FactKind.IMAGES_RELEASED: "Files of images are no longer here",
+    FactKind.DOCUMENTS_RELEASED: "Documents of its report are no longer here",
     FactKind.IMAGE_BACK: "The file of an image came again",
     FactKind.IMAGES_AVAILABLE: "Images can be read",
     FactKind.IMAGES_OPENED: "Images opened by who reads",

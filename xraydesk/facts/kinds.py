@@ -52,6 +52,7 @@ class FactKind(StrEnum):
     IMAGES_KEPT = "kept by a destination"
     IMAGE_NOT_KEPT = "not kept by a destination"
     IMAGES_RELEASED = "files of images let go"
+    DOCUMENTS_RELEASED = "documents let go"
     IMAGE_BACK = "file of an image came again"
     IMAGES_AVAILABLE = "images available"
     IMAGES_OPENED = "images opened"
@@ -119,6 +120,7 @@ SILENT = frozenset(
         FactKind.IMAGES_KEPT,
         FactKind.IMAGE_NOT_KEPT,
         FactKind.IMAGES_RELEASED,
+        FactKind.DOCUMENTS_RELEASED,
         FactKind.IMAGE_BACK,
         FactKind.IMAGES_AVAILABLE,
         FactKind.IMAGES_OPENED,

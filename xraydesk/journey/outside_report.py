@@ -73,8 +73,12 @@ def decide_document(*, document_id: int, is_report: bool, at: datetime, by: str)
     if study is None or document is None:
         raise WrongState("This document is not here any more. Nothing was changed.")
     state = DocumentState.KEPT if is_report else DocumentState.LEFT
+    if is_report and document.released_at is not None:
+        raise WrongState(
+            f"What was in it is no longer here: {document.released_why}. Bring the file once more, then it is the report."
+        )
     if document.state != state:
-        document_actions.move_document(document, state=state)
+        document_actions.move_document(document, state=state, at=at)
         say_report(study, at=at, by=by)
     return document
 
@@ -91,7 +95,7 @@ def copy_text(study: OutsideStudy, *, text: str, read_by: str, at: datetime, by:
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
     for one in before.exclude(sha256=said.sha256):
-        document_actions.move_document(one, state=DocumentState.LEFT)
+        document_actions.move_document(one, state=DocumentState.LEFT, at=at)
     document, _ = document_actions.put_document(
         exam=study.exam,
         outside=study,
@@ -101,7 +105,7 @@ def copy_text(study: OutsideStudy, *, text: str, read_by: str, at: datetime, by:
         at=at,
         by=by,
     )
-    document_actions.move_document(document, state=DocumentState.KEPT)
+    document_actions.move_document(document, state=DocumentState.KEPT, at=at)
     say_report(study, at=at, by=by)
 
 

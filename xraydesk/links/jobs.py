@@ -186,6 +186,10 @@ def release_images(timestamp: int = 0) -> None:
     from xraydesk.links.dicom import release
 
     release.let_go(Path(settings.XRAYDESK_SPOOL))
+    from xraydesk.links.outgoing import documents_kept
+
+    for site in Site.objects.order_by("id"):
+        documents_kept.let_go_of_documents(site, at=clock.now())
 
 
 @jobs.task(name=SEND_TASK, queue=SEND_QUEUE)

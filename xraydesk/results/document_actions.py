@@ -31,6 +31,10 @@ def put_document(
     known = known.filter(outside=outside) if outside else known.filter(exam=exam)
     found = known.first()
     if found is not None:
+        if found.released_at is not None and said.content:
+            found.content, found.released_at, found.released_why = said.content, None, ""
+            found.moved_at, found.taken_at = at, None
+            found.save(update_fields=["content", "released_at", "released_why", "moved_at", "taken_at"])
         return found, False
     made = Document.objects.create(
         site_id=owner.site_id,
@@ -51,10 +55,22 @@ def put_document(
     return made, True
 
 
-def move_document(document: Document, *, state: DocumentState) -> None:
+def move_document(document: Document, *, state: DocumentState, at: datetime) -> None:
     """It is a report, or is none."""
-    document.state = state
-    document.save(update_fields=["state"])
+    document.state, document.moved_at = state, at
+    document.save(update_fields=["state", "moved_at"])
+
+
+def document_taken(document: Document, *, at: datetime) -> None:
+    """Another system took it with its report."""
+    document.taken_at = at
+    document.save(update_fields=["taken_at"])
+
+
+def release_document(document: Document, *, why: str, at: datetime) -> None:
+    """Let go of what is in it. That it was here, and its report, stay."""
+    document.content, document.released_at, document.released_why = b"", at, why[:120]
+    document.save(update_fields=["content", "released_at", "released_why"])
 
 
 def give_documents(study: OutsideStudy, *, exam: Exam) -> None:

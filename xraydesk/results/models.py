@@ -104,9 +104,20 @@ class Document(models.Model):
     source = models.CharField(max_length=120, blank=True)
     at = models.DateTimeField()
     by = models.CharField(max_length=80)
+    moved_at = models.DateTimeField(null=True)
+    """When somebody last said what it is, or it came again."""
+    taken_at = models.DateTimeField(null=True)
+    """When another system took it with its report, as far as was seen; the message may be forgotten since."""
+    released_at = models.DateTimeField(null=True)
+    """When its content was let go of; what it was, and its report, stay."""
+    released_why = models.CharField(max_length=120, blank=True)
 
     class Meta:
         constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(released_at__isnull=True) | ~Q(released_why=""),
+                name="a_document_let_go_says_why",
+            ),
             models.UniqueConstraint(
                 fields=["outside", "sha256"],
                 condition=Q(outside__isnull=False),

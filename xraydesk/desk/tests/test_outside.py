@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,15 @@ from xraydesk.desk.tests.people import signed_in
 from xraydesk.facts.models import Fact
 from xraydesk.imaging.models import Image, Medium, OutsideStudy, Prior
 from xraydesk.journey.tests.performing import site_with_pacs
+from xraydesk.lib import clock
 from xraydesk.lib.ids import new_uid
 from xraydesk.links.dicom.media import bring_in
 from xraydesk.links.dicom.tests.test_media import directory_of, made
+from xraydesk.links.hl7.report_out import DOCUMENTS_OUT_BYTES_MAX
+from xraydesk.links.models import Message
+from xraydesk.links.outgoing.documents_kept import kept_documents, let_go_of_documents
+from xraydesk.links.states import MessageState
+from xraydesk.orders.models import Exam
 from xraydesk.project import uploads
 from xraydesk.results.models import Document, Report
 
@@ -193,6 +200,82 @@ def test_a_report_brought_as_a_file_is_taken_away_from_the_exam_and_run_nowhere(
     assert stranger.post(undo).status_code == 404
     assert stranger.post(decide).status_code == 404
     assert stranger.post(address).status_code == 404
+
+
+def heard(site: Site, exam: Exam, state: MessageState, **said: Any) -> Message:
+    """A system that was told of an exam's report."""
+    values: dict[str, Any] = {"type": "MDM^T02", "link": "EHR", "at": clock.now(), "body_sha256": ""} | said
+    return Message.objects.create(
+        site=site, direction="out", accession=exam.accession, state=state, raw=b"", **values
+    )
+
+
+def test_documents_of_outside_reports_go_once_another_system_has_them_and_the_pages_say_till_when(
+    site: Site,
+) -> None:
+    uploaded(site, packed(new_uid()))
+    study = OutsideStudy.objects.get()
+    client = signed_in(site)
+    here, kept_page = reverse("outside-study", args=[study.pk]), reverse("kept")
+
+    def html(page: str) -> str:
+        return " ".join(signed_in(site, Role.ADMINISTRATOR).get(page).content.decode().split())
+
+    def rounds(days: int) -> int:
+        return let_go_of_documents(site, at=clock.now() + timedelta(days=days))
+
+    assert "No document of an outside report is here." in html(kept_page)
+    file = SimpleUploadedFile("report.pdf", PDF, content_type="application/pdf")
+    client.post(reverse("outside-document", args=[study.pk]), {"file": file})
+    assert "kept, because a person says whether it is a report, or whose its study is" in html(here)
+    signed_in(site).post(reverse("outside-take", args=[study.pk]), {"patient": make_patient(site).pk})
+    exam = Document.objects.get().exam
+    assert exam is not None
+    assert "No other system has it" in html(kept_page)
+    waiting = heard(site, exam, MessageState.QUEUED)
+    assert "Another system is still to take it" in html(kept_page)
+    waiting.state, waiting.answered_at = MessageState.ACCEPTED, clock.now()
+    waiting.save()
+    assert "kept till" in html(here)
+    assert "the first goes" in html(kept_page)
+    assert rounds(29) == 0
+    waiting.delete()
+    assert "the first goes" in html(kept_page)
+    assert rounds(31) == 1
+    assert rounds(31) == 0
+    one = Document.objects.get()
+    assert (bytes(one.content), one.size_bytes, one.released_why) == (b"", len(PDF), "another system has it")
+    assert "no longer here since" in html(here)
+    page = signed_in(site).get(reverse("exam", args=[exam.accession])).content.decode()
+    assert "no longer here: another system has it" in page
+    gone = client.get(reverse("document", args=[one.pk]))
+    assert (gone.status_code, gone.content) == (
+        410,
+        b"This document is no longer here: another system has it.",
+    )
+    assert Fact.objects.get(kind="documents let go").accession == exam.accession
+    decide = reverse("document-decide", args=[one.pk])
+    client.post(decide, {"is": "none"})
+    assert "Bring the file once more" in client.post(decide, {"is": "report"}, follow=True).content.decode()
+    client.post(reverse("outside-document", args=[study.pk]), {"file": SimpleUploadedFile("r.pdf", PDF)})
+    one.refresh_from_db()
+    assert (bytes(one.content), one.released_at) == (PDF, None)
+    assert rounds(31) == 1
+    assert Document.objects.get().released_why == "it is no report"
+
+
+def test_a_document_that_is_too_large_to_be_sent_with_its_report_is_nowhere_else(site: Site) -> None:
+    uploaded(site, packed(new_uid()))
+    study = OutsideStudy.objects.get()
+    file = SimpleUploadedFile("report.pdf", PDF, content_type="application/pdf")
+    signed_in(site).post(reverse("outside-document", args=[study.pk]), {"file": file})
+    signed_in(site).post(reverse("outside-take", args=[study.pk]), {"patient": make_patient(site).pk})
+    exam = Document.objects.get().exam
+    assert exam is not None
+    heard(site, exam, MessageState.ACCEPTED)
+    Document.objects.update(size_bytes=DOCUMENTS_OUT_BYTES_MAX + 1)
+    assert [one.why for one in kept_documents(site, at=clock.now())] == ["no other system has it"]
+    assert let_go_of_documents(site, at=clock.now() + timedelta(days=400)) == 0
 
 
 def test_a_report_of_the_other_house_is_kept_with_its_exam_and_calls_nobody(site: Site) -> None:

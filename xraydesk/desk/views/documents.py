@@ -43,6 +43,9 @@ def document(request: HttpRequest, member: Member, document_id: int) -> HttpResp
         exam = exam_or_404(member, found.exam.accession)
         looked_at(member, exam.patient, what="document", accession=exam.accession)
         name = f"report-{exam.accession}-{found.pk}"
+    if found.released_at is not None:
+        words = f"This document is no longer here: {found.released_why}."
+        return HttpResponse(words, status=410, content_type="text/plain; charset=utf-8")
     kind = DocumentKind(found.kind)
     charset = "; charset=utf-8" if kind is DocumentKind.TEXT else ""
     answer = HttpResponse(bytes(found.content), content_type=f"{kind}{charset}")

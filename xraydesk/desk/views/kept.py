@@ -19,6 +19,7 @@ from xraydesk.journey import retention
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.policy import policies_of
 from xraydesk.lib import clock
+from xraydesk.results.document_rules import DocumentKept
 
 ENDS = {
     Kept.UNDECIDED: ("attention", "?kind=images", "somebody decides"),
@@ -31,12 +32,21 @@ ENDS = {
 """For each reason that a person can do something about: where, and what ends it."""
 
 
+DOCUMENT_ENDS = {
+    DocumentKept.UNDECIDED: "somebody decides",
+    DocumentKept.NOT_TAKEN: "it is taken there",
+    DocumentKept.NOWHERE: "a system that takes reports is told of it",
+}
+"""For each reason what ends it, where that is no day."""
+
+
 @require_safe
 @needs(Permission.KEEP_IMAGES)
 def kept(request: HttpRequest, member: Member) -> HttpResponse:
     """What is kept. Names no patient."""
     # The file system is asked where it is kept; what speaks DICOM is imported only where it is asked for.
     from xraydesk.links.dicom.release import free_bytes
+    from xraydesk.links.outgoing import documents_kept
 
     overview = retention.overview(site=member.site, at=clock.now())
     room = retention.room(site=member.site, free_bytes=free_bytes(Path(settings.XRAYDESK_SPOOL)))
@@ -51,6 +61,14 @@ def kept(request: HttpRequest, member: Member) -> HttpResponse:
             for total in overview.totals
         ],
         "destinations": overview.destinations,
+        "documents": [
+            {
+                "total": total,
+                "ends": DOCUMENT_ENDS.get(total.why, ""),
+                "may_go": total.why is DocumentKept.MAY_GO,
+            }
+            for total in documents_kept.totals(member.site, at=clock.now())
+        ],
         "room": room,
         "policies": policies_of(member.site),
     }

@@ -32,9 +32,11 @@ from xraydesk.journey.outside_undo import undo_import, who_has
 from xraydesk.journey.unscheduled import is_done_elsewhere
 from xraydesk.lib import clock
 from xraydesk.links.dicom.medium_files import keep_upload
+from xraydesk.links.outgoing.documents_kept import KeptDocument, kept_documents
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
 from xraydesk.patients.queries import search
+from xraydesk.results.models import Document
 from xraydesk.results.reporting import DOCUMENTS_MAX
 
 UPLOAD_FILES_MAX = 2_000
@@ -151,7 +153,7 @@ def study_page(request: HttpRequest, member: Member, study_id: int) -> HttpRespo
         "image": _picture(study) if member.may(Permission.DECIDE_IMAGES) else None,
         "words": words,
         "choices": choices,
-        "documents": study.documents.exclude(source=COPIED).defer("content").order_by("id")[:DOCUMENTS_MAX],
+        "documents": _documents(study),
         "has_it": who_has(study) if study.state == OutsideState.TAKEN else [],
         "may_report": study.state == OutsideState.TAKEN
         and study.exam is not None
@@ -162,6 +164,14 @@ def study_page(request: HttpRequest, member: Member, study_id: int) -> HttpRespo
     if chosen is not None:
         looked_at(member, chosen, what="outside study")
     return render(request, "desk/outsidestudy.html", context)
+
+
+def _documents(study: OutsideStudy) -> list[tuple[Document, KeptDocument | None]]:
+    """The documents of a study, each with why and till when it is kept; None of what is no longer here."""
+    rows = list(study.documents.exclude(source=COPIED).defer("content").order_by("id")[:DOCUMENTS_MAX])
+    found = kept_documents(study.site, at=clock.now(), only=[one.pk for one in rows])
+    kept = {one.document.pk: one for one in found}
+    return [(one, kept.get(one.pk)) for one in rows]
 
 
 def _chosen(request: HttpRequest, member: Member) -> Patient | None:

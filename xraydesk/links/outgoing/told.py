@@ -139,7 +139,7 @@ def report_of(exam: Exam) -> ReportTold | None:
 
 def _documents_of(report: Report) -> tuple[DocumentTold, ...]:
     """The documents that a report names; none where they are larger together than a message may be."""
-    named = documents_named(report)
+    named = [one for one in documents_named(report) if one.released_at is None]
     if sum(one.size_bytes for one in named) > DOCUMENTS_OUT_BYTES_MAX:
         return ()
     return tuple(DocumentTold(one.kind, one.title, bytes(one.content)) for one in named)
