@@ -427,6 +427,7 @@ def restart_delivery(delivery: Delivery, *, at: datetime) -> None:
         # Under new numbers, or once more from the start: what was promised of the old one is over.
         delivery.keeping, delivery.keeping_why, delivery.kept_at = KeepingState.NOT_ASKED, "", None
         delivery.promise, delivery.ask_at, delivery.asks, delivery.resends = None, None, 0, 0
+        delivery.sent_at = None
     delivery.state, delivery.attempts, delivery.next_at = DeliveryState.WAITING, 0, at
     delivery.available_at = None
     delivery.save()

@@ -94,6 +94,16 @@ def test_several_images_are_decided_in_one_step_and_side_and_part_are_corrected(
 
 
 @pytest.mark.django_db
+def test_what_says_another_patient_is_not_ticked_along(site: Site) -> None:
+    exam = performed(site, laterality="R")
+    one, _ = (came(exam, laterality="L") for _ in range(2))
+    came(exam, laterality="L", patient_id="W1")
+    html = opened(site, one)
+    assert (html.count('name="also"'), html.count(" checked>") - 1) == (2, 1)
+    assert "says MRN W1" in html
+
+
+@pytest.mark.django_db
 def test_one_that_was_ticked_is_not_taken_from_whoever_decided_about_it_meanwhile(site: Site) -> None:
     exam, other = performed(site), another(site)
     one, two = (came(exam, patient_id="W1") for _ in range(2))

@@ -45,6 +45,22 @@ CODE_WORDS = (
 """Reasons that others are told (PS3.16 CID 7011), in plain words."""
 
 
+WORD_OF_KEYWORD = {
+    "PatientID": "MRN",
+    "IssuerOfPatientID": "MRN",
+    "PatientName": "name",
+    "PatientBirthDate": "birth date",
+    "PatientSex": "sex",
+    "AccessionNumber": "accession number",
+    "StudyInstanceUID": "study number",
+    "SeriesInstanceUID": "series number",
+    "SOPInstanceUID": "its own number",
+    "ImageLaterality": "side",
+    "BodyPartExamined": "part",
+}
+"""What is corrected, in plain words."""
+
+
 def image_or_404(member: Member, image_id: int) -> Image:
     """An image of the member's own site; raises Http404."""
     image = (
@@ -96,7 +112,8 @@ def image_page(request: HttpRequest, member: Member, image_id: int) -> HttpRespo
         ],
         "undecided": image.state in UNDECIDED,
         "decidable": image.state != ImageState.REJECTED,
-        "siblings": [(one, _ticked(one)) for one in _siblings(image)],
+        "corrected": list(dict.fromkeys(WORD_OF_KEYWORD.get(each, each) for each in image.corrections)),
+        "siblings": [(one, _ticked(one), _goes_along(one, image)) for one in _siblings(image)],
         "together": reconcile.decided_together(image),
         "is_final": image.before is None and is_decided(image),
         "seen": standing(image),
@@ -118,6 +135,12 @@ def _siblings(image: Image) -> list[Image]:
         same |= Q(exam=image.exam_id)
     found = Image.objects.filter(same, site=image.site_id, copy=0).exclude(pk=image.pk)
     return list(found.exclude(state=ImageState.REJECTED).order_by("received_at", "id")[:SIBLINGS_SHOWN_MAX])
+
+
+def _goes_along(one: Image, image: Image) -> bool:
+    """True where another image most likely is decided as this one: it says the same of its patient, and the same is wrong."""
+    same = ("state", "exam_id", "why", "patient_id", "patient_name", "patient_birth_date", "accession")
+    return image.state in UNDECIDED and all(getattr(one, each) == getattr(image, each) for each in same)
 
 
 def _ticked(image: Image) -> str:
