@@ -20,6 +20,7 @@ class ItemKind(StrEnum):
     IMAGE_WITHOUT_EXAM = "image without an exam"
     IMAGE_CONFLICT = "two images with one number"
     IMAGE_NOT_SENT = "image could not be sent"
+    DESTINATION_AWAY = "destination cannot be reached"
     IMAGE_NOT_KEPT = "images not kept at their destination"
     ROOM_SHORT = "room for images runs short"
     IMAGES_HELD = "images held"
@@ -73,6 +74,7 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.IMAGE_CONFLICT: Clock(60, "Two different images carry the same number"),
     ItemKind.IMAGE_NOT_SENT: Clock(30, "An image could not be sent to its destination"),
     ItemKind.IMAGE_NOT_KEPT: Clock(240, "A destination does not promise to keep images that it was sent"),
+    ItemKind.DESTINATION_AWAY: Clock(60, "Images wait for a destination that cannot be reached"),
     ItemKind.ROOM_SHORT: Clock(240, "The files of images take nearly all the room that there is"),
     ItemKind.IMAGES_HELD: Clock(30, "Images are held back until somebody decides"),
     ItemKind.MESSAGE_NOT_APPLIED: Clock(60, "A message from outside could not be applied"),

@@ -48,6 +48,7 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
         ItemKind.IMAGE_WITHOUT_EXAM,
         ItemKind.IMAGE_CONFLICT,
         ItemKind.IMAGE_NOT_SENT,
+        ItemKind.DESTINATION_AWAY,
         ItemKind.IMAGE_NOT_KEPT,
         ItemKind.ROOM_SHORT,
         ItemKind.IMAGES_HELD,
@@ -90,6 +91,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.IMAGE_WITHOUT_EXAM: (Ending("Find its exam", "image", "image"),),
     ItemKind.IMAGE_CONFLICT: (_COMPARE,),
     ItemKind.IMAGE_NOT_SENT: (Ending("Send again", "sending-again", "delivery", posts=True), _COMPARE),
+    ItemKind.DESTINATION_AWAY: (Ending("See what waits for it", "sending"), _DONE),
     ItemKind.IMAGE_NOT_KEPT: (
         Ending("Try again", "keeping-again", "item", posts=True),
         Ending("They are safe there", "keeping-seen", "item", posts=True, key="x"),

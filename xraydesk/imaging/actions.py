@@ -25,7 +25,7 @@ from xraydesk.imaging.rejection_rules import (
     RejectionNote,
 )
 from xraydesk.imaging.route_rules import Way
-from xraydesk.imaging.rules import wait_seconds
+from xraydesk.imaging.rules import AWAY_ATTEMPTS_MAX, wait_seconds
 from xraydesk.imaging.states import (
     IMAGE_TRANSITIONS,
     STEP_TRANSITIONS,
@@ -401,9 +401,15 @@ def delivered(delivery: Delivery, *, at: datetime, is_to_promise: bool = False) 
     delivery.save()
 
 
-def not_delivered(delivery: Delivery, *, at: datetime, why: str, may_have_it: bool = False) -> None:
-    """The destination did not take the image, as far as is known; wait longer each time, and give up at the cap."""
-    delivery.attempts += 1
+def not_delivered(
+    delivery: Delivery, *, at: datetime, why: str, may_have_it: bool = False, is_away: bool = False
+) -> None:
+    """The destination did not take the image, as far as is known; wait longer each time, and give up at the cap.
+
+    Where it `is_away` nothing is given up: it was not asked about this image.
+    """
+    if not is_away or delivery.attempts < AWAY_ATTEMPTS_MAX:
+        delivery.attempts += 1
     delivery.last_error, delivery.may_have_it = why[:300], may_have_it
     wait = wait_seconds(delivery.attempts)
     if wait is None:

@@ -203,6 +203,10 @@ WAIT_SECONDS_MIN = 5
 WAIT_SECONDS_MAX = 900
 
 
+AWAY_ATTEMPTS_MAX = 7
+"""So many tries are counted where a destination cannot be reached at all: about ten minutes, and then one each five."""
+
+
 def wait_seconds(attempts: int) -> int | None:
     """Seconds until the next attempt after so many failed ones; None where a person must look."""
     if attempts >= ATTEMPTS_MAX:

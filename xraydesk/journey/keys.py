@@ -20,6 +20,11 @@ def delivery_key(delivery: Delivery) -> str:
     return f"delivery:{delivery.image_id}:{delivery.destination}"
 
 
+def away_key(destination: str) -> str:
+    """The key of the item about a destination that cannot be reached."""
+    return f"destination away:{destination}"
+
+
 def standing(image: Image) -> str:
     """Where an image stands, as a page keeps it until its form comes back."""
     decided = image.decided_at.isoformat() if image.decided_at else ""

@@ -17,13 +17,13 @@ from xraydesk.imaging import actions, queries
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.rejection_rules import RejectionCode
 from xraydesk.imaging.route_rules import destinations, documents_too
-from xraydesk.imaging.rules import may_go_on
+from xraydesk.imaging.rules import AWAY_ATTEMPTS_MAX, may_go_on
 from xraydesk.imaging.states import DeliveryState, ImageAction, ImageState
 from xraydesk.journey import performing
 from xraydesk.journey.distribute import images_reached
 from xraydesk.journey.errors import WrongState
 from xraydesk.journey.judge import Shown, hold_doubtful
-from xraydesk.journey.keys import delivery_key
+from xraydesk.journey.keys import away_key, delivery_key
 from xraydesk.journey.prior_images import on_its_way
 from xraydesk.journey.priors import came
 from xraydesk.journey.recall import recall
@@ -220,8 +220,11 @@ def record_failure(
     why: str,
     corrections: Mapping[str, str] | None = None,
     may_have_it: bool = False,
+    is_away: bool = False,
 ) -> datetime | None:
     """A destination did not take an image: when it is tried again, None where a person must look (row 41).
+
+    Where it `is_away`, nobody could be asked: it is tried for as long as that lasts, and one item says so.
 
     `why` says what the destination answered, without anything of the patient. With `may_have_it` it was not
     heard whether the destination took it, under these `corrections`: where a person decided otherwise while it
@@ -234,7 +237,16 @@ def record_failure(
         return None
     if delivery.state != DeliveryState.WAITING:
         return None
-    actions.not_delivered(delivery, at=at, why=why, may_have_it=may_have_it)
+    actions.not_delivered(delivery, at=at, why=why, may_have_it=may_have_it, is_away=is_away)
+    if is_away and delivery.attempts >= AWAY_ATTEMPTS_MAX:
+        raise_item(
+            site_id=delivery.site_id,
+            kind=ItemKind.DESTINATION_AWAY,
+            key=away_key(delivery.destination),
+            at=at,
+            text=f"{delivery.destination} cannot be reached: {why}. Images wait for it and go by themselves "
+            "once it answers. Call whoever looks after it.",
+        )
     if delivery.state == DeliveryState.WAITING:
         return delivery.next_at
     image = delivery.image
@@ -256,6 +268,11 @@ def record_failure(
         data={"delivery": delivery.pk, "destination": delivery.destination} | data,
     )
     return None
+
+
+def destination_answers(*, site_id: int, destination: str, at: datetime) -> None:
+    """A destination can be reached: nobody has to be asked about that any more."""
+    close_items(site_id=site_id, key=away_key(destination), at=at, by="rule", how="it answers again")
 
 
 @transaction.atomic

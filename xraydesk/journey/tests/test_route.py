@@ -10,7 +10,7 @@ import pytest
 from tests.factories import AT, make_booking, make_exam, make_site
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.queries import ImageCounts, counts_of_exam
-from xraydesk.imaging.rules import ATTEMPTS_MAX
+from xraydesk.imaging.rules import ATTEMPTS_MAX, AWAY_ATTEMPTS_MAX
 from xraydesk.imaging.states import StepState
 from xraydesk.journey import overdue, reconcile, route, routed
 from xraydesk.journey.errors import WrongState
@@ -120,6 +120,32 @@ def test_a_destination_that_always_refuses_becomes_an_item_and_can_be_tried_agai
     assert route.due(exam_id=exam.pk, destination="PACS", at=at) == [delivery.pk]
     with pytest.raises(WrongState):
         route.retry_delivery(delivery_id=delivery.pk, at=at, by="user:c")
+
+
+def test_a_destination_that_is_down_for_a_night_is_one_item_and_gets_all_of_it_by_itself() -> None:
+    """Row 41: nothing was refused, so that nothing is given up."""
+    site = site_with_pacs()
+    exams = [performed(site)[0] for _ in range(2)]
+    for exam in exams:
+        queue(exam)
+    ends = AT + timedelta(hours=12)
+    for delivery in Delivery.objects.all():
+        at = AT
+        while at < ends:
+            again = route.record_failure(
+                delivery_id=delivery.pk, at=at, why="it takes no association", is_away=True
+            )
+            assert again is not None
+            assert timedelta(0) < again - at <= timedelta(minutes=6)
+            at = again
+    assert [key for key in open_items(site) if "PACS" in key] == ["destination away:PACS"]
+    route.destination_answers(site_id=site.pk, destination="PACS", at=ends)
+    assert not [key for key in open_items(site) if "PACS" in key]
+    delivery = Delivery.objects.earliest("pk")
+    for _ in range(ATTEMPTS_MAX - AWAY_ATTEMPTS_MAX):
+        route.record_failure(delivery_id=delivery.pk, at=ends, why="it answered A700")
+    delivery.refresh_from_db()
+    assert delivery.state == "failed", "what it refuses is given up all the same"
 
 
 def test_everything_given_up_for_one_destination_is_tried_again_at_once() -> None:

@@ -21,6 +21,7 @@ from xraydesk.access.models import Site
 from xraydesk.imaging.models import Delivery, Image
 from xraydesk.imaging.rejection_rules import note_of_json
 from xraydesk.journey.route import (
+    destination_answers,
     destinations_of,
     offer,
     record_failure,
@@ -158,8 +159,9 @@ def _send_batch(
         return None
     association = ae.associate(to.host, to.port, ae_title=to.ae_title, tls_args=tls)
     if not association.is_established:
-        _all_failed(batch, "it takes no association")
+        _all_failed(batch, "it takes no association", is_away=True)
         return None
+    destination_answers(site_id=site.pk, destination=to.name, at=clock.now())
     try:
         for place, delivery in enumerate(batch):
             if not association.is_established:
@@ -316,7 +318,13 @@ def _can_write(dataset: Dataset, values: Iterable[str]) -> bool:
     return True
 
 
-def _all_failed(deliveries: Iterable[Delivery], why: str) -> None:
+def _all_failed(deliveries: Iterable[Delivery], why: str, *, is_away: bool = False) -> None:
     """None of these left now; what it may have had before it may have still."""
     for delivery in deliveries:
-        record_failure(delivery_id=delivery.pk, at=clock.now(), why=why, may_have_it=delivery.may_have_it)
+        record_failure(
+            delivery_id=delivery.pk,
+            at=clock.now(),
+            why=why,
+            may_have_it=delivery.may_have_it,
+            is_away=is_away,
+        )
