@@ -112,6 +112,12 @@ SHIFTED = frozenset(
 )
 """When the object was made: kept, moved, where a project wants that. All other dates go as the profile says."""
 
+_STANDARDS = "1.2.840.10008."
+"""UIDs below it name kinds of things (PS3.6 annex A), and nobody's."""
+
+_NAMES_A_KIND = ("Class", "Syntax", "CodingScheme", "Context", "Creator")
+"""In the keywords of UIDs that name a kind of thing, whoever made it up."""
+
 DUMMIES: Mapping[str, object] = {
     "AS": "000Y",
     "DA": "19000101",
@@ -191,7 +197,7 @@ def _clean(dataset: Dataset, project: Project, shift: timedelta | None) -> None:
             del dataset[tag]
             continue
         element = dataset[tag]
-        do = actions().get((tag.group, tag.element))
+        do = actions().get((tag.group, tag.element)) or _not_named(element)
         if shift is not None and element.keyword in SHIFTED and _shifted(element, shift):
             continue
         if do is Do.REMOVE or element.VR == "UN" or (element.VR == "SQ" and do is Do.DUMMY):
@@ -205,6 +211,16 @@ def _clean(dataset: Dataset, project: Project, shift: timedelta | None) -> None:
         elif element.VR == "SQ":
             for item in element.value:
                 _clean(item, project, shift)
+
+
+def _not_named(element: DataElement) -> Do | None:
+    """What is done with an attribute of which the table says nothing: persons, addresses and numbers of things go all the same."""
+    if element.VR == "PN" or (element.VR == "UR" and element.keyword != "URNCodeValue"):
+        return Do.REMOVE
+    if element.VR != "UI" or any(word in element.keyword for word in _NAMES_A_KIND):
+        return None
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    return None if all(str(uid).startswith(_STANDARDS) for uid in values) else Do.UID
 
 
 def _goes_by_itself(tag: BaseTag) -> bool:

@@ -106,6 +106,35 @@ def test_nothing_that_the_table_names_is_left_on_any_level() -> None:
     assert TELLS in str(ds.PatientName)
 
 
+def test_persons_addresses_and_numbers_of_things_go_though_the_table_is_silent_about_them() -> None:
+    source = new_uid()
+    ds = image(
+        EvaluatorName=f"{TELLS}^Eva",
+        RetrieveURL=f"https://pacs.zzyzx.example/studies/{source}",
+        VolumeFrameOfReferenceUID=source,
+        SOPInstanceUIDOfConcatenationSource=source,
+        SOPClassesInStudy=[CR, "1.3.12.2.1107.5.9.1"],
+        ContextUID="1.2.840.10008.6.1.2",
+    )
+    ds.ReferencedImageSequence = [Dataset()]
+    ds.ReferencedImageSequence[0].ReferencedSOPClassUID = "1.3.12.2.1107.5.9.1"
+    ds.ReferencedImageSequence[0].AssertionUID = source
+    ds.ReferencedImageSequence[0].ReferencedColorPaletteInstanceUID = "1.2.840.10008.1.5.1"
+    made = for_research(ds, LUNGS)
+    raw = written(made)
+    for word in (TELLS.upper().encode(), source.encode(), b"HTTPS"):
+        assert word not in raw.upper()
+    assert made.VolumeFrameOfReferenceUID == LUNGS.uid(source)
+    assert (list(made.SOPClassesInStudy), made.ContextUID) == (
+        [CR, "1.3.12.2.1107.5.9.1"],
+        "1.2.840.10008.6.1.2",
+    )
+    (item,) = made.ReferencedImageSequence
+    assert item.ReferencedSOPClassUID == "1.3.12.2.1107.5.9.1"
+    assert item.AssertionUID == LUNGS.uid(source)
+    assert item.ReferencedColorPaletteInstanceUID == "1.2.840.10008.1.5.1"
+
+
 def test_private_attributes_overlays_curves_and_what_no_dictionary_knows_go() -> None:
     ds = image()
     block = ds.private_block(0x0029, "ZZYZX WORKS", create=True)
