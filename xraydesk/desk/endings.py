@@ -69,18 +69,18 @@ GROUPS: dict[str, tuple[ItemKind, ...]] = {
 """The list's filters, and the kinds in each."""
 
 _DONE = Ending("Done", "item-done", "item", posts=True, key="x")
-_OPEN_EXAM = Ending("Open exam", "exam", "accession")
+OPEN_EXAM = Ending("Open exam", "exam", "accession")
 _COMPARE = Ending("Compare", "image", "image")
 _MESSAGE = Ending("Open message", "message", "message")
 
 ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.EXAM_HELD: (Ending("Decide", "triage", query="exam"),),
     ItemKind.LATE_ORDER: (
-        _OPEN_EXAM,
+        OPEN_EXAM,
         Ending("This is its order", "late-order-join", "accession", posts=True, key="x"),
         Ending("It is another exam", "late-order-another", "accession", posts=True, key="a"),
     ),
-    ItemKind.ORDER_SEEN_OTHERWISE: (_OPEN_EXAM, _DONE),
+    ItemKind.ORDER_SEEN_OTHERWISE: (OPEN_EXAM, _DONE),
     ItemKind.NO_PLACE: (Ending("See the places", "board", query="exam"),),
     ItemKind.IMAGE_MISMATCH: (_COMPARE,),
     ItemKind.LABEL_DOUBT: (_COMPARE,),
@@ -95,7 +95,7 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
     ItemKind.IMAGE_NOT_KEPT: (
         Ending("Try again", "keeping-again", "item", posts=True),
         Ending("They are safe there", "keeping-seen", "item", posts=True, key="x"),
-        _OPEN_EXAM,
+        OPEN_EXAM,
     ),
     # What is kept is an administrator's page; whoever coordinates sees to what waits to be sent.
     ItemKind.ROOM_SHORT: (
@@ -104,37 +104,37 @@ ENDINGS: dict[ItemKind, tuple[Ending, ...]] = {
         _DONE,
     ),
     ItemKind.IMAGES_HELD: (
-        _OPEN_EXAM,
+        OPEN_EXAM,
         Ending("They belong here", "images-release", "accession", posts=True, key="x"),
     ),
     ItemKind.OUTSIDE_STUDY: (Ending("Say whose they are", "outside-study", "outside"),),
     ItemKind.STAT_TO_READ: (
         Ending("Told", "reader-told", "accession", posts=True, key="t"),
         Ending("Opened", "images-opened", "accession", posts=True, key="x"),
-        _OPEN_EXAM,
+        OPEN_EXAM,
     ),
     ItemKind.STAT_TEAM_TO_TELL: (
         Ending("Told", "team-told", "accession", posts=True, key="t"),
-        _OPEN_EXAM,
+        OPEN_EXAM,
     ),
     ItemKind.MESSAGE_NOT_APPLIED: (_MESSAGE, _DONE),
     ItemKind.MESSAGE_CONFLICT: (_MESSAGE, _DONE),
     ItemKind.MERGE_REQUESTED: (_MESSAGE, _DONE),
-    ItemKind.RECORD_DOUBT: (_OPEN_EXAM, _DONE),
-    ItemKind.UNSCHEDULED_EXAM: (_OPEN_EXAM, _DONE),
+    ItemKind.RECORD_DOUBT: (OPEN_EXAM, _DONE),
+    ItemKind.UNSCHEDULED_EXAM: (OPEN_EXAM, _DONE),
     ItemKind.CHECK_MISSING: (Ending("Answer now", "exam-check", "accession"),),
-    ItemKind.CANCEL_AFTER_START: (_OPEN_EXAM, _DONE),
-    ItemKind.STEP_NEVER_ENDED: (_OPEN_EXAM,),
+    ItemKind.CANCEL_AFTER_START: (OPEN_EXAM, _DONE),
+    ItemKind.STEP_NEVER_ENDED: (OPEN_EXAM,),
     ItemKind.REACTION_FAILED: (_DONE,),
     ItemKind.COMMITMENT_NOT_TOLD: (_DONE,),
     ItemKind.NOTICE_NOT_TAKEN: (_DONE,),
     ItemKind.RESULT_TO_TELL: (Ending("Call and write down", "finding", "finding"),),
     ItemKind.RESULT_TO_CONFIRM: (Ending("Decide", "finding", "finding"),),
     ItemKind.REPORT_WITHOUT_EXAM: (_MESSAGE, _DONE),
-    ItemKind.CHARGE_HELD: (_OPEN_EXAM, Ending("All that are held", "charges")),
+    ItemKind.CHARGE_HELD: (OPEN_EXAM, Ending("All that are held", "charges")),
     ItemKind.MESSAGE_NOT_SENT: (_MESSAGE,),
-    ItemKind.TRANSPORT_FAILED: (Ending("Ask again or cancel", "jobs"), _OPEN_EXAM),
-    ItemKind.TRANSPORT_LATE: (Ending("See the jobs", "jobs"), _OPEN_EXAM),
+    ItemKind.TRANSPORT_FAILED: (Ending("Ask again or cancel", "jobs"), OPEN_EXAM),
+    ItemKind.TRANSPORT_LATE: (Ending("See the jobs", "jobs"), OPEN_EXAM),
     ItemKind.NOBODY_ALONG: (Ending("Find another place", "find-place", "accession"), _DONE),
 }
 """No kind is without a way to end it; a test holds that."""

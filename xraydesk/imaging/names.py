@@ -18,6 +18,9 @@ _GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "
 _NAME_GROUPS = 3
 """PS3.5 section 6.2.1: alphabetic, ideographic and phonetic, parted by `=`."""
 
+_GROUP_LENGTH_MAX = 64
+"""PS3.5 table 6.2-1: a machine is given no more of a name, and writes no more of it into an image."""
+
 NEAR_LETTERS_MIN = 5
 """In a shorter family name one letter makes another name; in a given name always: twins are named alike."""
 
@@ -77,7 +80,8 @@ def same_name(one: str, other: str) -> bool:
     order where one of them was typed into a single field; `ü` may stand as `u` or `ue`. Greek and
     Cyrillic letters may stand in Latin ones in any usual way. Of a double family name one part
     is enough, and particles (van, de, al) may be left out. Any group of letters (alphabetic,
-    ideographic, phonetic) of one may agree with any of the other.
+    ideographic, phonetic) of one may agree with any of the other. Of a name that is longer than an image can
+    carry, as much counts as it can.
     """
     return likeness(one, other) is Likeness.SAME
 
@@ -89,7 +93,8 @@ def likeness(one: str, other: str) -> Likeness:
 
 
 def _groups(name: str) -> list[str]:
-    return [group for group in name.split("=", _NAME_GROUPS - 1) if group.replace("^", "").strip()]
+    groups = (group[:_GROUP_LENGTH_MAX].rstrip("^ ") for group in name.split("=", _NAME_GROUPS - 1))
+    return [group for group in groups if group.replace("^", "").strip()]
 
 
 def _group_likeness(one: str, other: str) -> Likeness:

@@ -55,7 +55,8 @@ def test_what_waits_goes_on_and_what_comes_is_known_once_somebody_says_what_a_co
     browser = signed_in(site)
     html = browser.get(reverse("codes")).content.decode()
     assert "EAP77" in html
-    assert "2 exams since" in html
+    assert f'href="{reverse("triage")}?exam={first.accession}">2 exams</a> since' in html
+    assert "link:" not in html
     said = browser.post(reverse("code-map", args=[first.pk]), {"procedure": chest(site).pk}, follow=True)
     assert "2 exams that waited went on" in said.content.decode()
     for exam in (first, second, other):

@@ -25,6 +25,7 @@ from xraydesk.imaging.states import ImageState
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.orders.states import TriageState
+from xraydesk.patients.models import Patient
 from xraydesk.rooms.models import Modality
 from xraydesk.siteplan.link_plan import LinkPlan, OutlinkPlan
 from xraydesk.siteplan.reading import from_json, to_json
@@ -220,7 +221,17 @@ def test_the_attention_list_leads_nobody_to_a_page_that_is_not_theirs() -> None:
     assert f'href="{address}?exam={exam.accession}"' in coordinator.get(reverse("attention")).content.decode()
     shown = administrator.get(reverse("attention")).content.decode()
     assert f'href="{address}' not in shown
+    assert f'<a class="btn" href="{reverse("exam", args=[exam.accession])}">Open exam</a>' in shown
     assert administrator.get(address).status_code == 404
+
+
+def test_a_name_written_from_right_to_left_turns_no_date_round() -> None:
+    site = make_site()
+    exam = make_exam(site, triage=TriageState.HELD)
+    Patient.objects.filter(pk=exam.patient_id).update(family="القحطاني", given="عبد الرحمن")
+    raise_item(site_id=site.pk, kind=ItemKind.EXAM_HELD, key="held", at=clock.now(), accession=exam.accession)
+    shown = signed_in(site).get(reverse("attention")).content.decode()
+    assert "<bdi>القحطاني, عبد الرحمن</bdi> · <bdi>" in shown
 
 
 def test_why_an_exam_is_held_is_said_once_on_its_page() -> None:

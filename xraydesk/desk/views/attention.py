@@ -16,7 +16,7 @@ from xraydesk.attention.kinds import ItemKind
 from xraydesk.attention.models import Item
 from xraydesk.desk.access import may_open, needs
 from xraydesk.desk.answers import SeeOther, done, refused
-from xraydesk.desk.endings import CAN_BE_DONE, ENDINGS, GROUPS, Ending
+from xraydesk.desk.endings import CAN_BE_DONE, ENDINGS, GROUPS, OPEN_EXAM, Ending
 from xraydesk.journey import attend
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.exam_view import by_accession, name_of, views_of
@@ -41,7 +41,8 @@ class Line:
     """One line of the list."""
 
     item: Item
-    whom: str
+    whom: tuple[str, ...]
+    """Which exam, of whom: each part by itself, so that a name written from right to left turns no date round."""
     over: bool
     buttons: list[Button]
 
@@ -67,7 +68,7 @@ def attention(request: HttpRequest, member: Member) -> HttpResponse:
     exams = Exam.objects.filter(accession__in={item.accession for item in items if item.accession})
     views = by_accession(views_of(exams, site=member.site))
     whom = {
-        accession: " · ".join(
+        accession: tuple(
             part
             for part in (
                 view.exam.procedure_text,
@@ -80,7 +81,7 @@ def attention(request: HttpRequest, member: Member) -> HttpResponse:
         )
         for accession, view in views.items()
     }
-    lines = [_line(item, whom.get(item.accession, ""), at, member) for item in items]
+    lines = [_line(item, whom.get(item.accession) or (item.room,), at, member) for item in items]
     context = {
         "parts": _parts(lines, at),
         "total": sum(counts.values()),
@@ -91,9 +92,12 @@ def attention(request: HttpRequest, member: Member) -> HttpResponse:
     return render(request, "desk/attention.html", context)
 
 
-def _line(item: Item, whom: str, at: datetime, member: Member) -> Line:
+def _line(item: Item, whom: tuple[str, ...], at: datetime, member: Member) -> Line:
     ways = ENDINGS.get(ItemKind(item.kind), ())
     buttons = [button for way in ways if (button := _button(way, item, member)) is not None]
+    if not buttons:  # what ends it is another role's: it still leads to what it is about
+        looks = [_button(OPEN_EXAM, item, member)]
+        buttons = [look for look in looks if look is not None]
     return Line(item=item, whom=whom, over=item.until < at, buttons=buttons)
 
 

@@ -29,7 +29,13 @@ def codes(request: HttpRequest, member: Member) -> HttpResponse:
         of_unknown_codes(site=member.site)
         .exclude(procedure_code="")
         .values("order__source", "procedure_code", "procedure_system")
-        .annotate(count=Count("pk"), since=Min("created_at"), text=Min("procedure_text"), first=Min("pk"))
+        .annotate(
+            count=Count("pk"),
+            since=Min("created_at"),
+            text=Min("procedure_text"),
+            first=Min("pk"),
+            accession=Min("accession"),
+        )
         .order_by("since")
     )
     context = {

@@ -22,6 +22,9 @@ from xraydesk.imaging.names import same_name
         ("Wang^XiaoDong=王^小東", "王^小東"),
         ("Yamada^Tarou=山田^太郎=やまだ^たろう", "YAMADA^TAROU"),
         ("Anonymous", "ANONYMOUS"),
+        ("Wolfe" * 14 + "^Hubert", ("Wolfe" * 14)[:64]),
+        ("Wolfe" * 12 + "abcd^Hubert", "Wolfe" * 12 + "abcd"),
+        ("Wolfe" * 12 + "^Hub Bla^Jo=王^小東", "Wolfe" * 12 + "^Hub"),
     ],
 )
 def test_these_are_one_person(one: str, other: str) -> None:
@@ -39,6 +42,7 @@ def test_these_are_one_person(one: str, other: str) -> None:
         ("王^小東", "Wang^XiaoDong"),
         ("", "Prüfer^Ada"),
         ("^^", "=="),
+        ("Wolfe" * 14 + "^Hubert", ("Wolfe" * 14)[:63]),
     ],
 )
 def test_these_are_not_known_to_be_one_person(one: str, other: str) -> None:
