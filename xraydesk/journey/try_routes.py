@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.models import Delivery, Image
@@ -30,14 +30,18 @@ class Tried:
     otherwise: tuple[Otherwise, ...]
 
 
-def try_plan(*, site: Site, plan: SitePlan, day: date) -> Tried:
+def try_plan(*, site: Site, plan: SitePlan, day: date, at: datetime) -> Tried:
     """Which exams whose images came on a local day would go elsewhere under a plan than they went. Changes nothing."""
-    gone = gone_on(site=site, day=day)
+    gone = gone_on(site=site, day=day, at=at)
     return Tried(day, len(gone), tuple(elsewhere(gone, plan)))
 
 
-def gone_on(*, site: Site, day: date) -> list[Gone]:
-    """The exams whose images came on a local day and went on, or are about to, in the order they came."""
+def gone_on(*, site: Site, day: date, at: datetime) -> list[Gone]:
+    """The exams whose images came on a local day and went on, or are about to, in the order they came.
+
+    One whose images were sent and of which nothing says where to (as on the invented days of a demonstration) is left
+    out: nobody can tell whether it would go elsewhere. So is one of today whose images wait for their exam to end.
+    """
     first, after = clock.day_bounds(day, site.timezone)
     images = (
         Image.objects.filter(
@@ -49,10 +53,13 @@ def gone_on(*, site: Site, day: date) -> list[Gone]:
         )
         .exclude(modality="DOC", calling_ae_title=site.ae_title)
         .order_by("id")
-        .values_list("exam", "modality")
+        .values_list("exam", "modality", "state")
     )
     modalities: dict[int, dict[str, None]] = {}
-    for exam_id, modality in images:
+    sent: set[int] = set()
+    for exam_id, modality, state in images:
+        if state == ImageState.SENT:
+            sent.add(exam_id or 0)
         if exam_id in modalities or len(modalities) < EXAMS_TRIED_MAX:
             modalities.setdefault(exam_id or 0, {})[modality] = None
     went: dict[int, set[str]] = {}
@@ -66,7 +73,18 @@ def gone_on(*, site: Site, day: date) -> list[Gone]:
     return [
         Gone(exams[key].accession, routed[key], tuple(modalities[key]), frozenset(went.get(key, ())))
         for key in modalities
+        if key in went or (key not in sent and after <= at)
     ]
+
+
+def day_to_try(*, site: Site, at: datetime) -> date:
+    """The day before, or today where nothing says where the images of the day before went."""
+    today = clock.local_day(at, site.timezone)
+    first, after = clock.day_bounds(today - timedelta(days=1), site.timezone)
+    went = Delivery.objects.filter(
+        site=site, image__received_at__gte=first, image__received_at__lt=after, image__fetched=None
+    )
+    return today - timedelta(days=1) if went.exists() else today
 
 
 def save_rules(*, site: Site, text: str, at: datetime, by: str) -> list[str]:

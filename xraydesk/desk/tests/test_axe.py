@@ -118,6 +118,7 @@ def pages(exam: Exam, finding: Finding) -> list[str]:
         reverse("messages"),
         reverse("search"),
         reverse("feedback"),
+        *(reverse("image", args=[one.pk]) for one in exam.images.all()[:1]),
         reverse("pictures"),
         reverse("intended-use"),
     ]

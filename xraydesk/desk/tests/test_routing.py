@@ -63,6 +63,25 @@ def asked(browser: Client, rules: str, **more: object) -> tuple[int, str, str]:
     return response.status_code, html, found
 
 
+def test_of_what_was_sent_nobody_knows_where_to_nothing_is_said_and_today_is_offered_instead(
+    site: Site,
+) -> None:
+    yesterday(site)
+    browser = signed_in(site, Role.ADMINISTRATOR)
+    today = clock.local_day(clock.now(), site.timezone)
+    assert f'value="{today - timedelta(days=1)}"' in browser.get("/routing").content.decode()
+    Delivery.objects.all().delete()
+    assert f'value="{today}"' in browser.get("/routing").content.decode()
+    day = f"{today - timedelta(days=1)}"
+    assert "1 of 1 exam of" in asked(browser, RULE, day=day)[1], "it waits, and would go on"
+    Image.objects.update(received_at=clock.now())
+    assert "No images are known" in asked(browser, RULE, day=f"{today}")[1], "its exam has not ended yet"
+    Image.objects.update(state="sent", received_at=clock.now() - timedelta(days=1))
+    assert "No images are known to have gone on from that day" in asked(browser, RULE, day=day)[1]
+    for far in ("0001-01-01", "9999-12-31"):
+        assert asked(browser, RULE, day=far)[0] == 200
+
+
 def test_rules_are_tried_on_yesterday_and_kept_as_they_were_tried(site: Site) -> None:
     routine, stat = yesterday(site), yesterday(site, priority="stat")
     browser = signed_in(site, Role.ADMINISTRATOR)
@@ -95,7 +114,7 @@ def test_rules_that_change_nothing_cannot_be_kept_and_a_day_without_images_says_
     assert "Keep these rules" not in html
     assert exam.accession not in html
     Image.objects.update(received_at=clock.now() - timedelta(days=9))
-    assert "No images came on that day" in asked(browser, RULE, day="nonsense")[1]
+    assert "No images are known to have gone on from that day" in asked(browser, RULE, day="nonsense")[1]
 
 
 @pytest.mark.parametrize("spoil", ["rules", "token", "site"])

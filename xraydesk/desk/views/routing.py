@@ -20,7 +20,7 @@ from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.imaging.route_rules import Otherwise
 from xraydesk.journey.errors import Refused
-from xraydesk.journey.try_routes import Tried, save_rules, try_plan
+from xraydesk.journey.try_routes import Tried, day_to_try, save_rules, try_plan
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
 from xraydesk.siteplan.diff import diff
@@ -31,6 +31,7 @@ from xraydesk.siteplan.reading import read_toml_text
 from xraydesk.siteplan.route_text import with_rules, written
 from xraydesk.siteplan.toml_file import FILE_BYTES_MAX
 
+DAYS_BACK_MAX = 3_653
 SALT = "xraydesk.rules-of-routing"
 OTHERWISE_SHOWN_MAX = 500
 
@@ -48,7 +49,11 @@ class Row:
 def routing(request: HttpRequest, member: Member) -> HttpResponse:
     """The rules as they are, to be changed and tried."""
     plan = _plan(member)
-    return render(request, "desk/routing.html", {"text": written(plan), "day": _yesterday(member)})
+    return render(
+        request,
+        "desk/routing.html",
+        {"text": written(plan), "day": day_to_try(site=member.site, at=clock.now())},
+    )
 
 
 @require_POST
@@ -64,7 +69,7 @@ def try_rules(request: HttpRequest, member: Member) -> HttpResponse:
         changed = _of_file(file, plan) if file else with_rules(text, plan)
     except SiteFileErrors as wrong:
         return render(request, "desk/routing.html", context | {"errors": wrong.errors})
-    tried = try_plan(site=member.site, plan=changed, day=context["day"])
+    tried = try_plan(site=member.site, plan=changed, day=context["day"], at=clock.now())
     context |= {
         "tried": tried,
         "rows": _rows(member, tried),
@@ -125,15 +130,13 @@ def _print_of(member: Member, text: str) -> str:
     return hashlib.sha256(f"{member.site.pk}\n{plan}\n{text}".encode()).hexdigest()
 
 
-def _yesterday(member: Member) -> date:
-    return clock.local_day(clock.now(), member.site.timezone) - timedelta(days=1)
-
-
 def _day(request: HttpRequest, member: Member) -> date:
     try:
-        return date.fromisoformat(request.POST.get("day", ""))
+        day = date.fromisoformat(request.POST.get("day", ""))
     except ValueError:
-        return _yesterday(member)
+        return day_to_try(site=member.site, at=clock.now())
+    today = clock.local_day(clock.now(), member.site.timezone)
+    return min(max(day, today - timedelta(days=DAYS_BACK_MAX)), today)
 
 
 def _rows(member: Member, tried: Tried) -> list[Row]:
