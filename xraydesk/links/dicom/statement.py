@@ -280,9 +280,9 @@ def _limit_rows(limits: Limits) -> Iterator[tuple[str, str, str, str]]:
         "",
         "it waits for a person",
     )
-    yield "files of a medium", f"{medium_files.FILES_MAX:,}", "", "it is not read further"
+    yield "files of a medium", f"{medium_files.FILES_MAX:,}", "", "nothing of it is read"
     yield "an object of a medium", _bytes(medium_files.OBJECT_BYTES_MAX), "", "it is passed over"
-    yield "a medium, unpacked", _bytes(medium_files.MEDIUM_BYTES_MAX), "", "it is not read further"
+    yield "a medium, unpacked", _bytes(medium_files.MEDIUM_BYTES_MAX), "", "nothing of it is read"
     yield "studies of one patient at an archive", f"{archive.STUDIES_MAX}", "", "the others are passed over"
     for what, most, beyond in web_uses.limits():
         yield what, most, "", beyond
