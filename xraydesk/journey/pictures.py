@@ -67,23 +67,25 @@ def counts(site: Site) -> dict[str, int]:
     return dict(sorted(Counter(confirmed(site).values_list("part", flat=True)).items()))
 
 
-@transaction.atomic
-def learn_parts(*, site: Site, at: datetime, by: str) -> PartModel:
-    """Learn anew from what is confirmed. Raises NotEnoughPictures."""
-    from xraydesk.imaging.gross_part import EXAMPLES_MIN, NotEnough, learn, read_features
+def learn_parts(*, site: Site, at: datetime, by: str) -> PartModel | None:
+    """Learn anew from what is confirmed, of each part the latest; None where there is not enough of it (any more).
 
+    Nothing is locked while it learns. What is more than PICTURES_KEPT_MAX of a part goes first, so that no more is read.
+    """
+    from xraydesk.imaging.gross_part import NotEnough, learn, read_features
+
+    with transaction.atomic():
+        for part in counts(site):
+            actions.forget_pictures(site=site, part=part, keep_max=PICTURES_KEPT_MAX)
     rows = confirmed(site).values_list("part", "features")
     try:
         model, calibration = learn([(part, read_features(bytes(kept))) for part, kept in rows])
     except NotEnough:
-        raise NotEnoughPictures(
-            f"It takes {EXAMPLES_MIN} confirmed images of each of two parts. Nothing was learnt."
-        ) from None
-    for part in counts(site):
-        actions.forget_pictures(site=site, part=part, keep_max=PICTURES_KEPT_MAX)
-    return actions.keep_part_model(
-        site=site, model=model.as_json(), calibration=asdict(calibration), at=at, by=by
-    )
+        return None
+    with transaction.atomic():
+        return actions.keep_part_model(
+            site=site, model=model.as_json(), calibration=asdict(calibration), at=at, by=by
+        )
 
 
 def latest_model(site: Site) -> PartModel | None:

@@ -12,9 +12,10 @@ from xraydesk.journey.autopilot import place_by_itself
 from xraydesk.journey.charge import flag_charges_waiting
 from xraydesk.journey.distribute import pass_on_unopened
 from xraydesk.journey.fetch import flag_late_fetches
+from xraydesk.journey.learning import LEARN_TASK
 from xraydesk.journey.seed.fill import FILL_QUEUE, FILL_TASK, days_missing, defer_history, fill_day
 from xraydesk.journey.tell import pass_on_late
-from xraydesk.journey.trial import TRIAL_QUEUE, TRIAL_TASK, TryAgain, run_trial
+from xraydesk.journey.trial import TRIAL_LOCK, TRIAL_QUEUE, TRIAL_TASK, TryAgain, run_trial
 from xraydesk.lib import clock
 from xraydesk.reactions.run import give_up, react_to
 from xraydesk.reactions.table import BOOK_TASK
@@ -97,6 +98,14 @@ def flag_charges(timestamp: int) -> None:
     """Every hour: charges that have waited a day for their report."""
     for site in Site.objects.order_by("id"):
         flag_charges_waiting(site=site, at=clock.now())
+
+
+@jobs.task(name=LEARN_TASK, queue=TRIAL_QUEUE, lock=TRIAL_LOCK)
+def learn_pictures(site_id: int, by: str) -> None:
+    """Learn anew what pictures look like, from what is confirmed by now."""
+    from xraydesk.journey.pictures import learn_parts
+
+    learn_parts(site=Site.objects.get(pk=site_id), at=clock.now(), by=by)
 
 
 @jobs.task(

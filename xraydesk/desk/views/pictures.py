@@ -12,10 +12,10 @@ from xraydesk.access.roles import Permission
 from xraydesk.desk.access import needs
 from xraydesk.desk.answers import SeeOther, done, refused
 from xraydesk.imaging.gross_part import EXAMPLES_MIN
+from xraydesk.journey import learning
 from xraydesk.journey import pictures as journey
 from xraydesk.journey.errors import Refused
 from xraydesk.journey.policy import policies_of
-from xraydesk.lib import clock
 
 
 @require_safe
@@ -26,6 +26,7 @@ def pictures(request: HttpRequest, member: Member) -> HttpResponse:
         "is_on": policies_of(member.site).look_at_pictures,
         "counts": journey.counts(member.site),
         "needed": EXAMPLES_MIN,
+        "is_learning": learning.is_learning(member.site),
         "learnt": journey.latest_model(member.site),
     }
     return render(request, "desk/pictures.html", context)
@@ -37,7 +38,7 @@ def learn(request: HttpRequest, member: Member) -> SeeOther:
     """Learn anew from what is confirmed."""
     here = reverse("pictures")
     try:
-        journey.learn_parts(site=member.site, at=clock.now(), by=member.who)
+        learning.ask_to_learn(site=member.site, by=member.who)
     except Refused as why:
         return refused(request, why, to=here)
-    return done(request, "Learnt anew.", to=here)
+    return done(request, "It is being learnt. Look again in a minute or two.", to=here)

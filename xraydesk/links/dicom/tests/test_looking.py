@@ -17,13 +17,14 @@ from xraydesk.imaging import gross_part
 from xraydesk.imaging.models import Delivery, Image, PartModel, SeenPicture
 from xraydesk.imaging.states import StepState
 from xraydesk.imaging.tests.test_gross_part import drawn
-from xraydesk.journey import pictures
+from xraydesk.journey import learning, pictures
 from xraydesk.journey.pictures import NotEnoughPictures, learn_parts
-from xraydesk.journey.tests.performing import begun, header, received, site_with_pacs, told
+from xraydesk.journey.tests.performing import begun, header, jobs, received, site_with_pacs, told
 from xraydesk.links.dicom.looking import look_at_pictures
 from xraydesk.links.dicom.tests.test_picture import image_file
 from xraydesk.orders.models import Exam
 from xraydesk.quality.models import Feedback
+from xraydesk.reactions.jobs import learn_pictures
 from xraydesk.reactions.table import send_images
 from xraydesk.results.models import Report
 from xraydesk.siteplan.jsonform import from_json, to_json
@@ -92,7 +93,8 @@ def test_only_confirmed_images_teach_and_only_once_there_are_enough(site, tmp_pa
     read(exam)
     assert pictures.counts(site) == {"chest": 9}
     with pytest.raises(NotEnoughPictures, match="8 confirmed images of each of two parts"):
-        learn_parts(site=site, at=AT, by="user:c")
+        learning.ask_to_learn(site=site, by="user:c")
+    assert learn_parts(site=site, at=AT, by="user:c") is None
     doubt = Feedback.objects.create(site=site, exam=exam, reason="wrong label", at=AT, by="user:r")
     assert pictures.counts(site) == {}
     Feedback.objects.filter(pk=doubt.pk).update(withdrawn_at=AT)
@@ -144,8 +146,13 @@ def test_the_page_says_how_far_it_is_and_how_well_it_does(site, tmp_path: Path) 
     assert "Pictures are looked at." in page
     assert "Nothing was learnt" in browser.post(reverse("pictures-learn"), follow=True).content.decode()
     taught(site, tmp_path)
+    assert learning.ask_to_learn(site=site, by="user:c")
     page = browser.post(reverse("pictures-learn"), follow=True).content.decode()
-    assert "Learnt anew." in page
+    assert "Look again in a minute or two." in page
+    assert "Learn anew" not in page
+    (asked,) = jobs("learn_parts")
+    learn_pictures(**asked)
+    page = browser.get(reverse("pictures")).content.decode()
     assert "Of 6 images that it was not shown while learning, 100.0 % were told right" in page
 
 
