@@ -31,7 +31,12 @@ from xraydesk.patients.demographics import Demographics
 from xraydesk.patients.events import PatientEvent
 from xraydesk.patients.models import Patient
 from xraydesk.patients.queries import question_of_numbers
-from xraydesk.patients.rules import IDENTITY, identifiers_that_count, what_lacks
+from xraydesk.patients.rules import (
+    AUTHORITY_LENGTH_MAX,
+    IDENTITY,
+    identifiers_that_count,
+    what_lacks,
+)
 
 PLACER_LENGTH_MAX = 64
 
@@ -102,6 +107,10 @@ def _refuse_incomplete(requisition: Requisition) -> None:
         raise IncompleteOrder("The order has no placer number: send it with one.")
     if len(requisition.placer) > PLACER_LENGTH_MAX:
         raise IncompleteOrder(f"The placer number is longer than {PLACER_LENGTH_MAX} characters.")
+    if len(requisition.placer_authority) > AUTHORITY_LENGTH_MAX:
+        raise IncompleteOrder(
+            f"The issuer of the placer number is longer than {AUTHORITY_LENGTH_MAX} characters."
+        )
     if is_new and not requisition.exams:
         raise IncompleteOrder(f"Order {requisition.placer} asks for no exam: send what is to be done.")
     if len(requisition.exams) > actions.EXAMS_AN_ORDER_MAX:

@@ -14,7 +14,7 @@ from xraydesk.links.fhir import interactions, plan_codec, shape_codec, slots
 from xraydesk.links.fhir.answers_codec import Entry, Issue, searchset
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.conditions import key_of
-from xraydesk.links.fhir.elements_codec import Resource, read_moment, read_reference
+from xraydesk.links.fhir.elements_codec import Resource, may_be_planned, read_moment, read_reference
 from xraydesk.links.fhir.operations import parameter
 from xraydesk.links.fhir.replies import Refusal, Reply, refuse
 from xraydesk.links.fhir.writing import Written, refused_by_step
@@ -98,7 +98,7 @@ def _moment(told: Any, name: str) -> datetime | None:
         return None
     try:
         at = read_moment(text)
-        if at is None or at.tzinfo is None:
+        if at is None or at.tzinfo is None or not may_be_planned(at):
             raise ValueError
     except ValueError:
         raise refuse(400, "value", f"{name} takes a time with its offset.", "Parameters.parameter") from None
@@ -232,6 +232,8 @@ def _place(caller: Caller, resource: Mapping[str, Any], actors: list[str]) -> Pl
     rooms = [caller.key_in(actor, "Location") for actor in actors]
     room = next((key for key in rooms if key is not None), None)
     start = read_moment(resource.get("start", ""))
+    if not may_be_planned(start):
+        raise refuse(422, "value", "Nobody plans for that year.", "Appointment.start")
     if room is None or start is None or not Room.objects.filter(site=caller.member.site, pk=room).exists():
         raise refuse(422, "required", "Name a Slot, or a start and a Location.", "Appointment.slot")
     return Place(room, clock.in_zone(start, "UTC"), clock.in_zone(start, "UTC"))

@@ -97,6 +97,15 @@ def read_moment(text: str) -> datetime | None:
     return datetime.fromisoformat(text.replace("Z", "+00:00")) if "T" in text else None
 
 
+PLANNED_YEARS = range(1900, 2200)
+"""Nobody plans an exam beyond these; 9999 stands for never in many an EHR, and no clock on earth goes on after it."""
+
+
+def may_be_planned(at: datetime | None) -> bool:
+    """Whether an exam may be wished for at a moment, as far as its year tells."""
+    return at is None or at.year in PLANNED_YEARS
+
+
 def read_day(text: str) -> date | None:
     """The day that a date names; None for a month, a year or nothing."""
     return date.fromisoformat(text[:10]) if len(text) >= 10 else None

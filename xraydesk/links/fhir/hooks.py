@@ -18,7 +18,7 @@ from xraydesk.lib import clock
 from xraydesk.links.fhir import hooks_codec, interactions, request_codec, shape_codec
 from xraydesk.links.fhir.callers import Caller
 from xraydesk.links.fhir.conditions import exam_identifier
-from xraydesk.links.fhir.elements_codec import read_moment
+from xraydesk.links.fhir.elements_codec import may_be_planned, read_moment
 from xraydesk.links.fhir.hooks_codec import Card
 from xraydesk.links.fhir.hooks_sign_in import member_of_call
 from xraydesk.links.fhir.http import body_of, fhir, only
@@ -184,7 +184,7 @@ def _start(wanted: Mapping[str, Any]) -> datetime | None:
         start = read_moment(str(wanted.get("start", "")))
     except ValueError:
         return None
-    return start if start is not None and start.tzinfo is not None else None
+    return start if start is not None and start.tzinfo is not None and may_be_planned(start) else None
 
 
 def _time(exam: Exam, start: datetime | None, *, about: str, at: datetime) -> list[Card]:

@@ -20,6 +20,7 @@ from xraydesk.links.fhir.elements_codec import (
     filled,
     identifier,
     instant,
+    may_be_planned,
     own_concept,
     read_moment,
     reference,
@@ -145,6 +146,8 @@ def read_request(
     if "occurrenceTiming" in resource:
         raise Unfit("not-supported", "Send one request an exam.", "ServiceRequest.occurrenceTiming")
     code, system = read_code(resource, offered)
+    if not may_be_planned(read_wish(resource)):
+        raise Unfit("value", "Nobody plans for that year.", "ServiceRequest.occurrence[x]")
     numbers = read_numbers(resource)
     provider_id, provider_name = read_requester(resource)
     return Requisition(

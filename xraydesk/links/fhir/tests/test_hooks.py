@@ -152,7 +152,7 @@ def test_a_time_that_is_not_free_is_told_with_those_that_are() -> None:
     assert taken["cards"][0]["detail"].count("\n- ") == 3
     later = start + timedelta(minutes=30)
     assert call(client, "appointment-book", wanted(exam.pk, later.isoformat()), **here)[1] == {"cards": []}
-    for nothing in ("", "soon", "2026-03-05T10:00:00"):
+    for nothing in ("", "soon", "2026-03-05T10:00:00", "9999-12-31T23:59:59-14:00"):
         assert call(client, "appointment-book", wanted(exam.pk, nothing), **here)[1] == {"cards": []}
     assert call(client, "appointment-book", wanted(999999, start.isoformat()), **here)[1] == {"cards": []}
     by_number = wanted(exam.pk, start.isoformat())

@@ -413,6 +413,7 @@ def test_a_code_of_a_public_table_is_never_one_of_ours(system: str, fits: bool) 
         {"status": "unknown"},
         {"doNotPerform": True},
         {"occurrenceTiming": {}},
+        {"occurrenceDateTime": "9999-12-31T23:59:59-14:00"},
     ],
 )
 def test_what_cannot_be_asked_for(change: dict[str, Any]) -> None:
