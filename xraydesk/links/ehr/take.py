@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
 
 from xraydesk.access.members import Member
 from xraydesk.access.models import Site
@@ -37,6 +38,8 @@ from xraydesk.orders.models import Exam
 from xraydesk.orders.requisition import OrderControl
 from xraydesk.patients.queries import by_identifier
 from xraydesk.siteplan.link_plan import EhrPlan, Pulls
+
+log = structlog.get_logger(__name__)
 
 CODE_LENGTH_MAX = 64
 """A code or system that is longer cannot be kept with an exam."""
@@ -235,6 +238,14 @@ def _applied(one: Fetched, at: datetime) -> Taken:
         return Taken(late.effect, late.key)
     except Refused as error:
         return Taken(_waits(one, writing.refused_by_step(error, str(one.kind)).issues))
+    except (OperationalError, InterfaceError):
+        raise
+    except (
+        Exception
+    ) as error:  # the edge of the protocol: it is kept, a person sees it, and what is behind it goes on
+        log.exception("resource of an EHR not applied", type=str(one.kind), site=one.site.code)
+        words = f"The desk failed while applying it ({type(error).__name__}). It is kept: replay it once the cause is mended"
+        return Taken(_waits(one, [Issue("exception", words)]))
     return replace(taken, effect=replace(taken.effect, facts=tuple(facts)))
 
 

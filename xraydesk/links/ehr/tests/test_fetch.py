@@ -28,6 +28,7 @@ from xraydesk.links.again import apply_again
 from xraydesk.links.ehr import fetch as fetching
 from xraydesk.links.ehr import session as sessions
 from xraydesk.links.ehr.tests.ehr_peer import Ehr, an_ehr, coverage, earlier, patient, request
+from xraydesk.links.fhir import request_codec
 from xraydesk.links.messages import NotReplayable
 from xraydesk.links.models import Fetching, Message
 from xraydesk.links.outside.tests.http_peer import Told
@@ -217,6 +218,28 @@ def test_what_cannot_be_read_becomes_one_item_that_names_the_element(
     assert item.message is not None
     assert Message.objects.get(pk=item.message).state == "waiting for a person"
     assert not Exam.objects.exists()
+
+
+def test_what_the_desk_fails_over_is_put_before_a_person_and_what_is_behind_it_comes_in(
+    ehr: Ehr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = asked_site(ehr)
+    ehr.put(patient(), earlier(days=9))
+    ehr.put(request("r1", identifier=[{"value": "STUMBLE"}]), earlier(minutes=9))
+    ehr.put(request("r2"), earlier(minutes=8))
+    read = request_codec.read_request
+
+    def stumble(resource: Any, **told: Any) -> Any:
+        if resource["identifier"][0]["value"] == "STUMBLE":
+            raise OverflowError("date value out of range")
+        return read(resource, **told)
+
+    monkeypatch.setattr(request_codec, "read_request", stumble)
+    fetch(site)
+    assert Exam.objects.count() == 1
+    item = Item.objects.get()
+    assert "failed while applying it (OverflowError)" in item.text
+    assert Message.objects.get(pk=item.message).state == "waiting for a person"
 
 
 def test_a_code_that_nobody_mapped_becomes_an_order_as_one_by_hl7_does(ehr: Ehr) -> None:
