@@ -30,6 +30,7 @@ class ItemKind(StrEnum):
     RECORD_DOUBT = "record may be of another person now"
     UNSCHEDULED_EXAM = "exam without an order"
     CHECK_MISSING = "begun without a safety check"
+    STEP_DOUBT = "machine names another patient"
     CANCEL_AFTER_START = "cancelled after it began"
     STEP_NEVER_ENDED = "begun long ago, not ended"
     OUTSIDE_STUDY = "outside images to be taken in"
@@ -82,6 +83,7 @@ CLOCKS: dict[ItemKind, Clock] = {
     ItemKind.MERGE_REQUESTED: Clock(240, "Two patient records are to be made one"),
     ItemKind.RECORD_DOUBT: Clock(20, "A patient's record got another name and birth date at once"),
     ItemKind.UNSCHEDULED_EXAM: Clock(60, "An exam was begun without an order"),
+    ItemKind.STEP_DOUBT: Clock(5, "A machine began an exam and names another patient"),
     ItemKind.CHECK_MISSING: Clock(15, "An exam began although a safety check is missing"),
     ItemKind.CANCEL_AFTER_START: Clock(30, "An exam was cancelled after it had begun"),
     ItemKind.STEP_NEVER_ENDED: Clock(60, "An exam began long ago and has not ended"),

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from xraydesk.imaging import anatomy_rules as anatomy
-from xraydesk.imaging.header import Header
+from xraydesk.imaging.header import Header, StepReport
 from xraydesk.imaging.names import Likeness, likeness, stands_for_name
 from xraydesk.imaging.rules import Candidate, Person, number_doubt
 from xraydesk.orders.sides import SIDE_OF, WORD_OF, Side
@@ -270,8 +270,8 @@ _OF_NUMBER = {
 }
 
 
-def patient_doubts(header: Header, patient: Person) -> Doubts:
-    """What an image says of its patient that contradicts the exam's; empty where it is the same person.
+def patient_doubts(header: Header | StepReport, patient: Person) -> Doubts:
+    """What an image, or a step, says of its patient that contradicts the exam's; empty where it is the same person.
 
     A machine that got its worklist before two records were made one still knows the patient as
     before. Where number and birth date agree, another family name beside the same given name may
@@ -301,7 +301,7 @@ def patient_doubts(header: Header, patient: Person) -> Doubts:
     return doubts
 
 
-def _name_doubts(header: Header, patient: Person, *, is_sure: bool) -> Doubts:
+def _name_doubts(header: Header | StepReport, patient: Person, *, is_sure: bool) -> Doubts:
     """What the name says. `is_sure` where number and birth date are the patient's."""
     known = [patient.name, *(former.name for former in patient.former)]
     ways = {likeness(header.patient_name, name) for name in known if name}
@@ -314,6 +314,19 @@ def _name_doubts(header: Header, patient: Person, *, is_sure: bool) -> Doubts:
             (_D.OTHER_FAMILY_NAME, "it carries another family name with the same given name and birth date")
         ]
     return [(_D.OTHER_NAME, "it carries another name")]
+
+
+_SAYS_NOTHING = frozenset({_D.NO_NUMBER, _D.NOTHING_ELSE})
+
+
+def step_findings(report: StepReport, patient: Person, policies: Policies) -> tuple[Finding, ...]:
+    """What a machine says of a patient as it begins, where that is enough to hold an image; empty where it is not.
+
+    A machine may tell less of the patient in its step than in its images: what it leaves out speaks against nothing.
+    """
+    said = [(doubt, words) for doubt, words in patient_doubts(report, patient) if doubt not in _SAYS_NOTHING]
+    findings = weighed(said, policies)
+    return findings if holds(findings, policies) else ()
 
 
 def anatomy_doubts(header: Header, exam: Candidate) -> Doubts:

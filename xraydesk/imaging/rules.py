@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from xraydesk.imaging.header import Header, ScheduledReference
+from xraydesk.imaging.header import Header, ScheduledReference, StepReport
 from xraydesk.imaging.names import same_name
 from xraydesk.imaging.states import StepState
 from xraydesk.patients.demographics import Identifier
@@ -45,8 +45,8 @@ class Candidate:
     is_cancelled: bool = False
 
 
-def number_doubt(header: Header, patient: Person) -> LabelDoubt | None:
-    """What speaks against a patient's number in an image; None where it is one of the patient's."""
+def number_doubt(header: Header | StepReport, patient: Person) -> LabelDoubt | None:
+    """What speaks against a patient's number in an image or a step; None where it is one of the patient's."""
     if not header.patient_id:
         return LabelDoubt.NO_NUMBER
     known = [i for i in patient.identifiers if i.value == header.patient_id]

@@ -57,7 +57,8 @@ def begin_by_step(*, site: Site, report: StepReport, at: datetime, by: str) -> P
     performing.lock_steps(site.pk, [report.sop_instance_uid])
     if PerformedStep.objects.filter(site=site, sop_instance_uid=report.sop_instance_uid).exists():
         raise DuplicateStep("A performed step with this UID is here already.")
-    exams = performing.lock_exams(_exams_of(site, report, at=at, by=by))
+    found, made = _exams_of(site, report, at=at, by=by)
+    exams = performing.lock_exams([*found, *made])
     room = performing.room_of(site, report.ae_title)
     step = actions.insert_step(
         site=site,
@@ -77,11 +78,13 @@ def begin_by_step(*, site: Site, report: StepReport, at: datetime, by: str) -> P
             performing.settle_place(exam, step=step, at=at, by=by)
         else:
             performing.begin(exam, step=step, at=at, by=by)
+        if exam.pk in found:
+            performing.doubt_patient(exam, report=report, room=room, at=at)
     return step
 
 
-def _exams_of(site: Site, report: StepReport, *, at: datetime, by: str) -> list[int]:
-    """The exams that a step references; one is made for each reference that names none here."""
+def _exams_of(site: Site, report: StepReport, *, at: datetime, by: str) -> tuple[list[int], list[int]]:
+    """The exams that a step references, and those made for each reference that names none here."""
     references = (report.references or (ScheduledReference(),))[:REFERENCES_MAX]
     candidates = queries.candidates_of_references(site=site, references=references)
     found: list[int] = []
@@ -94,7 +97,7 @@ def _exams_of(site: Site, report: StepReport, *, at: datetime, by: str) -> list[
             found.append(exam.exam_id)
     # Beside known exams an empty reference says nothing; a strange accession number does.
     made = [r for r in dict.fromkeys(unknown) if not found or r.accession]
-    return found + [make_exam(site=site, report=report, reference=r, at=at, by=by).pk for r in made]
+    return found, [make_exam(site=site, report=report, reference=r, at=at, by=by).pk for r in made]
 
 
 @transaction.atomic

@@ -15,12 +15,14 @@ from xraydesk.facts.actions import record
 from xraydesk.facts.kinds import FactKind
 from xraydesk.imaging import actions, queries
 from xraydesk.imaging.header import StepReport
+from xraydesk.imaging.labelled_rules import heaviest_first, step_findings
 from xraydesk.imaging.models import Image, PerformedStep
 from xraydesk.imaging.rules import AfterDiscontinuation, after_discontinuation, is_of_voided_step
 from xraydesk.imaging.states import ImageAction, ImageState, StepAction, StepState
 from xraydesk.journey.check import check_missing_key, missing_checks
 from xraydesk.journey.dose import assign_dose
 from xraydesk.journey.errors import PlaceTaken, UnknownExam
+from xraydesk.journey.policy import policies_of
 from xraydesk.lib import locks
 from xraydesk.orders import queries as orders
 from xraydesk.orders.models import Exam
@@ -110,6 +112,33 @@ def begin(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
             room=step.room.code if step.room else "",
             data={"checks": [str(kind) for kind in missing]},
         )
+
+
+def doubt_patient(exam: Exam, *, report: StepReport, room: Room | None, at: datetime) -> None:
+    """Put before a person that a machine has begun an exam and names another patient than the exam's.
+
+    It is the last moment at which a wrong entry can be seen before the exposure; its images would be held later.
+    """
+    person = queries.person_of(exam.patient)
+    findings = step_findings(report, person, policies_of(exam.site))
+    if findings:
+        raise_item(
+            site_id=exam.site_id,
+            kind=ItemKind.STEP_DOUBT,
+            key=step_doubt_key(exam.accession),
+            at=at,
+            text=f"{report.ae_title or 'A machine'} began exam {exam.accession}, but "
+            f"{'; '.join(finding.sentence for finding in heaviest_first(findings))}. "
+            "Call the room at once: who is there? If the entry was picked by mistake, have it ended there as such.",
+            accession=exam.accession,
+            patient=exam.patient_id,
+            room=room.code if room else "",
+        )
+
+
+def step_doubt_key(accession: str) -> str:
+    """The key of the item about an exam that a machine has begun for another patient, as it says."""
+    return f"step doubt:{accession}"
 
 
 def settle_place(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
@@ -267,13 +296,8 @@ def _reopen(exam: Exam, *, step: PerformedStep, at: datetime, by: str) -> None:
     put_back(exam, step=step, at=at, by=by)
     assign_dose(site_id=exam.site_id, sop_instance_uid=step.sop_instance_uid, exam=None)
     tell(exam, FactKind.EXAM_REOPENED, at=at, by=by, room=step.room, data={"reason": step.reason_code})
-    close_items(
-        site_id=exam.site_id,
-        key=check_missing_key(exam.accession),
-        at=at,
-        by=by,
-        how="it was begun by mistake",
-    )
+    for key in (check_missing_key(exam.accession), step_doubt_key(exam.accession)):
+        close_items(site_id=exam.site_id, key=key, at=at, by=by, how="it was begun by mistake")
     spans = queries.step_spans(exam.pk)
     images = list(
         Image.objects.select_for_update(of=("self",)).filter(

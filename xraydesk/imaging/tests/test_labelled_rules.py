@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from xraydesk.imaging.header import Header
+from xraydesk.imaging.header import Header, StepReport
 from xraydesk.imaging.labelled_rules import (
     WAY_OF,
     Circumstances,
@@ -27,6 +27,7 @@ from xraydesk.imaging.labelled_rules import (
     match,
     moved_with,
     score,
+    step_findings,
     weight_of,
     with_circumstances,
 )
@@ -282,6 +283,29 @@ def test_a_straggler_of_what_was_moved_waits_for_a_person() -> None:
         ("a person said that what was taken with it belongs to another exam",),
     )
     assert isinstance(match(IMAGE, [EXAM], USUAL, moved_to={EXAM.exam_id}), Matched)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentences"),
+    [
+        ({}, ()),
+        ({"patient_id": "N1", "patient_name": "PRUFER^ADA", "patient_sex": "F"}, ()),
+        ({"patient_id": "N1", "patient_sex": "O"}, ()),
+        ({"patient_id": "N1", "patient_sex": "M"}, ("it carries another sex",)),
+        ({"patient_name": "Prufer^Ada", "patient_birth_date": date(1969, 5, 12)}, ()),
+        ({"patient_id": "N2"}, ("it carries another patient number",)),
+        (
+            {"patient_id": "N1", "patient_name": "Moreau^Claire", "patient_birth_date": date(1981, 7, 4)},
+            ("it carries another name", "it carries another birth date"),
+        ),
+    ],
+    ids=["nothing", "the same", "a sex of nobody", "another sex", "no number", "another number", "another person"],
+)
+def test_a_step_is_of_somebody_else_by_what_it_says_and_not_by_what_it_leaves_out(
+    said: dict[str, Any], sentences: tuple[str, ...]
+) -> None:
+    found = step_findings(StepReport("1.9", **said), ADA, USUAL)
+    assert tuple(finding.sentence for finding in found) == sentences
 
 
 def test_a_picture_never_holds_by_itself() -> None:
