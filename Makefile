@@ -34,14 +34,14 @@ WHOLE ?= $(if $(LACKING),,1)
 ONE := tests/test_no_patient_in_logs.py
 APART := $(ALONE) $(if $(WHOLE),$(DESKS),$(filter-out $(ONE),$(DESKS)))
 
-# What is pure is covered by tests that ask no database; the others run twice as fast unwatched.
+# What is pure is covered by small tests that ask no database and touch no link; the others run twice as fast unwatched.
 test: export HYPOTHESIS_PROFILE ?= thorough
 test: lint ## everything that must pass
 ifdef ARGS
 	@$(BIN)/pytest -n 2 $(ARGS)
 else
-	@$(BIN)/pytest -n 2 --cov --cov-report=term -m "not django_db" $(addprefix --ignore=,$(APART))
-	@$(BIN)/pytest -n 2 -m django_db $(addprefix --ignore=,$(APART))
+	@$(BIN)/pytest -n 2 --cov --cov-report=term -m "not (django_db or link or unwatched)" $(addprefix --ignore=,$(APART))
+	@$(BIN)/pytest -n 2 -m "django_db or link or unwatched" $(addprefix --ignore=,$(APART))
 ifneq ($(WHOLE),)
 	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(DESKS)
 	@$(BIN)/pytest $(ALONE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -29,10 +29,37 @@ structlog.configure(
 )
 
 
-def pytest_collection_finish() -> None:
-    """What is there for good is not looked through for garbage again and again while tests run."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """What is loaded for the tests is there for good: it is not looked through for garbage meanwhile, nor while they run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+UNWATCHED = (
+    "tests/",
+    "xraydesk/links/dicom/tests/test_picture.py",
+    "xraydesk/links/hl7/tests/test_variants.py",
+    "xraydesk/project/tests/",
+    "xraydesk/scheduling/tests/test_inner.py",
+    "xraydesk/scheduling/tests/test_together.py",
+    "xraydesk/simulation/tests/test_properties.py",
+)
+"""Tests of whole days and of programs, and of examples by the hundred: what is to be covered is so without them, and watched
+they take more than twice as long."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`make test` chooses by this mark which tests count for what must be covered."""
+    for item in items:
+        if item.path.relative_to(config.rootpath).as_posix().startswith(UNWATCHED):
+            item.add_marker("unwatched")
 
 
 LINKS = {
