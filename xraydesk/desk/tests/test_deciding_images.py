@@ -190,6 +190,15 @@ def test_from_the_list_of_what_waits_to_the_corrected_image_by_keyboard(
     file = image_file(tmp_path, np.tile(np.arange(300, dtype=np.uint16) * 10, (400, 1)))
     file.rename(tmp_path / image.path)
     page = desk.page(site)
+    right = came(picked, view_position="PA", sop_instance_uid="1.2.8")
+    page.goto(f"{desk.address}{reverse('image', args=[right.pk])}")
+    page.wait_for_selector("h2:has-text('It is where it belongs')")
+    page.evaluate("addEventListener('submit', e => { e.preventDefault(); window.pressed = true })")
+    page.keyboard.press("b")
+    assert not page.evaluate("window.pressed"), "what is right is taken back from nobody by a stray key"
+    page.click("summary:has-text('Decide anew')")
+    page.keyboard.press("b")
+    assert page.evaluate("window.pressed")
     page.goto(f"{desk.address}/attention")
     page.click(f"a[href='{reverse('image', args=[image.pk])}']")
     page.wait_for_selector("h1:has-text('quarantined')")
@@ -210,3 +219,22 @@ def test_from_the_list_of_what_waits_to_the_corrected_image_by_keyboard(
     page.fill("#why", "a test exposure")
     page.keyboard.press("Enter")
     page.wait_for_selector("h1:has-text('rejected')")
+
+
+@pytest.mark.django_db
+def test_what_is_right_and_decided_is_decided_anew_by_no_stray_key(site: Site) -> None:
+    exam = performed(site)
+    image = came(exam, view_position="PA")
+    assert image.state == "matched"
+    html = opened(site, image)
+    assert "It is where it belongs" in html
+    anew = html[html.index("<details") : html.index("</details>", html.index("Decide anew"))]
+    assert "<summary>Decide anew</summary>" in anew
+    assert 'data-key="b"' in anew
+    assert "Exams of that day" in anew
+    asked = f"{reverse('image', args=[image.pk])}?exam={another(site).accession}"
+    elsewhere = signed_in(site).get(asked).content.decode()
+    assert "It is where it belongs" not in elsewhere
+    assert "<h2>Decide anew</h2>" in elsewhere
+    Image.objects.update(patient_name="Somebody^Else")
+    assert "It is where it belongs" not in opened(site, image)

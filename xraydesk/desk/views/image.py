@@ -96,8 +96,14 @@ def image_page(request: HttpRequest, member: Member, image_id: int) -> HttpRespo
     )
     deliveries = list(image.deliveries.order_by("id"))
     findings = heaviest_first(findings_of_json(image.findings))
+    lines = compared(image, chosen) if chosen else []
     context: dict[str, Any] = {
         "image": image,
+        "is_right": not asked
+        and not findings
+        and image.state in (ImageState.MATCHED, ImageState.SENT)
+        and bool(lines)
+        and all(line.agrees for line in lines),
         "has_picture": can_be_shown(image),
         "findings": findings,
         "score": score(findings),
@@ -106,7 +112,7 @@ def image_page(request: HttpRequest, member: Member, image_id: int) -> HttpRespo
         "words": actions.header_of(image).marker_texts if image.header else (),
         "chosen": chosen,
         "asked": asked,
-        "lines": compared(image, chosen) if chosen else [],
+        "lines": lines,
         "others": [view for view in ranked if not chosen or view.exam.pk != chosen.exam.pk][
             :OTHERS_SHOWN_MAX
         ],

@@ -3,7 +3,7 @@ const GO = { b: "board", a: "attention", t: "triage", d: "day", r: "rooms", m: "
 let afterG = 0;
 
 const typing = (e) => e.target.closest("input:not([type=radio],[type=checkbox]), textarea, select, [contenteditable]");
-const shown = (e) => e.offsetParent !== null || e.getClientRects().length > 0;
+const shown = (e) => e.checkVisibility?.() ?? e.offsetParent !== null;   // nothing in a closed fold
 const list = () => [...document.querySelectorAll("[data-list] > *, tbody[data-list] > tr")].filter((e) => !e.classList.contains("part") && shown(e));
 const blocks = () => [...document.querySelectorAll(".tray li > a, .line :is(.ex, .many)")].filter(shown);
 
