@@ -299,7 +299,15 @@ def test_a_straggler_of_what_was_moved_waits_for_a_person() -> None:
             ("it carries another name", "it carries another birth date"),
         ),
     ],
-    ids=["nothing", "the same", "a sex of nobody", "another sex", "no number", "another number", "another person"],
+    ids=[
+        "nothing",
+        "the same",
+        "a sex of nobody",
+        "another sex",
+        "no number",
+        "another number",
+        "another person",
+    ],
 )
 def test_a_step_is_of_somebody_else_by_what_it_says_and_not_by_what_it_leaves_out(
     said: dict[str, Any], sentences: tuple[str, ...]
