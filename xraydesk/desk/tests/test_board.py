@@ -308,7 +308,7 @@ def test_a_stranger_is_led_to_the_sign_in_and_back() -> None:
     for deed in POSTS:
         answer = Client().post(f"/exams/{exam.accession}/{deed}")
         assert answer.status_code == 302
-        assert answer["Location"] == "/sign-in"
+        assert answer["Location"] == "/sign-in?lost=1"
 
 
 def test_a_role_that_may_not_and_another_site_find_nothing() -> None:
