@@ -93,8 +93,14 @@ def without_desk() -> None:
     # A command signs nothing, and whoever asks need not be able to read the desk's own key.
     os.environ.setdefault("XRAYDESK_SECRET_KEY", os.urandom(32).hex())
     import django
+    import structlog
     from django.apps import apps
 
+    from xraydesk.project.logs import configure_logs
+
+    if not structlog.is_configured():
+        # What goes wrong in a command is told without words that may be somebody's, and never in what it prints as its answer.
+        configure_logs("xraydesk", None, "WARNING")
     if not apps.ready:
         django.setup()
 

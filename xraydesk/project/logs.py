@@ -132,8 +132,10 @@ def _short_line(kind: str) -> Any:
     def line(logger: WrappedLogger, method: str, event: EventDict) -> str:
         clock = str(event.pop("at", ""))[11:19]
         event.pop("logger", None)
-        event.pop("places", None)
+        places = event.pop("places", None)
         level = str(event.pop("level", "")).upper()
+        if places and level == "CRITICAL":  # a command has no file in which they would be found
+            event["at"] = places[-1]
         what = event.pop("event", "")
         rest = " ".join(f"{name}={value}" for name, value in event.items())
         return f"{clock} {kind} {level} {what} {rest}".rstrip()

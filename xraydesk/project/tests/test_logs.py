@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,23 +14,30 @@ import structlog
 from django.db import IntegrityError, connection
 
 from tests.factories import make_patient, make_site
+from xraydesk.project.cli_desk import without_desk
 from xraydesk.project.logs import configure_logs, told
 from xraydesk.project.trouble import Trouble
 
 
 @pytest.fixture
-def log_file(tmp_path: Path) -> Iterator[Path]:
+def logging_put_back() -> Iterator[None]:
     root = logging.getLogger()
-    level, kept = root.level, structlog.get_config()
-    configure_logs("test", tmp_path, "INFO")
-    mine = list(root.handlers)
-    yield tmp_path / "logs" / "test.log"
-    for handler in mine:
-        root.removeHandler(handler)
-        handler.close()
+    level, kept, last = root.level, structlog.get_config(), sys.excepthook
+    yield
+    for handler in list(root.handlers):
+        if type(handler) in (logging.StreamHandler, logging.handlers.RotatingFileHandler):
+            root.removeHandler(handler)
+            handler.close()
     root.setLevel(level)
     logging.raiseExceptions = True
     structlog.configure(**kept)
+    sys.excepthook = last
+
+
+@pytest.fixture
+def log_file(tmp_path: Path, logging_put_back: None) -> Path:
+    configure_logs("test", tmp_path, "INFO")
+    return tmp_path / "logs" / "test.log"
 
 
 def watch_this_terminal() -> None:
@@ -69,6 +77,26 @@ def test_the_words_of_a_database_error_stay_out(log_file: Path, capfd: pytest.Ca
     assert "Ada" not in text
     assert entries(log_file)[0]["error"] == "DataError"
     assert entries(log_file)[0]["because"] == "InvalidTextRepresentation 22P02"
+
+
+def test_what_goes_wrong_in_a_command_is_told_beside_its_answer_and_without_words(
+    logging_put_back: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row 55: left alone, the library draws each exception with every variable, in the midst of what a command prints."""
+    structlog.reset_defaults()
+    without_desk()
+    watch_this_terminal()
+    patient = "Prüfer^Ada"
+    try:
+        raise ValueError(patient)
+    except ValueError as wrong:
+        structlog.get_logger("xraydesk.test").exception("could not read")
+        sys.excepthook(ValueError, wrong, wrong.__traceback__)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert patient not in printed.err
+    assert "could not read error=ValueError" in printed.err
+    assert "test_logs.py:" in printed.err.splitlines()[-1]
 
 
 def test_only_our_own_and_the_systems_words_are_quoted() -> None:
