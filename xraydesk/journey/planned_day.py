@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from xraydesk.access.models import Site
 from xraydesk.imaging.models import StepExam
@@ -261,14 +261,14 @@ _FIELDS = (
 
 
 def _rows(site: Site, start: datetime, until: datetime, wanted: tuple[str, ...]) -> list[dict[str, Any]]:
+    under_way = StepExam.objects.filter(exam=OuterRef("exam"), step__state=StepState.IN_PROGRESS)
     booked = (
         Booking.objects.filter(
             site=site,
             state=BookingState.BOOKED,
             during__overlap=DateTimeTZRange(start - BEHIND, until),
         )
-        .filter(Q(during__endswith__gt=start) | Q(exam__stepexam__step__state=StepState.IN_PROGRESS))
-        .distinct()
+        .filter(Q(during__endswith__gt=start) | Exists(under_way))
         .order_by("id")
         .values(
             "id", "exam_id", "state", "during", "seat", "arrived_at", "room__code", "room__location_id",
