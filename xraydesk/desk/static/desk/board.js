@@ -26,8 +26,11 @@ addEventListener("popstate", () => visit(location.href).then((ok) => { if (!ok) 
 // An exam dragged over a lane: what would follow is said beside it, and shown in full where it is dropped. Nothing changes by either.
 const STEP = 5, ASK_MS = 200;   // minutes; between two questions
 let dragged = "", over = "", told = "", asking = false;
-const hint = board.appendChild(Object.assign(document.createElement("output"), { className: "new", hidden: true }));
-Object.assign(hint.style, { maxWidth: "340px", pointerEvents: "none" });
+const hint = board.appendChild(Object.assign(document.createElement("output"), { hidden: true }));
+Object.assign(hint.style, {
+  position: "fixed", zIndex: 24, maxWidth: "340px", padding: "var(--s1) var(--s2)", background: "var(--paper)",
+  border: "var(--line-3)", borderRadius: "var(--r)", boxShadow: "var(--lift)", pointerEvents: "none",
+});
 
 function place(e) {
   const line = dragged && e.target.closest('.line[id^="l-"]');
