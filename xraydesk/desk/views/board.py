@@ -193,6 +193,7 @@ def _window(seen: Board, asked: Asked, member: Member, at: datetime) -> Window:
     # What was read in the night needs no width any more: four hours and the day list still show it.
     kept = [card for card in seen.cards if not (asked.is_today and card.stage is Stage.READ)]
     busy = [times for card in kept if (times := stretch(card, at))]
+    busy += [(place.start, place.end) for lane in seen.lanes for place in lane.held]
     if asked.is_today:
         busy.append((at, at))
     return day_window(seen.first, seen.after, busy=busy, usual=usual)
