@@ -47,7 +47,7 @@ from xraydesk.parties.inbox import Inbox
 from xraydesk.parties.mllp import Sender, escaped
 from xraydesk.parties.modality import Machine
 from xraydesk.parties.objects import dose_report, expose, image
-from xraydesk.parties.pacs import Promises
+from xraydesk.parties.pacs import Promises, tell_reporting
 from xraydesk.parties.readers import Reader
 from xraydesk.parties.reports import NOTES, Reports, leave_note, link_of
 from xraydesk.parties.technologist import Technologist
@@ -166,6 +166,18 @@ def test_a_report_of_the_simulator_reads_as_what_was_meant(tmp_path: Path) -> No
     (folder / "2.25.7.json").unlink()
     leave_note(folder, note)
     assert not list(folder.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("done_on", "is_to_be_read"), [("20260302", True), ("20260223", True), ("", True), ("20240501", False)]
+)
+def test_what_the_pacs_has_to_compare_with_is_read_by_nobody_anew(
+    tmp_path: Path, done_on: str, is_to_be_read: bool
+) -> None:
+    said = Dataset()
+    said.StudyInstanceUID, said.AccessionNumber, said.Modality, said.StudyDate = "2.25.7", "A1", "DX", done_on
+    tell_reporting(tmp_path / NOTES, said, today=date(2026, 3, 2))
+    assert (tmp_path / NOTES / "2.25.7.json").exists() is is_to_be_read
 
 
 def test_the_simulated_ehr_acknowledges_and_keeps_a_list(tmp_path: Path) -> None:

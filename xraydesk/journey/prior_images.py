@@ -73,9 +73,9 @@ def take_turns(*, site_id: int, study_instance_uids: Iterable[str]) -> None:
 
 
 def defer_fetch(fetch_id: int) -> None:
-    """Ask for the job that fetches a study; one waits at a time."""
+    """Ask for the job that fetches a study; one waits at a time, and one is done: a slow archive holds nothing else up."""
     name = f"{FETCH_TASK}:{fetch_id}"
-    task = jobs.configure_task(FETCH_TASK, queue=DELIVER_QUEUE, queueing_lock=name)
+    task = jobs.configure_task(FETCH_TASK, queue=DELIVER_QUEUE, queueing_lock=name, lock=FETCH_TASK)
     try:
         with transaction.atomic():
             task.defer(fetch_id=fetch_id)

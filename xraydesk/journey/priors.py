@@ -66,8 +66,9 @@ def look_for_priors(*, exam_id: int, at: datetime) -> int:
 
 
 def _ask_archives(exam_id: int) -> None:
-    """Ask for the job that asks the archives; one waits at a time."""
-    task = jobs.configure_task(FIND_TASK, queue=DELIVER_QUEUE, queueing_lock=f"{FIND_TASK}:{exam_id}")
+    """Ask for the job that asks the archives; one waits at a time an exam, and one is done: a slow archive holds nothing else up."""
+    waits = f"{FIND_TASK}:{exam_id}"
+    task = jobs.configure_task(FIND_TASK, queue=DELIVER_QUEUE, queueing_lock=waits, lock=FIND_TASK)
     try:
         with transaction.atomic():
             task.defer(exam_id=exam_id)

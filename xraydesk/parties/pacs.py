@@ -9,6 +9,7 @@ import queue
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import date, timedelta
 from pathlib import Path
 
 import structlog
@@ -17,6 +18,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
+from xraydesk.lib import clock
 from xraydesk.lib.ids import is_uid
 from xraydesk.parties.department import Department
 from xraydesk.parties.pacs_web import served, web_port
@@ -25,6 +27,9 @@ from xraydesk.parties.reports import NOTES, leave_note
 log = structlog.get_logger("parties.pacs")
 
 OBJECTS_KEPT_MAX = 300
+DAYS_UNREAD_MAX = 7
+"""What was done before that was read where it was done."""
+
 ALL_KEPT, SOME_FAILED = 1, 2
 NO_SUCH_OBJECT = 0x0112
 TRANSFER_SYNTAXES = (
@@ -53,12 +58,15 @@ def _keep(folder: Path, promises: Promises, event: Event) -> int:
     kept = sorted(folder.glob("*.dcm"), key=lambda path: path.stat().st_mtime)
     for old in kept[:-OBJECTS_KEPT_MAX]:
         old.unlink(missing_ok=True)
-    _tell_reporting(folder.parent / NOTES, event.dataset)
+    tell_reporting(folder.parent / NOTES, event.dataset, today=clock.now().date())
     return 0x0000
 
 
-def _tell_reporting(folder: Path, said: Dataset) -> None:
-    """The reporting system hears of a study with its first image."""
+def tell_reporting(folder: Path, said: Dataset, *, today: date) -> None:
+    """The reporting system hears of a study with its first image; not of one that is here to compare with, and was read long ago."""
+    done_on = str(said.get("StudyDate", "") or "")
+    if done_on and done_on < f"{today - timedelta(days=DAYS_UNREAD_MAX):%Y%m%d}":
+        return
     study = str(said.get("StudyInstanceUID", ""))
     if not is_uid(study) or said.get("Modality", "") == "SR" or not said.get("AccessionNumber", ""):
         return

@@ -38,7 +38,7 @@ from xraydesk.siteplan.routing_plan import DestinationPlan
 
 TOKEN_NAME = "demo"  # noqa: S105 - a name, not a secret
 
-ARCHIVE, ARCHIVE_PORT = "ARCHIVE", 11114
+ARCHIVE, ARCHIVE_PORT = "ARCHIVE", 11116
 """What the archive of former years is called, and where it listens where nobody else does."""
 
 KEYS = "keys"

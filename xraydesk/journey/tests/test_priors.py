@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from tests.factories import AT, make_booking, make_exam, make_patient
 from xraydesk.access.models import Site
@@ -18,6 +20,7 @@ from xraydesk.journey.priors import UnknownPrior, look_for_priors, move_prior, w
 from xraydesk.journey.tests.performing import begun, facts, header, received, site_with_pacs, told
 from xraydesk.orders.models import Exam
 from xraydesk.reactions.table import REACTIONS
+from xraydesk.siteplan.reading import from_json, to_json
 
 pytestmark = pytest.mark.django_db
 BEFORE = AT - timedelta(days=90)
@@ -122,3 +125,17 @@ def test_a_study_elsewhere_is_asked_for_in_words_and_comes_or_does_not() -> None
 def test_they_are_looked_for_at_booking_on_arrival_and_at_the_end() -> None:
     for kind in (FactKind.EXAM_BOOKED, FactKind.PATIENT_ARRIVED, FactKind.EXAM_ENDED):
         assert "find_priors" in [reaction.__name__ for reaction in REACTIONS[kind]]
+
+
+def test_archives_are_asked_about_one_exam_after_another_so_that_a_slow_one_holds_no_image_up() -> None:
+    site = site_with_pacs()
+    plan = from_json(site.plan)
+    site.plan = to_json(replace(plan, destinations=(replace(plan.destinations[0], finds=True),)))
+    site.save()
+    for number in ("N1", "N2"):
+        look_for_priors(exam_id=make_exam(site, patient=make_patient(site, number=number)).pk, at=AT)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT lock, count(*) FROM procrastinate_jobs WHERE task_name = 'find_priors' GROUP BY 1"
+        )
+        assert cursor.fetchall() == [("find_priors", 2)]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,12 +22,12 @@ from xraydesk.access.roles import Role
 from xraydesk.project import addresses, prepare
 from xraydesk.project.addresses import Address, read_address
 from xraydesk.project.config import Config, config
-from xraydesk.project.demo import ZONES, asked_here_alone, choose_zone
+from xraydesk.project.demo import ARCHIVE_PORT, ZONES, asked_here_alone, choose_zone
 from xraydesk.project.examples import example_file
 from xraydesk.project.static import StaticFiles, static_files
 from xraydesk.project.trouble import Trouble
 from xraydesk.siteplan.link_plan import LinkPlan
-from xraydesk.siteplan.reading import from_json, to_json
+from xraydesk.siteplan.reading import from_json, read_toml, to_json
 from xraydesk.siteplan.routing_plan import DestinationPlan
 
 
@@ -216,6 +217,16 @@ def test_a_style_sheet_goes_compressed_to_whoever_can_read_that() -> None:
 )
 def test_only_known_files_are_served(path: str, method: str, status: int) -> None:
     assert ask(path, method)[0] == status
+
+
+def test_the_archive_of_the_demonstration_wishes_for_a_port_of_its_own() -> None:
+    """Whoever came second to a port would end at once, and be started again for ever."""
+    plan, usual = read_toml(example_file("hospital.toml")), Config()
+    ports = {d.port for d in plan.destinations} | {o.port for o in plan.outlinks}
+    ports |= {urlsplit(one.base).port or 0 for one in plan.ehrs}
+    ports |= {read_address(one, "--x").port for one in (usual.http, usual.mllp, usual.dicom)}
+    assert {11113, 11114, 11115} < ports
+    assert ARCHIVE_PORT not in ports
 
 
 def test_the_demonstration_asks_no_archive_beyond_this_machine() -> None:
