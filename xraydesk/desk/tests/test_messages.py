@@ -127,9 +127,9 @@ def test_a_merge_that_a_person_decides_names_the_records_and_leads_to_comparing_
 
 
 def test_each_number_on_the_page_of_a_link_opens_into_the_messages_behind_it(site: Site) -> None:
-    send(order(control="C1"), order(control="C2", action="XO"))
-    Message.objects.filter(control_id="C2").update(link="OTHER", at=clock.now())
-    Message.objects.filter(control_id="C1").update(at=clock.now())
+    send(order(control="CTRL-1"), order(control="CTRL-2", action="XO"))
+    Message.objects.filter(control_id="CTRL-2").update(link="OTHER", at=clock.now())
+    Message.objects.filter(control_id="CTRL-1").update(at=clock.now())
     browser = signed_in(site)
     html = browser.get(reverse("link", args=["in", EHR.name])).content.decode()
     assert f'<a href="{reverse("messages")}" aria-current="page"' in html
@@ -137,12 +137,12 @@ def test_each_number_on_the_page_of_a_link_opens_into_the_messages_behind_it(sit
     assert [parse_qs(urlsplit(one).query)["hours"] for one in found] == [["1"], ["24"], ["168"]]
     for address in found:
         behind = browser.get(address).content.decode()
-        assert "C1" in behind
-        assert "C2" not in behind
-    Message.objects.filter(control_id="C1").update(at=clock.now() - timedelta(hours=2))
-    assert "C1" not in browser.get(found[0]).content.decode()
-    assert "C1" in browser.get(found[1]).content.decode()
-    assert "C1" in browser.get(reverse("messages"), {"hours": "²", "page": "²"}).content.decode()
+        assert "CTRL-1" in behind
+        assert "CTRL-2" not in behind
+    Message.objects.filter(control_id="CTRL-1").update(at=clock.now() - timedelta(hours=2))
+    assert "CTRL-1" not in browser.get(found[0]).content.decode()
+    assert "CTRL-1" in browser.get(found[1]).content.decode()
+    assert "CTRL-1" in browser.get(reverse("messages"), {"hours": "²", "page": "²"}).content.decode()
 
 
 def test_a_stranger_other_roles_and_other_sites_find_nothing(site: Site) -> None:

@@ -159,14 +159,17 @@ def test_a_step_that_begins_without_its_check_is_accepted_and_an_item_names_the_
 def test_a_machine_that_names_another_patient_as_it_begins_is_believed_and_a_person_asked_at_once() -> None:
     """Row 34, before the exposure: exams of two patients in one step, and a number of somebody else."""
     site = make_site()
-    exam, other = make_exam(site), make_exam(site, patient=make_patient(site, number="N9", family="Moreau"))
+    exam, other = (
+        make_exam(site),
+        make_exam(site, patient=make_patient(site, number="MRN-9", family="Moreau")),
+    )
     number = exam.patient.identifiers.get().value
     uid = begun(site, exam, other, patient_id=number)
     item = Item.objects.get(kind="machine names another patient")
     assert (item.accession, item.closed_at) == (other.accession, None)
     assert "XR1 began exam" in item.text
     assert "another patient number" in item.text
-    assert "N9" not in item.text
+    assert "MRN-9" not in item.text
     told(site, uid, StepState.DISCONTINUED, reason_code="110514")
     item.refresh_from_db()
     assert item.closed_how == "it was begun by mistake"
