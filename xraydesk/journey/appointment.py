@@ -21,12 +21,13 @@ from xraydesk.lib import locks
 from xraydesk.orders import actions, queries
 from xraydesk.orders.appointments import AppointmentKind, AppointmentNews, AskedStart, start_for
 from xraydesk.orders.models import Exam, Order
-from xraydesk.orders.requisition import OrderControl, Requisition
+from xraydesk.orders.requisition import Requisition
 from xraydesk.orders.rules import Code, Finding, Level
 from xraydesk.orders.states import TriageAction, TriageState
 from xraydesk.scheduling import actions as scheduling
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import BookingState
+from xraydesk.siteplan.link_plan import OrderControl
 
 CALLED_OFF = "the appointment was called off where it was given"
 

@@ -35,13 +35,14 @@ from xraydesk.lib.ids import new_uid
 from xraydesk.lib.text import shortened
 from xraydesk.orders.actions import apply_triage, create_order
 from xraydesk.orders.models import Exam
-from xraydesk.orders.requisition import OrderControl, RequestedExam
+from xraydesk.orders.requisition import RequestedExam
 from xraydesk.orders.requisition import Requisition as Asked
 from xraydesk.orders.states import TriageAction
 from xraydesk.patients.demographics import Demographics
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.patients.queries import search
 from xraydesk.results.document_actions import drop_documents, give_documents
+from xraydesk.siteplan.link_plan import OrderControl
 
 STUDY_IMAGES_MAX = 2000
 """A study of more objects than these is not taken in by the desk: it goes to the archive by its own import."""

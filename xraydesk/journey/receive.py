@@ -24,7 +24,7 @@ from xraydesk.lib import locks
 from xraydesk.lib.prepared import Question, step
 from xraydesk.orders import actions, queries
 from xraydesk.orders.models import Exam, Order
-from xraydesk.orders.requisition import OrderControl, Requisition
+from xraydesk.orders.requisition import Requisition
 from xraydesk.orders.states import OrderState, TriageState
 from xraydesk.patients import actions as patients
 from xraydesk.patients.demographics import Demographics
@@ -37,6 +37,7 @@ from xraydesk.patients.rules import (
     identifiers_that_count,
     what_lacks,
 )
+from xraydesk.siteplan.link_plan import OrderControl
 
 PLACER_LENGTH_MAX = 64
 

@@ -15,11 +15,12 @@ from xraydesk.journey.policy import policies_of
 from xraydesk.journey.told import order_told
 from xraydesk.orders.actions import apply_triage, create_order
 from xraydesk.orders.models import Exam, Order
-from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.states import TriageAction
 from xraydesk.patients.actions import NoIdentifier, SeveralPatients, find_or_create
 from xraydesk.patients.demographics import Demographics, Identifier, Name
 from xraydesk.patients.models import Patient
+from xraydesk.siteplan.link_plan import OrderControl
 
 DESK_AUTHORITY = "DESK"
 """Issuer of the numbers that the desk gives where nobody else has: placers from the block U…, unknown patients."""

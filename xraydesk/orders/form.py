@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Demographics, Identifier, Name, VisitDetails
+from xraydesk.siteplan.link_plan import OrderControl
 
 FORM_AUTHORITY = "DESK"
 """Issuer of the placer numbers of forms, and of numbers of patients who have none yet."""

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Demographics
+from xraydesk.siteplan.link_plan import OrderControl
 
 BOOKED_BY_SENDER = {"booking": "sender"}
 """Among an order's details: its place is asked for by whoever sent it, and the desk finds it none by itself."""
-
-
-class OrderControl(StrEnum):
-    """What the sender wants done with an order (HL7 ORC-1, read together with ORC-5)."""
-
-    NEW = "new"
-    CHANGE = "change"
-    CANCEL = "cancel"
-    DISCONTINUE = "discontinue"
-    COMPLETED_ELSEWHERE = "completed elsewhere"
-    HOLD = "hold"
-    RELEASE = "release"
-    NEWS = "news"
-    """How far the sender sees the order; nothing is asked."""
 
 
 @dataclass(frozen=True)

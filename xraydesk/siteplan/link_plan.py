@@ -190,8 +190,8 @@ class FieldRule:
         return f"{self.name} from {' or '.join(self.places)}{words}"
 
 
-class OrderMeaning(StrEnum):
-    """What a sender can mean by a pair of ORC-1 and ORC-5; the words are those of `orders.requisition.OrderControl`."""
+class OrderControl(StrEnum):
+    """What a sender wants done with an order (HL7 ORC-1, read together with ORC-5); a link may say what its own pairs mean."""
 
     NEW = "new"
     CHANGE = "change"
@@ -230,7 +230,7 @@ class LinkPlan:
     """Addresses and networks that may use it in clear."""
     fields: tuple[FieldRule, ...] = ()
     """What is taken from other places than the usual ones."""
-    controls: Mapping[str, OrderMeaning] = field(default_factory=dict)
+    controls: Mapping[str, OrderControl] = field(default_factory=dict)
     """What the sender means by ORC-1, alone (`SC`) or with an ORC-5 (`SC CM`), in capitals."""
 
     def takes_in_clear(self, address: str) -> bool:

@@ -19,7 +19,7 @@ from xraydesk.siteplan.link_plan import (
     IssuerPlan,
     LinkField,
     LinkPlan,
-    OrderMeaning,
+    OrderControl,
     OutlinkPlan,
     Pushes,
     Sends,
@@ -376,10 +376,10 @@ def _link(t: Table) -> LinkPlan:
     )
 
 
-def _controls(t: Table) -> Mapping[str, OrderMeaning]:
+def _controls(t: Table) -> Mapping[str, OrderControl]:
     """The `[link.controls]` of a file: ORC-1 alone, or ORC-1 and ORC-5 with a space between, each with what is meant."""
-    found: dict[str, OrderMeaning] = {}
-    for written, meant in t.choices("controls", OrderMeaning).items():
+    found: dict[str, OrderControl] = {}
+    for written, meant in t.choices("controls", OrderControl).items():
         pair = " ".join(written.upper().split())
         if not pair or pair in found:
             t.problem("controls", "must be ORC-1, alone or with an ORC-5, each pair once", written)

@@ -19,8 +19,9 @@ from xraydesk.journey.errors import WrongState
 from xraydesk.journey.receive import receive_order
 from xraydesk.journey.triage import triage_exam
 from xraydesk.orders.models import CodeMapping, Exam, Procedure
-from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.patients.demographics import Demographics, Identifier, Name
+from xraydesk.siteplan.link_plan import OrderControl
 
 pytestmark = pytest.mark.django_db
 

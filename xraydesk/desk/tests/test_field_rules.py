@@ -20,7 +20,7 @@ from xraydesk.links.hl7.tests.conftest import EHR
 from xraydesk.links.hl7.tests.sent import order
 from xraydesk.links.models import Message
 from xraydesk.siteplan.jsonform import from_json
-from xraydesk.siteplan.link_plan import FieldRule, LinkField, OrderMeaning
+from xraydesk.siteplan.link_plan import FieldRule, LinkField, OrderControl
 from xraydesk.siteplan.reading import read_toml
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ TRY, SAVE = f"{HERE}/try", f"{HERE}/save"
 def site() -> Site:
     dicom = replace(EHR, name="OLD", kind="dicom", sending_application="OLD")
     load_site(
-        plan=replace(read_toml(FILE), links=(replace(EHR, controls={"SC CM": OrderMeaning.NEWS}), dicom)),
+        plan=replace(read_toml(FILE), links=(replace(EHR, controls={"SC CM": OrderControl.NEWS}), dicom)),
         at=clock.now(),
         by="test",
     )

@@ -15,9 +15,10 @@ from xraydesk.access.models import Site
 from xraydesk.journey.receive import Outcome, receive_order
 from xraydesk.journey.tests.test_receive_order import CHEST, NEW
 from xraydesk.orders.models import Exam, Order
-from xraydesk.orders.requisition import OrderControl, Requisition
+from xraydesk.orders.requisition import Requisition
 from xraydesk.patients.demographics import Identifier
 from xraydesk.patients.models import Patient
+from xraydesk.siteplan.link_plan import OrderControl
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WRITERS = 8

@@ -27,11 +27,12 @@ from xraydesk.journey.receive import Outcome, Received, receive_order
 from xraydesk.journey.triage import accept_exam, hold_exam, triage_exam
 from xraydesk.lib.ids import new_uid
 from xraydesk.orders.models import Exam, Order
-from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.states import OrderState, Priority, TriageState
 from xraydesk.patients.demographics import Demographics, Identifier, Name, VisitDetails
 from xraydesk.patients.models import Patient, PatientIdentifier
 from xraydesk.scheduling.states import BookingState
+from xraydesk.siteplan.link_plan import OrderControl
 
 pytestmark = pytest.mark.django_db
 

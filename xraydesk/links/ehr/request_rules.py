@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xraydesk.orders.requisition import OrderControl
+from xraydesk.siteplan.link_plan import OrderControl
 
 ENDED_THERE = ("revoked", "entered-in-error")
 

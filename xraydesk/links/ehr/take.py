@@ -35,9 +35,8 @@ from xraydesk.links.hl7.apply import DONE_STATES, Effect, Waiting, waits
 from xraydesk.links.models import Message
 from xraydesk.links.states import MessageState
 from xraydesk.orders.models import Exam
-from xraydesk.orders.requisition import OrderControl
 from xraydesk.patients.queries import by_identifier
-from xraydesk.siteplan.link_plan import EhrPlan, Pulls
+from xraydesk.siteplan.link_plan import EhrPlan, OrderControl, Pulls
 
 log = structlog.get_logger(__name__)
 

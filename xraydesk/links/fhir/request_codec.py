@@ -28,10 +28,11 @@ from xraydesk.links.fhir.elements_codec import (
     words_of,
 )
 from xraydesk.links.fhir.overlay_codec import Part, alike
-from xraydesk.orders.requisition import BOOKED_BY_SENDER, OrderControl, RequestedExam, Requisition
+from xraydesk.orders.requisition import BOOKED_BY_SENDER, RequestedExam, Requisition
 from xraydesk.orders.sides import LETTER_OF, sides_named
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Demographics
+from xraydesk.siteplan.link_plan import OrderControl
 
 REQUEST_STATUS = {
     "cancelled": "revoked",

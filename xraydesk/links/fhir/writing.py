@@ -26,11 +26,12 @@ from xraydesk.links.messages import FHIR_LINK
 from xraydesk.links.models import SentResource
 from xraydesk.orders.actions import offered_procedures
 from xraydesk.orders.models import Exam
-from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.patients import queries as patients
 from xraydesk.patients.demographics import Demographics, Identifier, VisitDetails
 from xraydesk.patients.events import PatientEvent
 from xraydesk.patients.models import Patient
+from xraydesk.siteplan.link_plan import OrderControl
 
 NOBODYS_AUTHORITY = "DESK"
 """Issuer of the numbers of patients whose sender gave none."""

@@ -37,8 +37,9 @@ from xraydesk.links.hl7.refusals import Condition, NeedsPerson, Rejected
 from xraydesk.links.hl7.report import read_reports
 from xraydesk.links.states import MessageState
 from xraydesk.orders.models import Exam
-from xraydesk.orders.requisition import OrderControl, Requisition
+from xraydesk.orders.requisition import Requisition
 from xraydesk.results.rules import Outcome
+from xraydesk.siteplan.link_plan import OrderControl
 
 log = structlog.get_logger(__name__)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xraydesk.links.hl7.refusals import Condition, NeedsPerson, Rejected
-from xraydesk.orders.requisition import OrderControl
-from xraydesk.siteplan.link_plan import OrderMeaning
+from xraydesk.siteplan.link_plan import OrderControl
 
 _NEW = ("", "IP", "SC")
 
@@ -32,7 +31,7 @@ NUMBER_GIVEN = "NA"
 
 
 def control_of(
-    code: str, status: str, number: int, words: Mapping[str, OrderMeaning] | None = None
+    code: str, status: str, number: int, words: Mapping[str, OrderControl] | None = None
 ) -> OrderControl:
     """What the pair ORC-1, ORC-5 of the `number`-th ORC asks for.
 
@@ -50,9 +49,9 @@ def control_of(
         )
     words = words or {}
     own = words.get(f"{code} {status}".rstrip())
-    control = OrderControl(own) if own else CONTROLS.get((code, status))
+    control = own or CONTROLS.get((code, status))
     if control is None and code in words:
-        control = OrderControl(words[code])
+        control = words[code]
     if control is None and code == NUMBER_GIVEN:
         raise NeedsPerson(
             "ORC-1 NA gives an order number; orders of this desk keep the number they have. Nothing was changed"

@@ -10,7 +10,7 @@ from xraydesk.links.hl7.patient import read_identifiers, read_phone, read_visit
 from xraydesk.links.hl7.reader import NOWHERE, Message, Segment
 from xraydesk.links.hl7.refusals import NeedsPerson, Rejected
 from xraydesk.orders.states import Priority
-from xraydesk.siteplan.link_plan import LinkField, OrderMeaning
+from xraydesk.siteplan.link_plan import LinkField, OrderControl
 
 ORDER_TYPES = frozenset({"ORM", "OMG", "OMI"})
 
@@ -55,7 +55,7 @@ def read_fields(message: Message, zone: str) -> dict[tuple[int, LinkField], str]
     return {key: value for key, value in found.items() if value}
 
 
-def why_refused(message: Message, zone: str, words: Mapping[str, OrderMeaning] | None = None) -> str:
+def why_refused(message: Message, zone: str, words: Mapping[str, OrderControl] | None = None) -> str:
     """Why an order would be refused or would wait, in a sentence; "" where it can be read, and for all that is no order.
 
     `zone` and `words` as of `order.read_requisitions`.

@@ -16,11 +16,11 @@ from xraydesk.links.hl7.patient import phone_in, read_demographics
 from xraydesk.links.hl7.reader import NOWHERE, Message, Segment, rejoined
 from xraydesk.links.hl7.refusals import Condition, Rejected
 from xraydesk.links.hl7.times import read_time
-from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.sides import LETTER_OF, sides_in_name
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Allergy, Demographics, Name
-from xraydesk.siteplan.link_plan import OrderMeaning
+from xraydesk.siteplan.link_plan import OrderControl
 
 PLACER_LENGTH_MAX = 64
 EXAMS_MAX = 100
@@ -134,7 +134,7 @@ def read_number_requests(message: Message) -> tuple[NumberAsked, ...]:
 
 
 def read_requisitions(
-    message: Message, *, zone: str, words: Mapping[str, OrderMeaning] | None = None
+    message: Message, *, zone: str, words: Mapping[str, OrderControl] | None = None
 ) -> tuple[Requisition, ...]:
     """What a message orders, changes or takes back, one requisition an order.
 

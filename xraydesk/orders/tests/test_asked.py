@@ -19,9 +19,10 @@ from xraydesk.orders.asked import (
     order_values,
     pair,
 )
-from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Demographics, VisitDetails
+from xraydesk.siteplan.link_plan import OrderControl
 
 CHEST = RequestedExam(code="CHEST", text="Chest", system="L", reason="cough")
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from xraydesk.orders.form import ExamOnForm, OrderForm, placer_number, requisition_of
-from xraydesk.orders.requisition import OrderControl
 from xraydesk.orders.states import Priority
 from xraydesk.patients.demographics import Identifier, Name
+from xraydesk.siteplan.link_plan import OrderControl
 
 FORM = OrderForm(
     key="k1",

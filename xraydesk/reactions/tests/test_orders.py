@@ -16,12 +16,13 @@ from xraydesk.journey.receive import receive_order
 from xraydesk.journey.triage import cancel_exam
 from xraydesk.lib import clock
 from xraydesk.orders.models import Exam
-from xraydesk.orders.requisition import OrderControl, RequestedExam, Requisition
+from xraydesk.orders.requisition import RequestedExam, Requisition
 from xraydesk.orders.states import TriageState
 from xraydesk.patients.demographics import Demographics, Identifier, Name
 from xraydesk.reactions.run import react_to
 from xraydesk.scheduling.models import Booking
 from xraydesk.scheduling.states import BookingState
+from xraydesk.siteplan.link_plan import OrderControl
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ import pytest
 from xraydesk.siteplan import reading
 from xraydesk.siteplan.hours import WEEKDAYS
 from xraydesk.siteplan.jsonform import from_json, to_json
-from xraydesk.siteplan.link_plan import OrderMeaning, Pushes, Sends
+from xraydesk.siteplan.link_plan import OrderControl, Pushes, Sends
 from xraydesk.siteplan.plan import ClosurePlan, CompanionKind, KeptFor, SitePlan
 from xraydesk.siteplan.policies import AutopilotPlan, BookingWay, GivesWayTo
 from xraydesk.siteplan.problems import SiteFileErrors
@@ -113,8 +113,8 @@ def test_the_file_that_the_other_tests_spoil_is_right() -> None:
 def test_what_a_sender_means_by_a_pair_is_read_however_it_is_spaced() -> None:
     own = '[link.controls]\nsc = "news"\n"nw  Ordered" = "new"\n'
     assert read_toml_text(changed("[policies]\n", own + "[policies]\n")).links[0].controls == {
-        "SC": OrderMeaning.NEWS,
-        "NW ORDERED": OrderMeaning.NEW,
+        "SC": OrderControl.NEWS,
+        "NW ORDERED": OrderControl.NEW,
     }
 
 

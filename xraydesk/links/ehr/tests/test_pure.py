@@ -23,7 +23,7 @@ from xraydesk.links.ehr.searchset_codec import (
     version_of,
 )
 from xraydesk.links.ehr.statement import table_of_writes
-from xraydesk.orders.requisition import OrderControl
+from xraydesk.siteplan.link_plan import OrderControl
 
 BASE = "https://ehr.example/R4"
 

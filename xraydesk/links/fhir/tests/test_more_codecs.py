@@ -29,9 +29,9 @@ from xraydesk.links.fhir import (
 )
 from xraydesk.links.fhir.elements_codec import CODES_PREFIX
 from xraydesk.links.fhir.overlay_codec import overlaid
-from xraydesk.orders.requisition import OrderControl
 from xraydesk.orders.rules import Code, Decision, Finding, Level
 from xraydesk.patients.demographics import Demographics, Identifier, Name
+from xraydesk.siteplan.link_plan import OrderControl
 
 ROOM = plan_codec.LocationFacts(
     id="1",

@@ -8,7 +8,7 @@ from xraydesk.links.hl7.field_readings import PATIENT, FieldCompared, compared, 
 from xraydesk.links.hl7.field_rules import as_ruled
 from xraydesk.links.hl7.reader import read_message
 from xraydesk.links.hl7.tests.sent import adt, order
-from xraydesk.siteplan.link_plan import FieldRule, LinkField, OrderMeaning
+from xraydesk.siteplan.link_plan import FieldRule, LinkField, OrderControl
 
 
 @pytest.mark.parametrize("name", LinkField)
@@ -40,5 +40,5 @@ def test_it_is_told_why_an_order_would_not_be_taken() -> None:
     assert "NA gives an order number" in why_refused(read_message(order(action="NA").encode()), "UTC")
     status = read_message(order(action="SC").encode())
     assert why_refused(status, "UTC") != ""
-    assert why_refused(status, "UTC", {"SC": OrderMeaning.NEWS}) == ""
+    assert why_refused(status, "UTC", {"SC": OrderControl.NEWS}) == ""
     assert why_refused(read_message(adt("A08", control="C1").encode()), "UTC") == ""

@@ -17,7 +17,7 @@ from xraydesk.links.hl7.tests.test_receive import begin
 from xraydesk.links.models import Message
 from xraydesk.orders.models import Exam
 from xraydesk.patients.models import Patient
-from xraydesk.siteplan.link_plan import OrderMeaning
+from xraydesk.siteplan.link_plan import OrderControl
 
 pytestmark = pytest.mark.django_db
 Ask = Callable[..., list[str]]
@@ -25,7 +25,7 @@ Ask = Callable[..., list[str]]
 
 @pytest.fixture(autouse=True)
 def says_sc(site: Site) -> None:
-    words = {"SC": OrderMeaning.NEWS, "SC ER": OrderMeaning.CANCEL, "NW ORDERED": OrderMeaning.NEW}
+    words = {"SC": OrderControl.NEWS, "SC ER": OrderControl.CANCEL, "NW ORDERED": OrderControl.NEW}
     site.plan = plan_with(replace(EHR, controls=words), replace(HIS, controls=words))
     site.save()
 
